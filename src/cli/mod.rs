@@ -1,0 +1,29 @@
+//! The command line: one file a subcommand; a doc comment here is the help that a user reads.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod generate;
+mod prepare;
+
+/// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Prepare(prepare::Prepare),
+    Generate(generate::Generate),
+}
+
+/// Runs the subcommand that was asked for.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Prepare(command) => command.run(),
+        Command::Generate(command) => command.run(),
+    }
+}

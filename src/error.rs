@@ -1,0 +1,29 @@
+//! What tells a mistake in a call or a configuration from a failure while running.
+
+use std::fmt;
+
+/// A bad argument, option or configuration: found before work starts, ends the program with exit
+/// status 2 where any other error ends it with 1.
+#[derive(Debug)]
+pub struct Misuse(pub String);
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+/// Returns early with a [`Misuse`] made from a format string.
+#[macro_export]
+macro_rules! misuse {
+    ($($arg:tt)*) => {
+        return Err(anyhow::Error::new($crate::error::Misuse(format!($($arg)*))))
+    };
+}
+
+/// The exit status that an error stands for: 2 for a [`Misuse`] anywhere in its chain, else 1.
+pub fn exit_status(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<Misuse>()) { 2 } else { 1 }
+}

@@ -1,0 +1,14 @@
+//! Trains the retrieval stage of recommender systems: user and item towers whose inner products
+//! rank a whole catalogue, under losses that optimise Recall@N for the N that is needed.
+//!
+//! What flows through the crate goes one way: a raw log becomes [`data::Interactions`], then a
+//! [`data::Dataset`], batches, towers, scores of one positive and many negatives, a loss, row
+//! gradients, an optimiser step, a run folder, an exact ranking and its metrics.
+//!
+//! The library computes and never prints; [`cli`] is the thin layer that draws and prints.
+
+pub mod cli;
+pub mod data;
+pub mod error;
+pub mod files;
+pub mod random;
