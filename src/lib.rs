@@ -9,7 +9,11 @@
 
 pub mod cli;
 pub mod config;
+
 pub mod data;
 pub mod error;
 pub mod files;
+pub mod loss;
+pub mod optim;
 pub mod random;
+pub mod tower;

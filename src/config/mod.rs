@@ -1,5 +1,300 @@
-//! Typed configuration files and what is said when one of them is wrong.
+//! The typed configuration of a training run: TOML in, refused before work starts if it is wrong.
 
 mod explain;
+mod load;
+mod loss;
+mod metric;
 
-pub use explain::{explain, nearest};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::misuse;
+
+pub use explain::explain;
+pub use load::load;
+pub use loss::{Estimator, Kernel, LossConfig, LossKind};
+pub use metric::{Metric, MetricKind};
+
+/// Everything that a training run depends on. Saved with all defaults filled in as the run
+/// folder's `config.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seed of every random draw.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// `auto` (the first CUDA device, else the CPU), `cpu`, `cuda` or `cuda:INDEX`.
+    #[serde(default = "auto")]
+    pub device: String,
+    /// CPU threads; 0 takes one for every core.
+    #[serde(default)]
+    pub threads: u32,
+    pub data: DataConfig,
+    #[serde(default)]
+    pub tower: TowerConfig,
+    #[serde(default)]
+    pub sampling: SamplingConfig,
+    #[serde(default)]
+    pub loss: LossConfig,
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    #[serde(default)]
+    pub train: TrainConfig,
+    #[serde(default)]
+    pub evaluation: EvaluationConfig,
+}
+
+/// What is trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// A folder that `croloss prepare` wrote.
+    pub path: PathBuf,
+}
+
+/// The user tower and the item table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TowerConfig {
+    pub encoder: EncoderKind,
+    /// Width of item and user vectors.
+    pub dim: i64,
+    /// The latest items of a history that the encoder reads.
+    pub history: usize,
+    /// γ: scores are γ times the cosine of user and item vector.
+    pub scale: f64,
+}
+
+/// Turns a history into a user vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderKind {
+    /// One dense layer on the mean of the history's item vectors.
+    MeanPool,
+}
+
+/// Batches and negatives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamplingConfig {
+    /// Users a batch, all distinct.
+    pub batch: usize,
+    /// Negatives drawn a batch, as a multiple of `batch`; the whole batch shares them.
+    pub negatives_per_positive: usize,
+    /// What happens to a drawn negative that is the positive itself.
+    pub accidental_hits: AccidentalHits,
+    /// The earliest position (0-based) of a sequence that can be a training target.
+    pub first_position: usize,
+}
+
+/// A negative that is the positive itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccidentalHits {
+    /// It counts as if it had not been drawn: an item is not its own rival, and the rank estimate
+    /// (N/M)·Σφ stays unbiased.
+    Mask,
+    /// It counts as a rival with a gap of 0, as in the published code.
+    Keep,
+}
+
+/// Adam.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    pub learning_rate: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub epsilon_form: EpsilonForm,
+}
+
+/// Where Adam's ε stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpsilonForm {
+    /// lr·√(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + ε), as the published results were made.
+    Tensorflow,
+    /// lr/(1−β₁ᵗ) · m/(√(v/(1−β₂ᵗ)) + ε).
+    Pytorch,
+}
+
+/// The training schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// The most steps that are trained.
+    pub steps: u64,
+    /// Steps between validations.
+    pub validate_every: u64,
+    /// Validations without a better `monitor` after which training stops.
+    pub patience: u64,
+    /// The validation metric that chooses the best weights.
+    pub monitor: Metric,
+    /// Steps between lines in the logs.
+    pub log_every: u64,
+}
+
+/// How ranking is measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationConfig {
+    /// The list lengths N of every metric.
+    pub at: Vec<usize>,
+    /// What happens to items of the user's own history.
+    pub seen: Seen,
+}
+
+/// Items of the user's own history, when the catalogue is ranked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen {
+    /// They are ranked like all others, as in the paper.
+    Keep,
+    /// They are taken out of the ranking, unless they are a target.
+    Exclude,
+}
+
+impl Default for TowerConfig {
+    fn default() -> Self {
+        Self { encoder: EncoderKind::MeanPool, dim: 32, history: 20, scale: 10.0 }
+    }
+}
+
+impl Default for SamplingConfig {
+    fn default() -> Self {
+        Self {
+            batch: 256,
+            negatives_per_positive: 10,
+            accidental_hits: AccidentalHits::Mask,
+            first_position: 4,
+        }
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 0.02,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            epsilon_form: EpsilonForm::Tensorflow,
+        }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 500_000,
+            validate_every: 4_000,
+            patience: 10,
+            monitor: Metric { kind: MetricKind::Recall, at: 100 },
+            log_every: 100,
+        }
+    }
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self { at: vec![20, 50, 100, 200, 500], seen: Seen::Keep }
+    }
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn auto() -> String {
+    "auto".into()
+}
+
+impl Config {
+    /// Refuses values that cannot work and fills in the defaults that depend on other keys.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] with the key, the value and what is allowed.
+    pub fn checked(mut self) -> Result<Self> {
+        self.loss = self.loss.checked()?;
+        let t = &self.tower;
+        positive("tower.dim", t.dim as f64)?;
+        positive("tower.history", t.history as f64)?;
+        positive("tower.scale", t.scale)?;
+        positive("sampling.batch", self.sampling.batch as f64)?;
+        positive("sampling.negatives_per_positive", self.sampling.negatives_per_positive as f64)?;
+        positive("sampling.first_position", self.sampling.first_position as f64)?;
+        let o = &self.optimizer;
+        positive("optimizer.learning_rate", o.learning_rate)?;
+        positive("optimizer.epsilon", o.epsilon)?;
+        for (key, beta) in [("optimizer.beta1", o.beta1), ("optimizer.beta2", o.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                misuse!("{key} = {beta}: must be at least 0 and below 1");
+            }
+        }
+        positive("train.steps", self.train.steps as f64)?;
+        positive("train.validate_every", self.train.validate_every as f64)?;
+        positive("train.patience", self.train.patience as f64)?;
+        positive("train.log_every", self.train.log_every as f64)?;
+        self.check_evaluation()?;
+        Ok(self)
+    }
+
+    fn check_evaluation(&mut self) -> Result<()> {
+        let at = &mut self.evaluation.at;
+        at.sort_unstable();
+        at.dedup();
+        if at.first().is_none_or(|&n| n == 0) {
+            misuse!("evaluation.at: needs at least one list length, all above 0");
+        }
+        let monitor = self.train.monitor;
+        if !at.contains(&monitor.at) {
+            misuse!(
+                "train.monitor = \"{monitor}\" is not measured: add {} to evaluation.at = {at:?}, or monitor one of these",
+                monitor.at
+            );
+        }
+        Ok(())
+    }
+}
+
+fn positive(key: &str, value: f64) -> Result<()> {
+    if !(value.is_finite() && value > 0.0) {
+        misuse!("{key} = {value}: must be above 0");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        toml::from_str::<Config>(&format!("[data]\npath = \"x\"\n{text}"))?.checked()
+    }
+
+    #[test]
+    fn the_default_is_the_paper_s_setting_and_survives_its_own_toml() {
+        let config = parse("").unwrap();
+        assert_eq!((config.optimizer.learning_rate, config.tower.dim), (0.02, 32));
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<Config>(&text).unwrap().checked().unwrap(), config);
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused_with_their_key() {
+        for (text, key) in [
+            ("[tower]\ndim = 0", "tower.dim"),
+            ("[tower]\nscale = -1.0", "tower.scale"),
+            ("[optimizer]\nbeta1 = 1.0", "optimizer.beta1"),
+            ("[train]\nsteps = 0", "train.steps"),
+            ("[evaluation]\nat = []", "evaluation.at"),
+            ("[train]\nmonitor = \"recall@77\"", "evaluation.at"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(key), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! One vector an item, for histories, targets and negatives alike.
+
+use tch::{Device, Tensor};
+
+use super::{glorot, unit};
+
+/// `[items + 1, dim]`; row 0 is padding: never drawn, never ranked.
+pub struct ItemTable {
+    weights: Tensor,
+}
+
+impl ItemTable {
+    /// Glorot-uniform rows for `items` items, and a zero row for padding.
+    pub fn new(items: usize, dim: i64, seed: u64, device: Device) -> Self {
+        let weights = glorot(items as i64 + 1, dim, seed, 0, device);
+        let _ = weights.get(0).zero_();
+        Self { weights }
+    }
+
+    /// The rows of `ids` (int64, any shape): `[..., dim]`, a copy without history of gradients.
+    pub fn gather(&self, ids: &Tensor) -> Tensor {
+        let shape = [ids.size().as_slice(), &[self.dim()]].concat();
+        self.weights.index_select(0, &ids.view(-1)).view(shape.as_slice())
+    }
+
+    /// Unit vectors of all items, `[items, dim]`: row `i` is item `i + 1`.
+    pub fn item_vectors(&self) -> Tensor {
+        unit(&self.weights.narrow(0, 1, self.items() as i64))
+    }
+
+    /// The number of items, padding not counted.
+    pub fn items(&self) -> usize {
+        self.weights.size()[0] as usize - 1
+    }
+
+    /// The width of a vector.
+    pub fn dim(&self) -> i64 {
+        self.weights.size()[1]
+    }
+
+    /// The whole table `[items + 1, dim]`, sharing its memory.
+    pub fn weights(&self) -> Tensor {
+        self.weights.shallow_clone()
+    }
+}

@@ -1,0 +1,137 @@
+//! The whole model: item table and user encoder, by the configuration.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use tch::{Device, Tensor};
+
+use super::{Encoder, ItemTable, MeanPool, unit};
+use crate::config::{EncoderKind, TowerConfig};
+
+/// Name of the item table among the saved weights.
+const TABLE: &str = "items";
+
+/// Weights by name.
+pub type Weights = Vec<(&'static str, Tensor)>;
+
+/// Item table and user encoder.
+pub struct TwoTower {
+    pub items: ItemTable,
+    pub encoder: Box<dyn Encoder>,
+}
+
+impl TwoTower {
+    /// A model with initial weights drawn from `seed`.
+    pub fn new(config: &TowerConfig, items: usize, seed: u64, device: Device) -> Self {
+        let encoder = match config.encoder {
+            EncoderKind::MeanPool => Box::new(MeanPool::new(config.dim, seed, device)),
+        };
+        Self { items: ItemTable::new(items, config.dim, seed, device), encoder }
+    }
+
+    /// Unit user vectors `[batch, dim]` of histories `[batch, history]` (int64 item ids, oldest
+    /// first, padded with 0 at the end).
+    pub fn users(&self, histories: &Tensor) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        self.user_vectors(&self.items.gather(histories), histories)
+    }
+
+    /// Unit user vectors from the rows `[batch, history, dim]` of `histories`, with gradients.
+    pub fn user_vectors(&self, rows: &Tensor, histories: &Tensor) -> Tensor {
+        unit(&self.encoder.encode(rows, &histories.ne(0).to_kind(rows.kind())))
+    }
+
+    /// All weights by name, sharing the model's memory.
+    pub fn weights(&self) -> Weights {
+        let mut all = self.encoder.parameters();
+        all.push((TABLE, self.items.weights()));
+        all
+    }
+
+    /// A copy of all weights.
+    pub fn snapshot(&self) -> Weights {
+        self.weights().into_iter().map(|(name, w)| (name, w.detach().copy())).collect()
+    }
+
+    /// Puts weights of the same names and shapes in place of the model's.
+    ///
+    /// # Errors
+    /// Names the weight that is missing or of another shape.
+    pub fn restore<S: AsRef<str>>(&self, weights: &[(S, Tensor)]) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        for (name, mut own) in self.weights() {
+            let Some((_, saved)) = weights.iter().find(|(n, _)| n.as_ref() == name) else {
+                bail!("the weight `{name}` is missing");
+            };
+            ensure!(
+                own.size() == saved.size(),
+                "the weight `{name}` has shape {:?}, but configuration and dataset ask for {:?}",
+                saved.size(),
+                own.size()
+            );
+            own.copy_(saved);
+        }
+        Ok(())
+    }
+
+    /// Restores weights that [`save`] wrote.
+    ///
+    /// # Errors
+    /// Names the file where it cannot be read or does not fit.
+    pub fn load(&self, path: &Path) -> Result<()> {
+        Tensor::read_safetensors(path)
+            .map_err(anyhow::Error::from)
+            .and_then(|weights| self.restore(&weights))
+            .with_context(|| format!("cannot use the weights in {}", path.display()))
+    }
+}
+
+/// Writes weights as a safetensors file.
+pub fn save(weights: &Weights, path: &Path) -> Result<()> {
+    let staging = path.with_extension("partial");
+    Tensor::write_safetensors(weights, &staging)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| Ok(std::fs::rename(&staging, path)?))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(items: usize, seed: u64) -> TwoTower {
+        TwoTower::new(&TowerConfig { dim: 4, ..Default::default() }, items, seed, Device::Cpu)
+    }
+
+    #[test]
+    fn saved_weights_come_back_to_the_bit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        let (a, b) = (model(9, 1), model(9, 2));
+        let histories = Tensor::from_slice2(&[[1i64, 2, 3], [9, 0, 0]]);
+        assert_ne!(a.users(&histories), b.users(&histories));
+        save(&a.snapshot(), &path).unwrap();
+        b.load(&path).unwrap();
+        assert_eq!(a.users(&histories), b.users(&histories));
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        save(&model(9, 1).snapshot(), &path).unwrap();
+        let error = format!("{:#}", model(10, 1).load(&path).unwrap_err());
+        assert!(error.contains("w.safetensors") && error.contains("items"), "{error}");
+    }
+
+    #[test]
+    fn vectors_have_unit_length_and_padding_is_zero() {
+        let model = model(9, 3);
+        let table = model.items.weights();
+        assert_eq!(table.get(0).abs().sum(tch::Kind::Float).double_value(&[]), 0.0);
+        assert!(table.abs().max().double_value(&[]) <= (6.0f64 / 14.0).sqrt());
+        let square =
+            model.items.item_vectors().square().sum_dim_intlist(1, false, tch::Kind::Float);
+        assert!(Vec::<f32>::try_from(square).unwrap().iter().all(|n| (n - 1.0).abs() < 1e-5));
+    }
+}
