@@ -12,8 +12,10 @@ pub mod config;
 
 pub mod data;
 pub mod error;
+pub mod eval;
 pub mod files;
 pub mod loss;
 pub mod optim;
 pub mod random;
+pub mod sampling;
 pub mod tower;

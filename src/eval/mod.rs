@@ -1,0 +1,70 @@
+//! Exact evaluation: every target's rank among the whole catalogue, and the metrics of ranks.
+
+mod metrics;
+mod rank;
+
+use anyhow::Result;
+use tch::Device;
+
+use crate::config::{EvaluationConfig, Metric};
+use crate::data::Sequences;
+use crate::sampling::pad;
+use crate::tower::TwoTower;
+
+pub use metrics::{Metrics, of_user};
+pub use rank::{Query, ranks};
+
+/// The part of a sequence, from its start, that is the history of an evaluation; the rest are
+/// its targets.
+const HISTORY_SHARE: f64 = 0.8;
+
+/// What is evaluated on: the last fifth of each of these users' sequences.
+pub struct Evaluation<'a> {
+    pub sequences: &'a Sequences,
+    pub users: Vec<usize>,
+    pub config: &'a EvaluationConfig,
+    /// The latest items of a history that the encoder reads.
+    pub history: usize,
+    pub device: Device,
+}
+
+impl Evaluation<'_> {
+    /// The mean over users of every metric at every N. `progress` hears how many users more are
+    /// done.
+    ///
+    /// # Errors
+    /// When a score is not a number.
+    pub fn run(&self, model: &TwoTower, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
+        let _guard = tch::no_grad_guard();
+        let items = model.items.item_vectors();
+        let mut metrics = Metrics::new(&self.config.at);
+        for users in self.users.chunks(rank::users_a_block(model.items.items())) {
+            let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();
+            let latest: Vec<&[u32]> = queries
+                .iter()
+                .map(|q| &q.history[q.history.len().saturating_sub(self.history)..])
+                .collect();
+            let vectors = model.users(&pad(&latest).to_device(self.device));
+            for ranks in ranks(&vectors, &items, &queries, self.config.seen)? {
+                metrics.add(&ranks);
+            }
+            progress(users.len() as u64);
+        }
+        Ok(metrics)
+    }
+
+    /// History: the first ⌊0.8·len⌋ items. Targets: the distinct items of the rest.
+    fn query(&self, user: usize) -> Query<'_> {
+        let sequence = self.sequences.get(user);
+        let (history, rest) = sequence.split_at((sequence.len() as f64 * HISTORY_SHARE) as usize);
+        let mut targets = rest.to_vec();
+        targets.sort_unstable();
+        targets.dedup();
+        Query { history, targets }
+    }
+}
+
+/// The value of one metric in a list of them.
+pub fn value_of(values: &[(Metric, f64)], metric: Metric) -> Option<f64> {
+    values.iter().find(|(m, _)| *m == metric).map(|(_, value)| *value)
+}

@@ -1,0 +1,186 @@
+//! The exact rank of each target among the whole catalogue.
+
+use anyhow::{Result, bail};
+use tch::{Kind, Tensor};
+
+use crate::config::Seen;
+
+/// Scores that are held at once: 32 MiB of float32.
+const SCORES: usize = 1 << 23;
+
+/// A user with the items to be found.
+pub struct Query<'a> {
+    /// What the user is known by, oldest first.
+    pub history: &'a [u32],
+    /// Distinct item ids.
+    pub targets: Vec<u32>,
+}
+
+/// How many users are ranked at a time over a catalogue of `items`.
+pub fn users_a_block(items: usize) -> usize {
+    (SCORES / items.max(1)).max(1)
+}
+
+/// For each query the ranks of its targets, ascending, from 1.
+///
+/// `users` `[queries, dim]`, `items` `[items, dim]` (row `i` is item `i + 1`; padding has no row).
+/// A target's rank is 1 + the number of other items that score at least as high: a tie counts
+/// against the target, so a model that gives all items one score finds nothing.
+///
+/// # Errors
+/// When a score is not a number.
+pub fn ranks(
+    users: &Tensor,
+    items: &Tensor,
+    queries: &[Query],
+    seen: Seen,
+) -> Result<Vec<Vec<u64>>> {
+    let device = users.device();
+    let mut scores = users.matmul(&items.tr());
+    if seen == Seen::Exclude {
+        let (rows, columns) = pairs(queries, |q| {
+            q.history.iter().copied().filter(|id| q.targets.binary_search(id).is_err()).collect()
+        });
+        let (rows, columns) = (rows.to_device(device), columns.to_device(device));
+        let never = Tensor::full([1], f64::NEG_INFINITY, (scores.kind(), device));
+        let _ = scores.index_put_(&[Some(rows), Some(columns)], &never, false);
+    }
+    let (rows, columns) = pairs(queries, |q| q.targets.clone());
+    let (rows, columns) = (rows.to_device(device), columns.to_device(device));
+    let own = scores.index(&[Some(&rows), Some(&columns)]).unsqueeze(1);
+    let block = users_a_block(items.size()[0] as usize) as i64;
+    // A target scores at least as high as itself: the count is the rank.
+    let counts: Vec<Tensor> = (0..rows.size()[0])
+        .step_by(block as usize)
+        .map(|start| {
+            let length = block.min(rows.size()[0] - start);
+            let rivals = scores.index_select(0, &rows.narrow(0, start, length));
+            rivals.ge_tensor(&own.narrow(0, start, length)).sum_dim_intlist(1, false, Kind::Int64)
+        })
+        .collect();
+    let mut flat = Vec::<i64>::try_from(Tensor::cat(&counts, 0))?.into_iter();
+    let mut all = Vec::with_capacity(queries.len());
+    for query in queries {
+        let mut ranks: Vec<u64> =
+            flat.by_ref().take(query.targets.len()).map(|rank| rank as u64).collect();
+        ranks.sort_unstable();
+        if ranks.first() == Some(&0) {
+            bail!("the model's scores are not numbers (NaN): its weights have diverged");
+        }
+        all.push(ranks);
+    }
+    Ok(all)
+}
+
+/// Row and column indices (query, item − 1) of the items that `of` names for each query.
+fn pairs(queries: &[Query], of: impl Fn(&Query) -> Vec<u32>) -> (Tensor, Tensor) {
+    let (mut rows, mut columns) = (vec![], vec![]);
+    for (row, query) in queries.iter().enumerate() {
+        for id in of(query) {
+            rows.push(row as i64);
+            columns.push(i64::from(id) - 1);
+        }
+    }
+    (Tensor::from_slice(&rows), Tensor::from_slice(&columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, stream};
+    use rand::RngExt;
+    use tch::Device;
+
+    /// Ranks by definition, over scores in exact arithmetic (small whole numbers).
+    fn brute(
+        users: &[Vec<i32>],
+        items: &[Vec<i32>],
+        queries: &[Query],
+        seen: Seen,
+    ) -> Vec<Vec<u64>> {
+        let dot = |a: &[i32], b: &[i32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<i32>();
+        let of = |(user, query): (&Vec<i32>, &Query)| {
+            let mut ranks = vec![];
+            for target in &query.targets {
+                let own = dot(user, &items[*target as usize - 1]);
+                let mut rank = 1;
+                for (at, item) in items.iter().enumerate() {
+                    let id = at as u32 + 1;
+                    let hidden = seen == Seen::Exclude
+                        && query.history.contains(&id)
+                        && !query.targets.contains(&id);
+                    if id != *target && !hidden && dot(user, item) >= own {
+                        rank += 1;
+                    }
+                }
+                ranks.push(rank);
+            }
+            ranks.sort();
+            ranks
+        };
+        users.iter().zip(queries).map(of).collect()
+    }
+
+    #[test]
+    fn equals_brute_force_with_many_ties() {
+        let mut rng = stream(11, Purpose::Batch, 0);
+        for round in 0..30 {
+            let catalogue = 20 + 7 * round;
+            let mut vectors = |n: usize| -> Vec<Vec<i32>> {
+                (0..n).map(|_| (0..3).map(|_| rng.random_range(-1..=1)).collect()).collect()
+            };
+            let (users, items) = (vectors(6), vectors(catalogue));
+            let histories: Vec<Vec<u32>> = (0..6)
+                .map(|_| (0..5).map(|_| rng.random_range(1..=catalogue as u32)).collect())
+                .collect();
+            let queries: Vec<Query> = histories
+                .iter()
+                .map(|history| {
+                    let mut targets: Vec<u32> = (0..rng.random_range(1..4))
+                        .map(|_| rng.random_range(1..=catalogue as u32))
+                        .collect();
+                    targets.sort();
+                    targets.dedup();
+                    Query { history, targets }
+                })
+                .collect();
+            let tensor = |rows: &[Vec<i32>]| {
+                let flat: Vec<f32> = rows.concat().iter().map(|&x| x as f32).collect();
+                Tensor::from_slice(&flat).view([rows.len() as i64, 3])
+            };
+            for seen in [Seen::Keep, Seen::Exclude] {
+                let fast = ranks(&tensor(&users), &tensor(&items), &queries, seen).unwrap();
+                assert_eq!(fast, brute(&users, &items, &queries, seen));
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_that_scores_all_items_alike_finds_nothing() {
+        // Awkward sizes, so that a matrix product's edges are among the columns.
+        for (dim, catalogue) in [(32, 1003i64), (7, 517), (32, 54_542), (64, 8191)] {
+            let row = Tensor::rand([1, dim], (Kind::Float, Device::Cpu));
+            let items = crate::tower::unit(&row).repeat([catalogue, 1]);
+            let users = crate::tower::unit(&Tensor::rand([5, dim], (Kind::Float, Device::Cpu)));
+            let queries: Vec<Query> = (0..5)
+                .map(|u| Query {
+                    history: &[],
+                    targets: vec![1 + u, 300 + u, catalogue as u32 - u],
+                })
+                .collect();
+            for ranks in ranks(&users, &items, &queries, Seen::Keep).unwrap() {
+                assert!(ranks.iter().all(|&rank| rank == catalogue as u64), "{dim}: {ranks:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn scores_that_are_not_numbers_are_an_error() {
+        let items = Tensor::ones([4, 2], (Kind::Float, Device::Cpu));
+        let users = Tensor::full([1, 2], f64::NAN, (Kind::Float, Device::Cpu));
+        let queries = [Query { history: &[], targets: vec![2] }];
+        assert!(
+            ranks(&users, &items, &queries, Seen::Keep).unwrap_err().to_string().contains("NaN")
+        );
+    }
+}
