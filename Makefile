@@ -1,0 +1,49 @@
+# `make reproduce` and `make test` set everything up themselves; see `make help`.
+
+# Another package index for libtorch's wheel, for example the CPU-only one that PyTorch publishes.
+TORCH_INDEX ?=
+
+CROLOSS := target/release/croloss
+PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test lint bench reproduce clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.ready ## Make .venv with the pinned libtorch; TORCH_INDEX=URL takes it from another index
+
+.venv/.ready: requirements.txt
+	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 1; }
+	@command -v c++ >/dev/null || { echo "A C++ compiler is missing: install g++ (Debian, Ubuntu: apt install g++) or clang"; exit 1; }
+	@command -v python3 >/dev/null || { echo "Python 3 is missing: install python3 (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_INDEX) -r requirements.txt
+	ln -sfn "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch" .libtorch
+	@touch $@
+
+build: setup ## Build target/release/croloss
+	cargo build --release
+
+test: lint ## Run every check and test
+	cargo test --release
+
+lint: setup ## Check formatting, lints and documentation
+	cargo fmt --check
+	cargo clippy --release --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --quiet
+
+bench: setup ## Measure a training step and the ranking
+	cargo bench
+
+reproduce: build ## Train cross-entropy and CROLoss-Lambda on generated data and compare them
+	@test -f data/demo.csv || $(CROLOSS) generate --preset demo --out data/demo.csv
+	@test -d data/demo || $(CROLOSS) prepare --input data/demo.csv --user user --item item --time time --out data/demo
+	$(CROLOSS) train configs/demo.toml --set loss.kind=cross-entropy --out runs/demo-cross-entropy --force
+	$(CROLOSS) train configs/demo.toml --set loss.kind=cro-lambda --out runs/demo-cro-lambda --force
+	$(CROLOSS) compare runs/demo-cross-entropy runs/demo-cro-lambda
+
+clean: ## Remove what was built (.venv, data and runs stay)
+	cargo clean

@@ -1,0 +1,100 @@
+//! Where tensors live, from the configuration's `device`.
+
+use anyhow::{Context, Result};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use tch::{Cuda, Device};
+
+use crate::misuse;
+
+/// The CUDA half of libtorch, found through the binary's run path.
+const CUDA_LIBRARY: &str = "libtorch_cuda.so";
+
+/// The device that `name` (`auto`, `cpu`, `cuda`, `cuda:INDEX`) stands for.
+///
+/// # Errors
+/// A [`crate::error::Misuse`] for another name, and for a CUDA device that is not there: it says
+/// whether libtorch was built without CUDA or no such GPU is visible.
+pub fn open(name: &str) -> Result<Device> {
+    let index = match name {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" => {
+            let there = load_cuda().is_ok() && Cuda::is_available();
+            return Ok(if there { Device::Cuda(0) } else { Device::Cpu });
+        }
+        "cuda" => Some(0),
+        _ => name.strip_prefix("cuda:").and_then(|index| index.parse().ok()),
+    };
+    let Some(index) = index else {
+        misuse!("device = \"{name}\": write auto, cpu, cuda or cuda:INDEX");
+    };
+    if let Err(error) = load_cuda() {
+        misuse!(
+            "device = \"{name}\": this libtorch has no CUDA ({error:#}); use device = \"cpu\", or run `make setup` with the CUDA wheel"
+        );
+    }
+    let count = Cuda::device_count();
+    if index as i64 >= count {
+        misuse!("device = \"{name}\" is not there: CUDA sees {count} GPUs; use device = \"cpu\" or \"auto\"");
+    }
+    Ok(Device::Cuda(index))
+}
+
+/// Loads CUDA into the process. It is not linked, because that would cost every start of the
+/// program the time of loading it. Must come before libtorch is first asked about CUDA: it
+/// remembers the answer.
+fn load_cuda() -> Result<()> {
+    // SAFETY: the library's constructors register libtorch's own CUDA back end; it is meant to
+    // be loaded into a process that has libtorch_cpu, and stays loaded.
+    let library = unsafe { Library::open(Some(CUDA_LIBRARY), RTLD_NOW | RTLD_GLOBAL) };
+    std::mem::forget(library.with_context(|| format!("cannot load {CUDA_LIBRARY}"))?);
+    Ok(())
+}
+
+/// A name for result files: `cpu` or `cuda:0`.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}
+
+/// Lets this thread, and those it starts from now on, treat numbers below the normal range of
+/// float32 (1e-38) as zero. Adam's moments decay into that range, where x86 arithmetic is some
+/// hundred times slower.
+pub fn flush_denormals() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: sets the flush-to-zero and denormals-are-zero bits of MXCSR and nothing else.
+    unsafe {
+        let mut state = 0u32;
+        std::arch::asm!("stmxcsr [{}]", in(reg) &mut state);
+        state |= (1 << 15) | (1 << 6);
+        std::arch::asm!("ldmxcsr [{}]", in(reg) &state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuda_can_be_loaded_where_libtorch_has_it() {
+        let lib = concat!(env!("CARGO_MANIFEST_DIR"), "/.libtorch/lib/libtorch_cuda.so");
+        if !std::path::Path::new(lib).exists() {
+            eprintln!("skipped: the libtorch of this checkout has no CUDA");
+            return;
+        }
+        load_cuda().unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(maps.contains(CUDA_LIBRARY));
+        assert!(tch::utils::has_cuda() || Cuda::device_count() == 0);
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_refused() {
+        for (device, word) in [("gpu", "write auto"), ("cuda:x", "write auto"), ("cuda:99", "99")] {
+            let error = open(device).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        assert_eq!(open("cpu").unwrap(), Device::Cpu);
+    }
+}

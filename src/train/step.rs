@@ -1,0 +1,136 @@
+//! One training step.
+
+use tch::{Kind, Tensor};
+
+use crate::config::{AccidentalHits, Config};
+use crate::loss::{self, Loss, Scores};
+use crate::optim::{Adam, RowGradient};
+use crate::sampling::Batch;
+use crate::tower::{TwoTower, unit};
+
+/// The model's objective and optimisers.
+pub struct Stepper {
+    loss: Box<dyn Loss>,
+    scale: f64,
+    accidental_hits: AccidentalHits,
+    /// One for each of the encoder's parameters, in its order.
+    encoder: Vec<Adam>,
+    items: Adam,
+}
+
+impl Stepper {
+    /// Optimisers with zero moments for `model`.
+    pub fn new(config: &Config, model: &TwoTower) -> Self {
+        let adam = |parameter: &Tensor| Adam::new(&config.optimizer, parameter);
+        Self {
+            loss: loss::build(&config.loss),
+            scale: config.tower.scale,
+            accidental_hits: config.sampling.accidental_hits,
+            encoder: model.encoder.parameters().iter().map(|(_, p)| adam(p)).collect(),
+            items: adam(&model.items.weights()),
+        }
+    }
+
+    /// Moves the model by one step on `batch`. Returns the loss, a scalar on the run's device.
+    pub fn step(&mut self, model: &TwoTower, batch: &Batch) -> Tensor {
+        let ids = Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
+        // The gathered rows are the leaves of the gradient: none of the table's size is made.
+        let rows = model.items.gather(&ids).set_requires_grad(true);
+        let loss = self.loss.loss(&self.scores(model, batch, &rows));
+        let parameters = model.encoder.parameters();
+        let leaves: Vec<&Tensor> =
+            parameters.iter().map(|(_, p)| p).chain(std::iter::once(&rows)).collect();
+        let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
+        for ((adam, (_, parameter)), gradient) in
+            self.encoder.iter_mut().zip(&parameters).zip(&gradients)
+        {
+            adam.step(parameter, gradient);
+        }
+        let values = gradients.last().expect("one gradient for each leaf");
+        self.items.step_rows(&model.items.weights(), &RowGradient { ids: &ids, values });
+        loss.detach()
+    }
+
+    /// Scores of a batch from its rows `[histories + targets + negatives, dim]`.
+    fn scores(&self, model: &TwoTower, batch: &Batch, rows: &Tensor) -> Scores {
+        let (users, length) = batch.histories.size2().expect("histories are a matrix");
+        let negatives = batch.negatives.size()[0];
+        let parts = rows.split_with_sizes([users * length, users, negatives], 0);
+        let histories = parts[0].view([users, length, -1]);
+        let user = model.user_vectors(&histories, &batch.histories) * self.scale;
+        let positive = (&user * unit(&parts[1])).sum_dim_intlist(1, false, None::<Kind>);
+        let mut negative = user.matmul(&unit(&parts[2]).tr());
+        if self.accidental_hits == AccidentalHits::Mask {
+            let hits = batch.targets.unsqueeze(1).eq_tensor(&batch.negatives.unsqueeze(0));
+            negative = negative.masked_fill(&hits, f64::NEG_INFINITY);
+        }
+        Scores { positive, negative, catalogue: model.items.items() as f64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn config(text: &str) -> Config {
+        let text = format!("[data]\npath = \"x\"\n{text}");
+        toml::from_str::<Config>(&text).unwrap().checked().unwrap()
+    }
+
+    fn batch() -> Batch {
+        Batch {
+            histories: Tensor::from_slice2(&[[1i64, 2], [3, 0]]),
+            targets: Tensor::from_slice(&[4i64, 5]),
+            negatives: Tensor::from_slice(&[4i64, 6, 6]),
+        }
+    }
+
+    #[test]
+    fn an_accidental_hit_is_no_rival_unless_it_is_kept() {
+        for (choice, infinite) in [("mask", true), ("keep", false)] {
+            let config = config(&format!("[sampling]\naccidental_hits = \"{choice}\""));
+            let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
+            let stepper = Stepper::new(&config, &model);
+            let batch = batch();
+            let ids =
+                Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
+            let scores = stepper.scores(&model, &batch, &model.items.gather(&ids));
+            let negative = Vec::<f32>::try_from(scores.negative.view(-1)).unwrap();
+            assert_eq!(negative[0].is_infinite(), infinite);
+            assert!(negative[1..].iter().all(|s| s.abs() <= 10.001));
+            let positive = Vec::<f32>::try_from(&scores.positive).unwrap();
+            assert!(infinite || (negative[0] - positive[0]).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn steps_on_one_batch_lower_its_loss_and_leave_padding_alone() {
+        for kind in ["cro", "cro-lambda", "cross-entropy", "triplet", "bpr"] {
+            let config = config(&format!("[loss]\nkind = \"{kind}\""));
+            let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
+            let mut stepper = Stepper::new(&config, &model);
+            let losses: Vec<f64> =
+                (0..50).map(|_| stepper.step(&model, &batch()).double_value(&[])).collect();
+            assert!(losses[49] < 0.9 * losses[0], "{kind}: {losses:?}");
+            let padding = model.items.weights().get(0).abs().sum(Kind::Float);
+            assert_eq!(padding.double_value(&[]), 0.0);
+        }
+    }
+
+    /// The row-wise step equals autograd through the whole table, whose gradient is dense.
+    #[test]
+    fn row_gradients_are_the_gradient_of_the_table() {
+        let config = config("[sampling]\naccidental_hits = \"keep\"");
+        let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
+        let mut stepper = Stepper::new(&config, &model);
+        let table = model.items.weights().copy().set_requires_grad(true);
+        let batch = batch();
+        let ids = Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
+        let scores = stepper.scores(&model, &batch, &table.index_select(0, &ids));
+        stepper.loss.loss(&scores).backward();
+        Adam::new(&config.optimizer, &table).step(&table, &table.grad());
+        stepper.step(&model, &batch);
+        assert!(model.items.weights().allclose(&table.detach(), 1e-5, 1e-7, false));
+    }
+}

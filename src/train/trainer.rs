@@ -1,0 +1,242 @@
+//! The training loop: steps, validation, early stopping, the test of the best weights.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use serde_json::json;
+use tch::{Device, Tensor};
+
+use super::RunFolder;
+use super::log::RunLog;
+use super::step::Stepper;
+use super::stopping::Stopping;
+use crate::config::{Config, Metric};
+use crate::data::{Dataset, Split};
+use crate::device;
+use crate::eval::{Evaluation, Metrics, value_of};
+use crate::misuse;
+use crate::sampling::{Batches, Uniform};
+use crate::tower::{TwoTower, save};
+
+/// What an observer of a training run hears.
+pub enum Event<'a> {
+    /// `step` steps are done; the mean loss of those since the last such event.
+    Step { step: u64, loss: f64 },
+    /// `done` of `users` users are ranked.
+    Ranking { part: Split, done: u64, users: u64 },
+    /// A validation is over.
+    Validated { step: u64, metrics: &'a [(Metric, f64)], better: bool },
+    /// Training has stopped before `train.steps`.
+    Stopped { step: u64, best_step: u64 },
+}
+
+/// What a run came to: the content of `result.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Steps trained.
+    pub steps: u64,
+    /// The step whose weights were best in validation, and were tested.
+    pub best_step: u64,
+    /// Wall-clock seconds of training steps alone.
+    pub train_seconds: f64,
+    /// Wall-clock seconds of everything, validation and test included.
+    pub seconds: f64,
+    pub device: String,
+    pub threads: i32,
+    pub seed: u64,
+    pub test_users: usize,
+    /// Metrics at `best_step`.
+    #[serde(serialize_with = "by_name")]
+    pub validation: Vec<(Metric, f64)>,
+    #[serde(serialize_with = "by_name")]
+    pub test: Vec<(Metric, f64)>,
+}
+
+/// A configuration and a dataset that fit together, ready to train or evaluate.
+pub struct Session<'a> {
+    pub config: &'a Config,
+    pub dataset: &'a Dataset,
+    pub device: Device,
+}
+
+impl<'a> Session<'a> {
+    /// Opens the device and sets the threads.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] when the device is not there.
+    pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
+        device::flush_denormals();
+        if config.threads > 0 {
+            tch::set_num_threads(config.threads as i32);
+        }
+        Ok(Self { config, dataset, device: device::open(&config.device)? })
+    }
+
+    /// A model with initial weights.
+    pub fn model(&self) -> TwoTower {
+        let Config { tower, seed, .. } = self.config;
+        TwoTower::new(tower, self.dataset.item_count(), *seed, self.device)
+    }
+
+    /// Ranks the catalogue for the users of `part`.
+    ///
+    /// # Errors
+    /// When the part has no users or a score is not a number.
+    pub fn evaluate(&self, model: &TwoTower, part: Split, observe: &mut dyn FnMut(Event)) -> Result<Metrics> {
+        let evaluation = Evaluation {
+            sequences: &self.dataset.sequences,
+            users: self.dataset.users_of(part),
+            config: &self.config.evaluation,
+            history: self.config.tower.history,
+            device: self.device,
+        };
+        let users = evaluation.users.len() as u64;
+        let mut done = 0;
+        evaluation.run(model, &mut |more| {
+            done += more;
+            observe(Event::Ranking { part, done, users });
+        })
+    }
+
+    /// The batches of training, checked against the dataset.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] when the dataset is too small for the configuration.
+    fn batches(&self) -> Result<Batches<'a>> {
+        let sampling = &self.config.sampling;
+        for part in [Split::Validation, Split::Test] {
+            if self.dataset.users_of(part).is_empty() {
+                misuse!("the dataset has no {} users: prepare it with another split", part.name());
+            }
+        }
+        let negatives = Uniform {
+            items: self.dataset.item_count(),
+            count: sampling.batch * sampling.negatives_per_positive,
+            seed: self.config.seed,
+        };
+        Batches::new(
+            &self.dataset.sequences,
+            self.dataset.users_of(Split::Train),
+            sampling,
+            self.config.tower.history,
+            Box::new(negatives),
+            self.config.seed,
+            self.device,
+        )
+    }
+}
+
+/// Trains by `config` on `dataset` and tests the best weights; the run folder is made by
+/// `make_folder` once nothing is left that could refuse the run.
+///
+/// # Errors
+/// [`crate::error::Misuse`] before the folder is made; afterwards when the loss stops being a
+/// number or a file cannot be written.
+pub fn train(
+    config: &Config,
+    dataset: &Dataset,
+    make_folder: impl FnOnce() -> Result<RunFolder>,
+    observe: &mut dyn FnMut(Event),
+) -> Result<Outcome> {
+    let session = Session::new(config, dataset)?;
+    let batches = session.batches()?;
+    let run = make_folder()?;
+    run.write_json("run.json", &json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "dataset": dataset.manifest.name,
+        "checksum": dataset.manifest.checksum,
+    }))?;
+    let mut log = RunLog::create(run.path())?;
+    let started = Instant::now();
+    let model = session.model();
+    let mut stepper = Stepper::new(config, &model);
+    let mut stopping = Stopping::new(config.train.patience);
+    let mut best = model.snapshot();
+    let mut validation = vec![];
+    let mut losses = Losses::new(session.device);
+    let mut train_seconds = 0.0;
+    let mut step = 0;
+    while step < config.train.steps && !stopping.exhausted() {
+        let mark = Instant::now();
+        losses.add(&stepper.step(&model, &batches.draw(step)));
+        step += 1;
+        if step % config.train.log_every == 0 {
+            let loss = losses.mean(step)?;
+            log.write("train", step, started.elapsed().as_secs_f64(), &[("loss".into(), loss)])?;
+            observe(Event::Step { step, loss });
+        }
+        train_seconds += mark.elapsed().as_secs_f64();
+        if step % config.train.validate_every == 0 || step == config.train.steps {
+            let metrics = session.evaluate(&model, Split::Validation, observe)?.means();
+            log.write("validation", step, started.elapsed().as_secs_f64(), &named(&metrics))?;
+            let monitored = value_of(&metrics, config.train.monitor)
+                .expect("a checked configuration measures what it monitors");
+            let better = stopping.better(monitored, step);
+            observe(Event::Validated { step, metrics: &metrics, better });
+            if better {
+                best = model.snapshot();
+                save(&best, &run.weights_path())?;
+                validation = metrics;
+            }
+        }
+    }
+    let best_step = stopping.best().map_or(step, |(_, step)| step);
+    if step < config.train.steps {
+        observe(Event::Stopped { step, best_step });
+    }
+    model.restore(&best)?;
+    let tested = session.evaluate(&model, Split::Test, observe)?;
+    let test = tested.means();
+    log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
+    let outcome = Outcome {
+        steps: step,
+        best_step,
+        train_seconds,
+        seconds: started.elapsed().as_secs_f64(),
+        device: device::name(session.device),
+        threads: tch::get_num_threads(),
+        seed: config.seed,
+        test_users: tested.users(),
+        validation,
+        test,
+    };
+    run.write_json("result.json", &outcome)?;
+    Ok(outcome)
+}
+
+/// The loss since the last report, summed on the device so that a step never waits for the host.
+struct Losses {
+    sum: Tensor,
+    count: u64,
+}
+
+impl Losses {
+    fn new(device: Device) -> Self {
+        Self { sum: Tensor::zeros([], (tch::Kind::Float, device)), count: 0 }
+    }
+
+    fn add(&mut self, loss: &Tensor) {
+        self.sum += loss;
+        self.count += 1;
+    }
+
+    /// The mean, read back from the device; starts again from nothing.
+    fn mean(&mut self, step: u64) -> Result<f64> {
+        let mean = self.sum.double_value(&[]) / self.count as f64;
+        if !mean.is_finite() {
+            bail!("the loss is {mean} at step {step}: training has diverged; a smaller optimizer.learning_rate or tower.scale may help");
+        }
+        let _ = self.sum.zero_();
+        self.count = 0;
+        Ok(mean)
+    }
+}
+
+fn named(metrics: &[(Metric, f64)]) -> Vec<(String, f64)> {
+    metrics.iter().map(|(metric, value)| (metric.to_string(), *value)).collect()
+}
+
+fn by_name<S: serde::Serializer>(metrics: &[(Metric, f64)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(metrics.iter().map(|(metric, value)| (metric.to_string(), value)))
+}
