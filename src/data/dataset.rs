@@ -1,11 +1,33 @@
 //! The prepared data set: vocabulary, sequences and split.
 
+use sha2::{Digest, Sha256};
+
+use super::manifest::{Counts, Manifest};
+use super::read::hex;
+
 /// Which part of the experiment a user belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     Train,
     Validation,
     Test,
+}
+
+impl Split {
+    /// The name that is written and shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Validation => "validation",
+            Split::Test => "test",
+        }
+    }
+
+    pub(super) fn of_name(name: &str) -> Option<Split> {
+        [Split::Train, Split::Validation, Split::Test]
+            .into_iter()
+            .find(|part| part.name() == name)
+    }
 }
 
 /// One row of the catalogue.
@@ -44,14 +66,92 @@ impl Sequences {
 }
 
 /// A prepared data set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// The catalogue; item id `i` is at `i - 1`.
+    /// The catalogue by falling popularity; item id `i` is at `i - 1`.
     pub items: Vec<Item>,
     /// The users' ids in the source log.
     pub users: Vec<String>,
     /// The users' items.
     pub sequences: Sequences,
+    /// The times of `sequences.items`, in the unit of the log, if it has times.
+    pub times: Option<Vec<i64>>,
     /// `[users]`
     pub split: Vec<Split>,
+    /// What it is called and was made from.
+    pub manifest: Manifest,
+}
+
+impl Dataset {
+    /// The users of one part, by rising index.
+    pub fn users_of(&self, part: Split) -> Vec<usize> {
+        (0..self.split.len())
+            .filter(|user| self.split[*user] == part)
+            .collect()
+    }
+
+    /// The items of the catalogue; ids go from 1 to this, both included.
+    pub fn item_count(&self) -> usize {
+        self.items.len()
+    }
+
+    /// What there is, counted.
+    pub fn counts(&self) -> Counts {
+        let of = |part| self.split.iter().filter(|user| **user == part).count() as u64;
+        Counts {
+            users: self.users.len() as u64,
+            items: self.items.len() as u64,
+            interactions: self.sequences.items.len() as u64,
+            train_users: of(Split::Train),
+            validation_users: of(Split::Validation),
+            test_users: of(Split::Test),
+        }
+    }
+
+    /// SHA-256 of all content (sequences, times, catalogue, users, split), in hexadecimal. Two
+    /// datasets of the same checksum are the same to whoever trains on them.
+    pub fn checksum(&self) -> String {
+        let mut hash = Numbers {
+            hash: Sha256::new(),
+            buffer: Vec::new(),
+        };
+        hash.all(&self.sequences.offsets, |offset| {
+            (*offset as u64).to_le_bytes()
+        });
+        hash.all(&self.sequences.items, |item| item.to_le_bytes());
+        hash.all(self.times.as_deref().unwrap_or_default(), |time| {
+            time.to_le_bytes()
+        });
+        hash.all(&self.items, |item| item.count.to_le_bytes());
+        hash.all(&self.split, |part| [*part as u8]);
+        let names = self
+            .items
+            .iter()
+            .map(|item| &item.original)
+            .chain(&self.users);
+        names.for_each(|name| hash.name(name));
+        hex(&hash.hash.finalize())
+    }
+}
+
+/// Hashes long arrays piece by piece; a piece a number would be slow.
+struct Numbers {
+    hash: Sha256,
+    buffer: Vec<u8>,
+}
+
+impl Numbers {
+    fn all<T, const N: usize>(&mut self, values: &[T], bytes: impl Fn(&T) -> [u8; N]) {
+        self.hash.update((values.len() as u64).to_le_bytes());
+        for piece in values.chunks(1 << 16) {
+            self.buffer.clear();
+            self.buffer.extend(piece.iter().flat_map(&bytes));
+            self.hash.update(&self.buffer);
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        self.hash.update((name.len() as u64).to_le_bytes());
+        self.hash.update(name);
+    }
 }

@@ -1,0 +1,283 @@
+//! The dataset on disk: `items.parquet`, `users.parquet`, `sequences.parquet`, `dataset.toml`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use polars::prelude::*;
+
+use super::dataset::{Dataset, Item, Sequences, Split};
+use super::manifest::{FILE, FORMAT, Manifest};
+use super::parquet::{Parquet, write};
+use crate::files;
+
+const ITEMS: &str = "items.parquet";
+const USERS: &str = "users.parquet";
+const SEQUENCES: &str = "sequences.parquet";
+
+impl Dataset {
+    /// Writes the folder `out`, whole or not at all; with `force` it takes the place of one that
+    /// is there. Counts, checksum and versions of the manifest are made anew.
+    ///
+    /// # Errors
+    /// Something stands at `out` and `force` is not given; a disk that fails.
+    pub fn save(&self, out: &Path, force: bool) -> Result<()> {
+        let manifest = Manifest {
+            format: FORMAT,
+            croloss: env!("CARGO_PKG_VERSION").to_owned(),
+            checksum: self.checksum(),
+            counts: self.counts(),
+            ..self.manifest.clone()
+        };
+        files::write_folder(out, force, |folder| {
+            self.write_items(&folder.join(ITEMS))?;
+            self.write_users(&folder.join(USERS))?;
+            self.write_sequences(&folder.join(SEQUENCES))?;
+            let text = toml::to_string(&manifest).context("cannot write the manifest as TOML")?;
+            files::write_file(&folder.join(FILE), text)
+        })
+    }
+
+    fn write_items(&self, path: &Path) -> Result<()> {
+        write(path, self.items.len(), |rows| {
+            let ids = rows.start as u32 + 1..rows.end as u32 + 1;
+            let items = &self.items[rows];
+            vec![
+                column("item", ids.collect()),
+                Column::new(
+                    "original".into(),
+                    strings(items.iter().map(|item| &item.original)),
+                ),
+                column("count", items.iter().map(|item| item.count).collect()),
+            ]
+        })
+    }
+
+    fn write_users(&self, path: &Path) -> Result<()> {
+        write(path, self.users.len(), |rows| {
+            let offsets = &self.sequences.offsets[rows.start..rows.end + 1];
+            let lengths = offsets
+                .windows(2)
+                .map(|pair| (pair[1] - pair[0]) as u32)
+                .collect();
+            let split: Vec<&str> = self.split[rows.clone()]
+                .iter()
+                .map(|part| part.name())
+                .collect();
+            vec![
+                column("user", (rows.start as u32..rows.end as u32).collect()),
+                Column::new("original".into(), strings(self.users[rows].iter())),
+                Column::new("split".into(), split),
+                column("length", lengths),
+            ]
+        })
+    }
+
+    fn write_sequences(&self, path: &Path) -> Result<()> {
+        let offsets = &self.sequences.offsets;
+        write(path, self.sequences.items.len(), |rows| {
+            // The user of the piece's first row, then one step for each offset that is passed.
+            let mut user = offsets
+                .partition_point(|offset| *offset <= rows.start)
+                .max(1)
+                - 1;
+            let mut users = Vec::with_capacity(rows.len());
+            for row in rows.clone() {
+                while offsets[user + 1] <= row {
+                    user += 1;
+                }
+                users.push(user as u32);
+            }
+            let mut columns = vec![
+                column("user", users),
+                column("item", self.sequences.items[rows.clone()].to_vec()),
+            ];
+            columns.extend(
+                self.times
+                    .as_ref()
+                    .map(|times| column("time", times[rows].to_vec())),
+            );
+            columns
+        })
+    }
+
+    /// Reads the folder that [`Dataset::save`] wrote.
+    ///
+    /// # Errors
+    /// A folder that is no dataset, one of another version, or one whose files are not those that
+    /// were written: counts, ids and checksum are all held against `dataset.toml`.
+    pub fn load(folder: &Path) -> Result<Dataset> {
+        let manifest = Manifest::load(folder)?;
+        let items = read_items(&folder.join(ITEMS))?;
+        let (users, split, mut offsets) = read_users(&folder.join(USERS))?;
+        let path = folder.join(SEQUENCES);
+        let (ids, times) = read_sequences(&path, &offsets, items.len())?;
+        if offsets.is_empty() {
+            offsets.push(0);
+        }
+        let sequences = Sequences {
+            items: ids,
+            offsets,
+        };
+        let dataset = Dataset {
+            items,
+            users,
+            sequences,
+            times,
+            split,
+            manifest,
+        };
+        let (there, written) = (dataset.counts(), &dataset.manifest.counts);
+        ensure!(
+            there == *written,
+            "the files in {} hold {} users, {} items and {} interactions where {FILE} says {}, {} \
+             and {}: prepare it again",
+            folder.display(),
+            there.users,
+            there.items,
+            there.interactions,
+            written.users,
+            written.items,
+            written.interactions
+        );
+        ensure!(
+            dataset.checksum() == dataset.manifest.checksum,
+            "the files in {} are not those that were prepared (the checksum in {FILE} differs): \
+             prepare it again",
+            folder.display()
+        );
+        Ok(dataset)
+    }
+}
+
+fn read_items(path: &Path) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for_each(path, &["item", "original", "count"], |frame| {
+        let original = frame.column("original")?.str()?;
+        let rows = frame.column("item")?.u32()?.iter().zip(original.iter());
+        for ((id, original), count) in rows.zip(frame.column("count")?.u64()?.iter()) {
+            let (Some(id), Some(original), Some(count)) = (id, original, count) else {
+                return Ok(Some("a row has no value".to_owned()));
+            };
+            if id as usize != items.len() + 1 {
+                return Ok(Some(format!("item {id} stands in row {}", items.len() + 1)));
+            }
+            items.push(Item {
+                original: original.to_owned(),
+                count,
+            });
+        }
+        Ok(None)
+    })?;
+    Ok(items)
+}
+
+fn read_users(path: &Path) -> Result<(Vec<String>, Vec<Split>, Vec<usize>)> {
+    let (mut users, mut split, mut offsets) = (Vec::new(), Vec::new(), vec![0]);
+    for_each(path, &["user", "original", "split", "length"], |frame| {
+        let rows = frame
+            .column("user")?
+            .u32()?
+            .iter()
+            .zip(frame.column("original")?.str()?.iter());
+        let lengths = frame.column("length")?.u32()?.iter();
+        let rest = frame.column("split")?.str()?.iter().zip(lengths);
+        for ((user, original), (part, length)) in rows.zip(rest) {
+            let (Some(user), Some(original), Some(part), Some(length)) =
+                (user, original, part.and_then(Split::of_name), length)
+            else {
+                return Ok(Some("a row has no value or an unknown split".to_owned()));
+            };
+            if user as usize != users.len() {
+                return Ok(Some(format!(
+                    "user {user} stands in row {}",
+                    users.len() + 1
+                )));
+            }
+            users.push(original.to_owned());
+            split.push(part);
+            offsets.push(offsets[users.len() - 1] + length as usize);
+        }
+        Ok(None)
+    })?;
+    Ok((users, split, offsets))
+}
+
+fn read_sequences(
+    path: &Path,
+    offsets: &[usize],
+    item_count: usize,
+) -> Result<(Vec<u32>, Option<Vec<i64>>)> {
+    let timed = Parquet::open(path)?
+        .columns
+        .iter()
+        .any(|name| name == "time");
+    let columns = if timed {
+        &["user", "item", "time"][..]
+    } else {
+        &["user", "item"]
+    };
+    let (mut ids, mut times, mut user) = (Vec::new(), Vec::new(), 0);
+    for_each(path, columns, |frame| {
+        let rows = frame
+            .column("user")?
+            .u32()?
+            .iter()
+            .zip(frame.column("item")?.u32()?.iter());
+        for (owner, id) in rows {
+            let (Some(owner), Some(id)) = (owner, id) else {
+                return Ok(Some("a row has no value".to_owned()));
+            };
+            if id == 0 || id as usize > item_count {
+                return Ok(Some(format!(
+                    "item {id} is not in the catalogue of {item_count}"
+                )));
+            }
+            while user + 1 < offsets.len() && offsets[user + 1] <= ids.len() {
+                user += 1;
+            }
+            if owner as usize != user || user + 1 >= offsets.len() {
+                return Ok(Some(format!("row {} is user {owner}'s", ids.len() + 1)));
+            }
+            ids.push(id);
+        }
+        if timed {
+            let column = frame.column("time")?.i64()?;
+            if column.null_count() > 0 {
+                return Ok(Some("a row has no value".to_owned()));
+            }
+            times.extend(column.iter().flatten());
+        }
+        Ok(None)
+    })?;
+    Ok((ids, timed.then_some(times)))
+}
+
+/// Gives `take` the file piece by piece; what it finds wrong, as text, ends the reading.
+fn for_each(
+    path: &Path,
+    columns: &[&str],
+    mut take: impl FnMut(&DataFrame) -> PolarsResult<Option<String>>,
+) -> Result<()> {
+    let wrong = |what: String| {
+        anyhow!(
+            "{} is not as it was prepared ({what}): prepare it again",
+            path.display()
+        )
+    };
+    Parquet::open(path)?.frames(columns, |frame| match take(&frame) {
+        Ok(None) => Ok(()),
+        Ok(Some(what)) => Err(wrong(what)),
+        Err(error) => Err(wrong(error.to_string())),
+    })
+}
+
+fn column<T>(name: &str, values: Vec<T>) -> Column
+where
+    Series: NamedFrom<Vec<T>, [T]>,
+{
+    Column::from(Series::new(name.into(), values))
+}
+
+fn strings<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    names.map(String::as_str).collect()
+}

@@ -1,0 +1,134 @@
+//! A raw log in memory: who met what, and when, with ids as small numbers.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+
+/// The events of a log, column by column, in the order of the log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interactions {
+    /// Users' original ids, in order of first appearance.
+    pub users: Vec<String>,
+    /// Items' original ids, in order of first appearance.
+    pub items: Vec<String>,
+    /// `[events]`: index into `users`.
+    pub user: Vec<u32>,
+    /// `[events]`: index into `items`.
+    pub item: Vec<u32>,
+    /// `[events]`, in the unit of the log; `None` if the order of the log is the order of time.
+    pub time: Option<Vec<i64>>,
+}
+
+impl Interactions {
+    /// The number of events.
+    pub fn len(&self) -> usize {
+        self.user.len()
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.user.is_empty()
+    }
+}
+
+/// Collects [`Interactions`] one event at a time.
+#[derive(Default)]
+pub struct Builder {
+    users: Interner,
+    items: Interner,
+    user: Vec<u32>,
+    item: Vec<u32>,
+    time: Vec<i64>,
+}
+
+impl Builder {
+    /// Appends an event. Either all events of a log have a time or none has.
+    ///
+    /// # Errors
+    /// More than 2³² distinct ids.
+    pub fn push(&mut self, user: &str, item: &str, time: Option<i64>) -> Result<()> {
+        self.user.push(self.users.number(user)?);
+        self.item.push(self.items.number(item)?);
+        self.time.extend(time);
+        Ok(())
+    }
+
+    /// The number of events so far.
+    pub fn len(&self) -> usize {
+        self.user.len()
+    }
+
+    pub fn finish(self) -> Interactions {
+        let timed = !self.user.is_empty() && self.time.len() == self.user.len();
+        Interactions {
+            users: self.users.into_names(),
+            items: self.items.into_names(),
+            user: self.user,
+            item: self.item,
+            time: timed.then_some(self.time),
+        }
+    }
+}
+
+/// Gives each distinct string a number from 0, in order of first appearance.
+#[derive(Default)]
+struct Interner {
+    numbers: HashMap<Box<str>, u32>,
+    /// Logs are often grouped by user: the last one is found without a look-up.
+    last: Option<(Box<str>, u32)>,
+}
+
+impl Interner {
+    fn number(&mut self, name: &str) -> Result<u32> {
+        if let Some((last, number)) = &self.last
+            && **last == *name
+        {
+            return Ok(*number);
+        }
+        let number = match self.numbers.get(name) {
+            Some(number) => *number,
+            None => {
+                let new = u32::try_from(self.numbers.len()).context("more than 2^32 ids")?;
+                self.numbers.insert(name.into(), new);
+                new
+            }
+        };
+        self.last = Some((name.into(), number));
+        Ok(number)
+    }
+
+    fn into_names(self) -> Vec<String> {
+        let mut names = vec![String::new(); self.numbers.len()];
+        for (name, number) in self.numbers {
+            names[number as usize] = name.into();
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_numbered_by_first_appearance() {
+        let mut builder = Builder::default();
+        for (user, item) in [("b", "x"), ("a", "y"), ("b", "y"), ("b", "x"), ("c", "z")] {
+            builder.push(user, item, None).unwrap();
+        }
+        let log = builder.finish();
+        assert_eq!(log.users, ["b", "a", "c"]);
+        assert_eq!(log.items, ["x", "y", "z"]);
+        assert_eq!(log.user, [0, 1, 0, 0, 2]);
+        assert_eq!(log.item, [0, 1, 1, 0, 2]);
+        assert_eq!((log.time.clone(), log.len()), (None, 5));
+    }
+
+    #[test]
+    fn times_stand_beside_their_events() {
+        let mut builder = Builder::default();
+        builder.push("u", "i", Some(7)).unwrap();
+        builder.push("u", "j", Some(-3)).unwrap();
+        assert_eq!(builder.finish().time, Some(vec![7, -3]));
+    }
+}

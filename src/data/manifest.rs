@@ -1,0 +1,94 @@
+//! `dataset.toml`: what a dataset folder says about itself.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::description::Rules;
+use super::read::SourceFile;
+use super::split::SplitRule;
+
+/// The version of the folder's layout that this program writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// The file's name within the folder.
+pub(super) const FILE: &str = "dataset.toml";
+
+/// What a dataset is called, holds, and was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`] when it was written.
+    pub format: u32,
+    /// The version of the program that wrote it.
+    pub croloss: String,
+    pub name: String,
+    /// Of all content, in hexadecimal; see [`super::Dataset::checksum`].
+    pub checksum: String,
+    pub counts: Counts,
+    pub rules: Rules,
+    pub split: SplitRule,
+    pub dropped: Report,
+    #[serde(default)]
+    pub files: Vec<SourceFile>,
+}
+
+/// How much there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub users: u64,
+    pub items: u64,
+    pub interactions: u64,
+    pub train_users: u64,
+    pub validation_users: u64,
+    pub test_users: u64,
+}
+
+/// What preparation dropped, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Interactions that a `keep` filter left out while reading.
+    pub left_out: u64,
+    /// Items with too few interactions, and the interactions that went with them.
+    pub rare_items: u64,
+    pub rare_item_interactions: u64,
+    /// Users with too few interactions with the remaining items, and those interactions.
+    pub short_users: u64,
+    pub short_user_interactions: u64,
+}
+
+impl Manifest {
+    /// Reads the manifest of a dataset folder.
+    ///
+    /// # Errors
+    /// A folder that is none, or of another version of the layout.
+    pub(super) fn load(folder: &Path) -> Result<Manifest> {
+        let path = folder.join(FILE);
+        if !path.is_file() {
+            bail!(
+                "{} is not a dataset folder; make one with croloss prepare",
+                folder.display()
+            );
+        }
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        // The version first: another version may have other keys.
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let damaged = |error: toml::de::Error| {
+            anyhow::anyhow!("{}: {}; prepare it again", path.display(), error.message())
+        };
+        let Version { format } = toml::from_str(&text).map_err(damaged)?;
+        if format != FORMAT {
+            bail!(
+                "{} is a dataset of format version {format}, this program reads version {FORMAT}: \
+                 prepare it again",
+                folder.display()
+            );
+        }
+        toml::from_str(&text).map_err(damaged)
+    }
+}

@@ -1,0 +1,141 @@
+//! A source file as bytes: unpacked if it is gzipped, hashed and counted on the way.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::{Context, Result, anyhow};
+use flate2::bufread::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::misuse;
+
+/// What a dataset remembers of a file that it was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    pub path: String,
+    /// In bytes, as it lies on disk.
+    pub size: u64,
+    /// Of the file as it lies on disk, in hexadecimal.
+    pub sha256: String,
+}
+
+/// An open source file.
+pub(super) struct Input {
+    pub path: PathBuf,
+    stream: Stream,
+    consumed: Rc<Cell<u64>>,
+}
+
+enum Stream {
+    Plain(BufReader<Tap>),
+    Gzip(MultiGzDecoder<BufReader<Tap>>),
+}
+
+/// Passes bytes on and notes what went by.
+struct Tap {
+    file: File,
+    hash: Sha256,
+    consumed: Rc<Cell<u64>>,
+}
+
+impl Read for Tap {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        self.consumed.set(self.consumed.get() + count as u64);
+        Ok(count)
+    }
+}
+
+impl Input {
+    /// Opens a file; whether it is gzipped is told by its first bytes, not by its name.
+    pub fn open(path: &Path) -> Result<Input> {
+        if !path.exists() {
+            misuse!("there is no file {}", path.display());
+        }
+        if path.is_dir() {
+            misuse!("{} is a folder, not a file", path.display());
+        }
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let consumed = Rc::new(Cell::new(0));
+        let tap = Tap {
+            file,
+            hash: Sha256::new(),
+            consumed: consumed.clone(),
+        };
+        let mut reader = BufReader::with_capacity(1 << 18, tap);
+        let start = reader
+            .fill_buf()
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        if start.is_empty() {
+            return Err(nothing_in(path));
+        }
+        let stream = if start.starts_with(&[0x1f, 0x8b]) {
+            Stream::Gzip(MultiGzDecoder::new(reader))
+        } else {
+            Stream::Plain(reader)
+        };
+        Ok(Input {
+            path: path.to_owned(),
+            stream,
+            consumed,
+        })
+    }
+
+    pub fn is_gzipped(&self) -> bool {
+        matches!(self.stream, Stream::Gzip(_))
+    }
+
+    /// Bytes read so far from disk.
+    pub fn consumed(&self) -> u64 {
+        self.consumed.get()
+    }
+
+    /// Appends up to `limit` bytes; fewer only at the end of the file.
+    pub fn read_into(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<usize> {
+        let gzipped = self.is_gzipped();
+        let read = match &mut self.stream {
+            Stream::Plain(reader) => reader.take(limit as u64).read_to_end(buffer),
+            Stream::Gzip(reader) => reader.take(limit as u64).read_to_end(buffer),
+        };
+        let path = self.path.display();
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof if gzipped => {
+                anyhow!("{path} ends in the middle of its gzip data: it was cut off, get it again")
+            }
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if gzipped => {
+                anyhow!("{path} holds damaged gzip data ({error}): get it again")
+            }
+            _ => anyhow::Error::new(error).context(format!("cannot read {path}")),
+        })
+    }
+
+    /// Reads what is left, so that the hash covers the whole file.
+    pub fn finish(self) -> Result<SourceFile> {
+        let mut tap = match self.stream {
+            Stream::Plain(reader) => reader.into_inner(),
+            Stream::Gzip(decoder) => decoder.into_inner().into_inner(),
+        };
+        io::copy(&mut tap, &mut io::sink())
+            .with_context(|| format!("cannot read {}", self.path.display()))?;
+        Ok(SourceFile {
+            path: self.path.display().to_string(),
+            size: tap.consumed.get(),
+            sha256: hex(&tap.hash.finalize()),
+        })
+    }
+}
+
+/// What is said of a file that holds no event.
+pub(super) fn nothing_in(path: &Path) -> anyhow::Error {
+    anyhow!("{} holds no interactions", path.display())
+}
+
+/// Bytes in hexadecimal.
+pub(in crate::data) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,244 @@
+//! Reads raw logs: one file a family of formats, all into [`Interactions`].
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::interactions::{Builder, Interactions};
+use crate::misuse;
+
+mod blocks;
+mod delimited;
+mod input;
+mod json;
+mod parquet;
+mod plain;
+mod rows;
+mod time;
+
+pub use input::SourceFile;
+pub(super) use input::hex;
+
+/// How a log is written. Each but Parquet may be gzipped as well; Parquet may be too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Comma-separated values with `"` as quote.
+    Csv,
+    /// Tab-separated values, no quotes.
+    Tsv,
+    /// Apache Parquet.
+    Parquet,
+    /// One JSON object a line.
+    JsonLines,
+    /// `user item` a line, in order of time, separated by blanks.
+    UserItem,
+    /// One user a line: item ids separated by blanks, oldest first.
+    Sequences,
+}
+
+impl Format {
+    /// The format that a file's name tells.
+    ///
+    /// # Errors
+    /// A name that tells none.
+    pub fn of(path: &Path) -> Result<Format> {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        Ok(
+            match name.rsplit_once('.').map(|(_, extension)| extension) {
+                Some("csv") => Format::Csv,
+                Some("tsv") => Format::Tsv,
+                Some("parquet") => Format::Parquet,
+                Some("jsonl" | "ndjson" | "json") => Format::JsonLines,
+                _ => misuse!(
+                    "the name {} does not tell the format (.csv .tsv .parquet .jsonl .ndjson .json): \
+                 give it as csv, tsv, parquet, json-lines, user-item or sequences",
+                    path.display()
+                ),
+            },
+        )
+    }
+
+    fn has_columns(self) -> bool {
+        !matches!(self, Format::UserItem | Format::Sequences)
+    }
+}
+
+/// Where a log lies and how it is read.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Read one after another.
+    pub files: Vec<PathBuf>,
+    /// Told by each file's name if not given.
+    pub format: Option<Format>,
+    /// The name of the users' column; without a header, columns are named "1", "2", …
+    pub user: Option<String>,
+    /// The name of the items' column.
+    pub item: Option<String>,
+    /// The name of the times' column; without it the order of the log is the order of time.
+    pub time: Option<String>,
+    /// One byte; `,` for CSV and tab for TSV if not given.
+    pub separator: Option<char>,
+    /// Whether the first line of a CSV or TSV file names the columns.
+    pub header: bool,
+    /// Column → values: an event counts only if each of these columns has one of its values.
+    pub keep: BTreeMap<String, Vec<String>>,
+}
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    pub interactions: Interactions,
+    pub files: Vec<SourceFile>,
+    /// Events that `keep` left out.
+    pub left_out: u64,
+}
+
+/// What the readers of tables look for, and where they put it.
+struct Reader<'a> {
+    user: &'a str,
+    item: &'a str,
+    time: Option<&'a str>,
+    keep: Vec<(&'a str, HashSet<&'a str>)>,
+    header: bool,
+    builder: Builder,
+    left_out: u64,
+    progress: &'a mut dyn FnMut(u64),
+    /// Bytes of the files before the present one.
+    done: u64,
+}
+
+impl Reader<'_> {
+    /// Events seen so far, those left out included.
+    fn seen(&self) -> u64 {
+        self.builder.len() as u64 + self.left_out
+    }
+}
+
+impl Source {
+    /// The bytes on disk that [`Source::read`] will go through.
+    ///
+    /// # Errors
+    /// A file that is not there.
+    pub fn size(&self) -> Result<u64> {
+        let mut size = 0;
+        for path in &self.files {
+            match path.metadata() {
+                Ok(data) if data.is_file() => size += data.len(),
+                Ok(_) => misuse!("{} is not a file", path.display()),
+                Err(_) => misuse!("there is no file {}", path.display()),
+            }
+        }
+        Ok(size)
+    }
+
+    /// Reads all files. `progress` is told the bytes on disk that have been gone through.
+    ///
+    /// # Errors
+    /// Whatever is wrong with a file, in one sentence that names the file and, where there is one,
+    /// the line: a missing file or column, an empty id, a time that is none, a line with too few
+    /// or too many fields, text that is not UTF-8, gzip data cut off, no interactions at all.
+    pub fn read(&self, progress: &mut dyn FnMut(u64)) -> Result<Log> {
+        if self.files.is_empty() {
+            misuse!("no input file is given");
+        }
+        self.size()?;
+        let formats: Vec<Format> = self
+            .files
+            .iter()
+            .map(|path| self.format.map_or_else(|| Format::of(path), Ok))
+            .collect::<Result<_>>()?;
+        for format in &formats {
+            self.check(*format)?;
+        }
+        let mut reader = Reader {
+            user: self.user.as_deref().unwrap_or_default(),
+            item: self.item.as_deref().unwrap_or_default(),
+            time: self.time.as_deref(),
+            keep: self
+                .keep
+                .iter()
+                .map(|(column, values)| {
+                    (column.as_str(), values.iter().map(String::as_str).collect())
+                })
+                .collect(),
+            header: self.header,
+            builder: Builder::default(),
+            left_out: 0,
+            progress,
+            done: 0,
+        };
+        let mut files: Vec<SourceFile> = Vec::new();
+        // In the format `sequences` a user's name is a line's number, counted over all files.
+        let mut lines = 0;
+        for (path, format) in self.files.iter().zip(formats) {
+            let before = reader.seen();
+            let file = match format {
+                Format::Csv => delimited::read(&mut reader, path, self.byte(b',')?, Some(b'"')),
+                Format::Tsv => delimited::read(&mut reader, path, self.byte(b'\t')?, None),
+                Format::JsonLines => json::read(&mut reader, path),
+                Format::Parquet => parquet::read(&mut reader, path),
+                Format::UserItem => plain::read_pairs(&mut reader, path),
+                Format::Sequences => plain::read_sequences(&mut reader, path, &mut lines),
+            }?;
+            if reader.seen() == before {
+                return Err(input::nothing_in(path));
+            }
+            reader.done += file.size;
+            (reader.progress)(reader.done);
+            files.push(file);
+        }
+        Ok(Log {
+            left_out: reader.left_out,
+            interactions: reader.builder.finish(),
+            files,
+        })
+    }
+
+    fn check(&self, format: Format) -> Result<()> {
+        let named = [
+            ("user", &self.user),
+            ("item", &self.item),
+            ("time", &self.time),
+        ];
+        if format.has_columns() {
+            for (role, column) in &named[..2] {
+                if column.is_none() {
+                    misuse!("the column that holds the {role} ids is not given ({role})");
+                }
+            }
+            return Ok(());
+        }
+        let given = named
+            .iter()
+            .find(|(_, column)| column.is_some())
+            .map(|(role, _)| *role);
+        let given = given.or(if self.keep.is_empty() {
+            None
+        } else {
+            Some("keep")
+        });
+        if let Some(given) = given {
+            misuse!("the formats user-item and sequences have no columns: leave `{given}` out");
+        }
+        Ok(())
+    }
+
+    fn byte(&self, usual: u8) -> Result<u8> {
+        match self.separator {
+            None => Ok(usual),
+            Some(c) if c.is_ascii() && !matches!(c, '"' | '\n' | '\r') => Ok(c as u8),
+            Some(c) => misuse!("{c:?} cannot separate columns: give one ASCII character"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! The plain-text forms in which prepared data sets are often published.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::blocks::{Blocks, records};
+use super::input::Input;
+use super::rows::at;
+use super::{Reader, SourceFile};
+
+/// Reads `user item` lines.
+pub(super) fn read_pairs(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
+    for_each_line(reader, path, |reader, line, text| {
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        match fields[..] {
+            [] => Ok(()),
+            [user, item] => reader.builder.push(user, item, None),
+            _ => bail!(
+                "{}: {} fields where two, `user item`, are expected",
+                at(path, line),
+                fields.len()
+            ),
+        }
+    })
+}
+
+/// Reads one sequence a line. A user's name is the number of the line; `lines` carries the count
+/// from file to file.
+pub(super) fn read_sequences(
+    reader: &mut Reader,
+    path: &Path,
+    lines: &mut usize,
+) -> Result<SourceFile> {
+    let before = *lines;
+    for_each_line(reader, path, |reader, line, text| {
+        *lines = before + line;
+        let user = lines.to_string();
+        text.split_whitespace()
+            .try_for_each(|item| reader.builder.push(&user, item, None))
+    })
+}
+
+fn for_each_line(
+    reader: &mut Reader,
+    path: &Path,
+    mut take: impl FnMut(&mut Reader, usize, &str) -> Result<()>,
+) -> Result<SourceFile> {
+    let mut input = Input::open(path)?;
+    let mut blocks = Blocks::new(None);
+    while let Some(block) = blocks.next(&mut input)? {
+        for (line, range) in records(&block, None) {
+            take(reader, line, &block.text[range])?;
+        }
+        (reader.progress)(reader.done + input.consumed());
+    }
+    input.finish()
+}

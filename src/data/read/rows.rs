@@ -1,0 +1,111 @@
+//! What all tables have in common: finding columns, filtering rows, taking ids and times.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use polars::prelude::StringChunked;
+
+use super::{Reader, time};
+use crate::config::nearest;
+use crate::error::Misuse;
+
+/// The wanted columns of a piece of a table, all of the same length.
+pub(super) struct Columns<'a> {
+    pub user: &'a StringChunked,
+    pub item: &'a StringChunked,
+    pub time: Option<&'a StringChunked>,
+    /// In the order of [`Reader::keep`].
+    pub keep: Vec<&'a StringChunked>,
+}
+
+impl Reader<'_> {
+    /// The names of the wanted columns; one may be wanted in more than one role.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &str> {
+        let keep = self.keep.iter().map(|(column, _)| *column);
+        [self.user, self.item]
+            .into_iter()
+            .chain(self.time)
+            .chain(keep)
+    }
+
+    /// The wanted columns, each found by `get`, which is given its name.
+    pub(super) fn columns<'c>(
+        &self,
+        mut get: impl FnMut(&str) -> Result<&'c StringChunked>,
+    ) -> Result<Columns<'c>> {
+        Ok(Columns {
+            user: get(self.user)?,
+            item: get(self.item)?,
+            time: self.time.map(&mut get).transpose()?,
+            keep: self
+                .keep
+                .iter()
+                .map(|(column, _)| get(column))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    /// Takes the rows that pass the filters. `place` tells where row number `n` of the piece
+    /// stands ("FILE:LINE"), for errors.
+    pub(super) fn take(
+        &mut self,
+        columns: &Columns,
+        place: impl Fn(usize) -> String,
+    ) -> Result<()> {
+        let mut kept = vec![true; columns.user.len()];
+        for (column, (_, values)) in columns.keep.iter().zip(&self.keep) {
+            for (kept, value) in kept.iter_mut().zip(column.iter()) {
+                *kept &= values.contains(value.unwrap_or_default());
+            }
+        }
+        let mut times = columns.time.map(|times| times.iter());
+        for (row, (user, item)) in columns.user.iter().zip(columns.item.iter()).enumerate() {
+            let time = times
+                .as_mut()
+                .map(|times| times.next().flatten().unwrap_or_default());
+            if !kept[row] {
+                self.left_out += 1;
+                continue;
+            }
+            let id = |id: Option<&'_ str>, role, column| match id {
+                Some(id) if !id.is_empty() => Ok(()),
+                _ => Err(anyhow!(
+                    "{}: the {role} id (column `{column}`) is empty",
+                    place(row)
+                )),
+            };
+            id(user, "user", self.user)?;
+            id(item, "item", self.item)?;
+            let time = match time.map(|text| (text, time::parse(text))) {
+                None => None,
+                Some((_, Some(time))) => Some(time),
+                Some((text, None)) => bail!(
+                    "{}: {text:?} (column `{}`) is no time: expected a number, or a date like \
+                     2016-05-09 or 2016-05-09T10:11:12",
+                    place(row),
+                    self.time.unwrap_or_default()
+                ),
+            };
+            self.builder
+                .push(user.unwrap_or_default(), item.unwrap_or_default(), time)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is said when `place` (a file, a line) has no column of that name.
+pub(super) fn no_column(place: &str, name: &str, known: &[String]) -> anyhow::Error {
+    let likely = nearest(name, known.iter().map(String::as_str));
+    let likely = likely
+        .map(|name| format!(": did you mean `{name}`?"))
+        .unwrap_or_default();
+    let known = known.join(", ");
+    anyhow::Error::new(Misuse(format!(
+        "{place} has no column `{name}`{likely} (there are: {known})"
+    )))
+}
+
+/// "FILE:LINE"
+pub(super) fn at(path: &Path, line: usize) -> String {
+    format!("{}:{line}", path.display())
+}

@@ -1,0 +1,142 @@
+//! Times as logs write them: numbers, dates, dates with a time of day.
+
+/// The time that `text` tells: a number as it stands (decimals are cut off towards the past), a
+/// date or date with time (UTC) as seconds since 1970. `None` if it is none of these.
+pub(super) fn parse(text: &str) -> Option<i64> {
+    let text = text.trim();
+    text.parse()
+        .ok()
+        .or_else(|| decimal(text))
+        .or_else(|| date_time(text))
+}
+
+fn decimal(text: &str) -> Option<i64> {
+    // Rust reads "inf" and "nan" as numbers too; a time never is.
+    let plain = |b: u8| b.is_ascii_digit() || b".eE+-".contains(&b);
+    let value = text
+        .bytes()
+        .all(plain)
+        .then(|| text.parse::<f64>().ok())??
+        .floor();
+    (value.abs() < i64::MAX as f64).then_some(value as i64)
+}
+
+fn date_time(text: &str) -> Option<i64> {
+    let (date, time) = match text.split_once(['T', ' ']) {
+        Some((date, time)) => (date, Some(time)),
+        None => (text, None),
+    };
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
+        return None;
+    }
+    Some(days_since_1970(year, month, day) * 86_400 + time.map_or(Some(0), seconds)?)
+}
+
+/// `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fff`, perhaps with a `Z` after it.
+fn seconds(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let whole = match text.split_once('.') {
+        Some((whole, part)) if part.bytes().all(|b| b.is_ascii_digit()) => whole,
+        Some(_) => return None,
+        None => text,
+    };
+    let [hour, minute, second] = numbers(whole, ':', [2, 2, 2])
+        .or_else(|| numbers(&format!("{whole}:00"), ':', [2, 2, 2]))?;
+    (hour < 24 && minute < 60 && second < 61).then_some(hour * 3_600 + minute * 60 + second)
+}
+
+fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[i64; 3]> {
+    let mut parts = text.split(separator);
+    let mut numbers = [0; 3];
+    for (number, digits) in numbers.iter_mut().zip(digits) {
+        let part = parts.next()?;
+        let good = part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+        *number = good.then(|| part.parse().ok())??;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Howard Hinnant's `days_from_civil`: years begin in March, so that the leap day is the last.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_as_they_are() {
+        assert_eq!(parse("1344860"), Some(1_344_860));
+        assert_eq!(parse(" -5 "), Some(-5));
+        assert_eq!(parse("1344860.0"), Some(1_344_860));
+        assert_eq!(parse("1344860.9"), Some(1_344_860));
+        assert_eq!(parse("-0.5"), Some(-1));
+        assert_eq!(parse("1.4657088e9"), Some(1_465_708_800));
+    }
+
+    #[test]
+    fn dates_become_seconds() {
+        // From Python's datetime(...).timestamp() in UTC.
+        assert_eq!(parse("1970-01-01"), Some(0));
+        assert_eq!(parse("2016-05-09"), Some(1_462_752_000));
+        assert_eq!(parse("2016-05-09T10:11:12"), Some(1_462_788_672));
+        assert_eq!(parse("2016-05-09 10:11:12"), Some(1_462_788_672));
+        assert_eq!(parse("2016-05-09 10:11"), Some(1_462_788_660));
+        assert_eq!(parse("2014-04-07T10:51:09.277Z"), Some(1_396_867_869));
+        assert_eq!(parse("2000-02-29"), Some(951_782_400));
+        assert_eq!(parse("1969-12-31T23:59:59"), Some(-1));
+    }
+
+    #[test]
+    fn every_day_is_one_after_the_day_before() {
+        let mut expected = days_since_1970(1899, 12, 31);
+        for year in 1900..2101 {
+            for month in 1..=12 {
+                for day in 1..=days_in(year, month) {
+                    expected += 1;
+                    assert_eq!(days_since_1970(year, month, day), expected);
+                }
+            }
+        }
+        assert_eq!(days_since_1970(2101, 1, 1), 47_847);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "soon",
+            "nan",
+            "inf",
+            "1e40",
+            "2016-13-01",
+            "2015-02-29",
+            "2016-5-9",
+            "2016/05/09",
+            "2016-05-09T25:00:00",
+            "2016-05-09T10",
+            "2016-05-09T10:11:12+02:00",
+            "1 2",
+            "--",
+            "é",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}
