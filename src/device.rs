@@ -34,7 +34,9 @@ pub fn open(name: &str) -> Result<Device> {
     }
     let count = Cuda::device_count();
     if index as i64 >= count {
-        misuse!("device = \"{name}\" is not there: CUDA sees {count} GPUs; use device = \"cpu\" or \"auto\"");
+        misuse!(
+            "device = \"{name}\" is not there: CUDA sees {count} GPUs; use device = \"cpu\" or \"auto\""
+        );
     }
     Ok(Device::Cuda(index))
 }
@@ -58,10 +60,23 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// Lets this thread, and those it starts from now on, treat numbers below the normal range of
-/// float32 (1e-38) as zero. Adam's moments decay into that range, where x86 arithmetic is some
-/// hundred times slower.
-pub fn flush_denormals() {
+/// Makes libtorch and the loops of this crate use `threads` threads (0: one for every core), and
+/// all of them treat numbers below the normal range of float32 (1e-38) as zero: Adam's moments
+/// decay into that range, where x86 arithmetic is some hundred times slower.
+pub fn use_threads(threads: u32) {
+    flush_denormals();
+    if threads > 0 {
+        tch::set_num_threads(threads as i32);
+    }
+    // libtorch's threads are made later and inherit the setting of this one. A second session in
+    // one process keeps the pool of the first: all that a refusal means.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads as usize)
+        .start_handler(|_| flush_denormals())
+        .build_global();
+}
+
+fn flush_denormals() {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: sets the flush-to-zero and denormals-are-zero bits of MXCSR and nothing else.
     unsafe {

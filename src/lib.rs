@@ -9,8 +9,8 @@
 
 pub mod cli;
 pub mod config;
-
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod eval;
 pub mod files;
@@ -19,3 +19,4 @@ pub mod optim;
 pub mod random;
 pub mod sampling;
 pub mod tower;
+pub mod train;

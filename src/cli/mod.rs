@@ -3,8 +3,13 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod compare;
+mod evaluate;
 mod generate;
 mod prepare;
+mod results;
+mod run_progress;
+mod train;
 
 /// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
 #[derive(Parser)]
@@ -18,6 +23,9 @@ pub struct Cli {
 enum Command {
     Prepare(prepare::Prepare),
     Generate(generate::Generate),
+    Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Compare(compare::Compare),
 }
 
 /// Runs the subcommand that was asked for.
@@ -25,5 +33,8 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Prepare(command) => command.run(),
         Command::Generate(command) => command.run(),
+        Command::Train(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Compare(command) => command.run(),
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::misuse;
 
-pub use explain::explain;
+pub use explain::{explain, nearest};
 pub use load::load;
 pub use loss::{Estimator, Kernel, LossConfig, LossKind};
 pub use metric::{Metric, MetricKind};

@@ -61,10 +61,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules {
-            min_item_count: 5,
-            min_user_count: 5,
-        }
+        Rules { min_item_count: 5, min_user_count: 5 }
     }
 }
 

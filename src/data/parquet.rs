@@ -35,12 +35,7 @@ impl<R: MmapBytesReader> Parquet<R> {
             .and_then(|schema| Ok((schema, open.get_metadata()?.clone())))
             .map_err(|error| unreadable(path, error))?;
         let columns = schema.iter_names().map(|name| name.to_string()).collect();
-        Ok(Parquet {
-            path: path.to_owned(),
-            reader,
-            columns,
-            metadata,
-        })
+        Ok(Parquet { path: path.to_owned(), reader, columns, metadata })
     }
 
     pub fn rows(&self) -> usize {
@@ -61,11 +56,7 @@ impl<R: MmapBytesReader> Parquet<R> {
                 .with_slice(Some((start, group.num_rows())))
                 .set_rechunk(true);
             reader.set_metadata(self.metadata.clone());
-            take(
-                reader
-                    .finish()
-                    .map_err(|error| unreadable(&self.path, error))?,
-            )?;
+            take(reader.finish().map_err(|error| unreadable(&self.path, error))?)?;
             start += group.num_rows();
         }
         Ok(())
@@ -73,10 +64,7 @@ impl<R: MmapBytesReader> Parquet<R> {
 }
 
 fn unreadable(path: &Path, error: PolarsError) -> anyhow::Error {
-    anyhow!(
-        "{} cannot be read as a Parquet file: {error}",
-        path.display()
-    )
+    anyhow!("{} cannot be read as a Parquet file: {error}", path.display())
 }
 
 /// Writes `rows` rows; `frame` makes the columns of a range of them.

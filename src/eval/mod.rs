@@ -68,3 +68,11 @@ impl Evaluation<'_> {
 pub fn value_of(values: &[(Metric, f64)], metric: Metric) -> Option<f64> {
     values.iter().find(|(m, _)| *m == metric).map(|(_, value)| *value)
 }
+
+/// Writes metrics as a map from `recall@50` and the like, in their order.
+pub fn by_name<S: serde::Serializer>(
+    metrics: &[(Metric, f64)],
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    to.collect_map(metrics.iter().map(|(metric, value)| (metric.to_string(), value)))
+}

@@ -20,13 +20,20 @@ impl RunLog {
     /// Makes new logs in `folder`.
     pub fn create(folder: &Path) -> Result<Self> {
         let path = folder.join("metrics.jsonl");
-        let lines = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let lines =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { lines, events: EventFile::create(folder)? })
     }
 
     /// Writes values at `step`, `seconds` after the start; `part` (`train`, `validation`, `test`)
     /// says what they were measured on.
-    pub fn write(&mut self, part: &str, step: u64, seconds: f64, values: &[(String, f64)]) -> Result<()> {
+    pub fn write(
+        &mut self,
+        part: &str,
+        step: u64,
+        seconds: f64,
+        values: &[(String, f64)],
+    ) -> Result<()> {
         let fixed = [("part", json!(part)), ("step", json!(step)), ("seconds", json!(seconds))];
         let measured = values.iter().map(|(name, value)| (name.as_str(), json!(value)));
         let mut line = Vec::new();

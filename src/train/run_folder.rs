@@ -26,11 +26,16 @@ impl RunFolder {
         let run = Self { path: path.into() };
         if path.exists() {
             if !run.config_path().exists() {
-                bail!("{} is not a run folder (it has no config.toml): --force removes runs only", path.display());
+                bail!(
+                    "{} is not a run folder (it has no config.toml): --force removes runs only",
+                    path.display()
+                );
             }
-            fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            fs::remove_dir_all(path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
         }
-        fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))?;
+        fs::create_dir_all(path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
         files::write_file(&run.config_path(), toml::to_string(config)?)?;
         Ok(run)
     }
@@ -42,7 +47,10 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<Self> {
         let run = Self { path: path.into() };
         if !run.config_path().exists() {
-            bail!("{} is not a run folder: it has no config.toml; make one with `croloss train`", path.display());
+            bail!(
+                "{} is not a run folder: it has no config.toml; make one with `croloss train`",
+                path.display()
+            );
         }
         Ok(run)
     }

@@ -130,7 +130,7 @@ mod tests {
         let scores = stepper.scores(&model, &batch, &table.index_select(0, &ids));
         stepper.loss.loss(&scores).backward();
         Adam::new(&config.optimizer, &table).step(&table, &table.grad());
-        stepper.step(&model, &batch);
+        let _ = stepper.step(&model, &batch);
         assert!(model.items.weights().allclose(&table.detach(), 1e-5, 1e-7, false));
     }
 }

@@ -47,7 +47,8 @@ impl EventFile {
     pub fn create(folder: &Path) -> Result<Self> {
         let now = seconds();
         let path = folder.join(format!("events.out.tfevents.{}.croloss", now as u64));
-        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let mut events = Self { file: BufWriter::new(file) };
         events.write(&Event {
             wall_time: now,

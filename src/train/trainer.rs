@@ -47,9 +47,9 @@ pub struct Outcome {
     pub seed: u64,
     pub test_users: usize,
     /// Metrics at `best_step`.
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "crate::eval::by_name")]
     pub validation: Vec<(Metric, f64)>,
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "crate::eval::by_name")]
     pub test: Vec<(Metric, f64)>,
 }
 
@@ -66,10 +66,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
-        device::flush_denormals();
-        if config.threads > 0 {
-            tch::set_num_threads(config.threads as i32);
-        }
+        device::use_threads(config.threads);
         Ok(Self { config, dataset, device: device::open(&config.device)? })
     }
 
@@ -83,7 +80,12 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When the part has no users or a score is not a number.
-    pub fn evaluate(&self, model: &TwoTower, part: Split, observe: &mut dyn FnMut(Event)) -> Result<Metrics> {
+    pub fn evaluate(
+        &self,
+        model: &TwoTower,
+        part: Split,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<Metrics> {
         let evaluation = Evaluation {
             sequences: &self.dataset.sequences,
             users: self.dataset.users_of(part),
@@ -142,11 +144,14 @@ pub fn train(
     let session = Session::new(config, dataset)?;
     let batches = session.batches()?;
     let run = make_folder()?;
-    run.write_json("run.json", &json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "dataset": dataset.manifest.name,
-        "checksum": dataset.manifest.checksum,
-    }))?;
+    run.write_json(
+        "run.json",
+        &json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "dataset": dataset.manifest.name,
+            "checksum": dataset.manifest.checksum,
+        }),
+    )?;
     let mut log = RunLog::create(run.path())?;
     let started = Instant::now();
     let model = session.model();
@@ -225,7 +230,9 @@ impl Losses {
     fn mean(&mut self, step: u64) -> Result<f64> {
         let mean = self.sum.double_value(&[]) / self.count as f64;
         if !mean.is_finite() {
-            bail!("the loss is {mean} at step {step}: training has diverged; a smaller optimizer.learning_rate or tower.scale may help");
+            bail!(
+                "the loss is {mean} at step {step}: training has diverged; a smaller optimizer.learning_rate or tower.scale may help"
+            );
         }
         let _ = self.sum.zero_();
         self.count = 0;
@@ -235,8 +242,4 @@ impl Losses {
 
 fn named(metrics: &[(Metric, f64)]) -> Vec<(String, f64)> {
     metrics.iter().map(|(metric, value)| (metric.to_string(), *value)).collect()
-}
-
-fn by_name<S: serde::Serializer>(metrics: &[(Metric, f64)], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(metrics.iter().map(|(metric, value)| (metric.to_string(), value)))
 }

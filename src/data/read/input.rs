@@ -62,15 +62,9 @@ impl Input {
         }
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let consumed = Rc::new(Cell::new(0));
-        let tap = Tap {
-            file,
-            hash: Sha256::new(),
-            consumed: consumed.clone(),
-        };
+        let tap = Tap { file, hash: Sha256::new(), consumed: consumed.clone() };
         let mut reader = BufReader::with_capacity(1 << 18, tap);
-        let start = reader
-            .fill_buf()
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let start = reader.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
         if start.is_empty() {
             return Err(nothing_in(path));
         }
@@ -79,11 +73,7 @@ impl Input {
         } else {
             Stream::Plain(reader)
         };
-        Ok(Input {
-            path: path.to_owned(),
-            stream,
-            consumed,
-        })
+        Ok(Input { path: path.to_owned(), stream, consumed })
     }
 
     pub fn is_gzipped(&self) -> bool {

@@ -24,12 +24,7 @@ pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
     if unpacked.is_empty() {
         take(reader, path, file.size, Parquet::open(path)?)?;
     } else {
-        take(
-            reader,
-            path,
-            file.size,
-            Parquet::new(path, Cursor::new(unpacked))?,
-        )?;
+        take(reader, path, file.size, Parquet::new(path, Cursor::new(unpacked))?)?;
     }
     Ok(file)
 }
@@ -53,20 +48,12 @@ fn take<R: MmapBytesReader>(
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (rows, mut done) = (parquet.rows(), 0);
     parquet.frames(&names, |frame| {
-        let texts: Vec<Column> = frame
-            .columns()
-            .iter()
-            .map(|column| as_text(path, column))
-            .collect::<Result<_>>()?;
+        let texts: Vec<Column> =
+            frame.columns().iter().map(|column| as_text(path, column)).collect::<Result<_>>()?;
         let text = |name: &str| texts.iter().find(|column| column.name() == name);
-        let columns = reader.columns(|name| {
-            Ok(text(name)
-                .context("a column that was not asked for")?
-                .str()?)
-        })?;
-        reader.take(&columns, |row| {
-            format!("{}: row {}", path.display(), done + row + 1)
-        })?;
+        let columns = reader
+            .columns(|name| Ok(text(name).context("a column that was not asked for")?.str()?))?;
+        reader.take(&columns, |row| format!("{}: row {}", path.display(), done + row + 1))?;
         done += frame.height();
         (reader.progress)(reader.done + (size as f64 * done as f64 / rows as f64) as u64);
         Ok(())

@@ -1,0 +1,54 @@
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::results::{self, Row};
+use super::run_progress::RunProgress;
+use crate::config;
+use crate::data::Dataset;
+use crate::files;
+use crate::train::{RunFolder, train};
+
+/// Train by a configuration, and test the weights that were best in validation
+#[derive(clap::Args)]
+pub struct Train {
+    /// The configuration, for example configs/amazon-beauty.toml
+    config: PathBuf,
+    /// The run folder to make: configuration, logs, weights, result.json
+    #[arg(long)]
+    out: PathBuf,
+    /// Put a value in place of the configuration's: --set loss.alpha=1.2 (can be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Replace the run that stands at --out
+    #[arg(long)]
+    force: bool,
+}
+
+impl Train {
+    pub fn run(self) -> Result<()> {
+        files::refuse_existing(&self.out, self.force)?;
+        let config = config::load(&self.config, &self.sets)?;
+        let dataset = Dataset::load(&config.data.path)
+            .with_context(|| format!("data.path in {}", self.config.display()))?;
+        let make_folder = || RunFolder::create(&self.out, &config, self.force);
+        let mut progress = RunProgress::new(config.train.steps);
+        let outcome = train(&config, &dataset, make_folder, &mut |event| progress.hear(event))?;
+        progress.finish();
+        println!(
+            "{} steps in {:.1} s of training, {:.1} s in all, on {} with {} threads; best at step {}",
+            outcome.steps,
+            outcome.train_seconds,
+            outcome.seconds,
+            outcome.device,
+            outcome.threads,
+            outcome.best_step,
+        );
+        results::print(&[
+            Row { name: "validation".into(), metrics: outcome.validation },
+            Row { name: "test".into(), metrics: outcome.test },
+        ]);
+        println!("Run folder: {}", self.out.display());
+        Ok(())
+    }
+}
