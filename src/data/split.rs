@@ -65,7 +65,10 @@ impl SplitRule {
     /// The rule with the seed that it uses written out.
     pub fn settled(&self) -> SplitRule {
         let seed = (self.by == SplitBy::Seed).then(|| self.seed.unwrap_or(1));
-        SplitRule { seed, ..self.clone() }
+        SplitRule {
+            seed,
+            ..self.clone()
+        }
     }
 
     /// The part of each user, `[users]`. `last`: the time of each user's last event, if known.
