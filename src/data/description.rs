@@ -95,3 +95,56 @@ impl SourceDescription {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::SplitBy;
+
+    fn load(text: &str) -> Result<Description> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("d.toml");
+        fs::write(&path, text).unwrap();
+        Description::load(&path)
+    }
+
+    #[test]
+    fn the_descriptions_that_come_along_are_good() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets");
+        let mut seen = 0;
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let description = Description::load(&path).unwrap();
+                description.split.check().unwrap();
+                assert_eq!(path.file_stem().unwrap().to_str(), Some(description.name.as_str()));
+                assert!(!description.licence.is_empty() && !description.homepage.is_empty());
+                assert!(!description.source.files.is_empty());
+                seen += 1;
+            }
+        }
+        assert!(seen >= 4);
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_usual_value() {
+        let description = load("name = \"x\"\n[rules]\nmin_user_count = 2\n").unwrap();
+        assert_eq!(description.rules, Rules { min_item_count: 5, min_user_count: 2 });
+        assert_eq!(description.split.by, SplitBy::Seed);
+        assert!(description.source.source().header);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_file_and_line() {
+        let said = |text: &str| format!("{:#}", load(text).unwrap_err());
+        let error = said("name = \"x\"\n[source]\nusr = \"u\"\n");
+        assert!(error.contains("d.toml:3: unknown key `usr`: did you mean `user`?"), "{error}");
+        let error = said("name = \"x\"\n[split]\nby = \"sed\"\n");
+        assert!(error.contains("d.toml:3: unknown value \"sed\" of `by`: did you mean `seed`?"));
+        let error = said("name = \"x\"\n[rules]\nmin_item_count = \"5\"\n");
+        assert!(error.contains("d.toml:3: invalid type: string \"5\", expected u64"), "{error}");
+        assert!(said("about = \"x\"\n").contains("`name` is missing"));
+        let missing = Description::load(Path::new("nowhere.toml")).unwrap_err();
+        assert_eq!(crate::error::exit_status(&missing), 2);
+    }
+}

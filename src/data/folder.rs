@@ -104,15 +104,8 @@ impl Dataset {
         let (there, written) = (dataset.counts(), &dataset.manifest.counts);
         ensure!(
             there == *written,
-            "the files in {} hold {} users, {} items and {} interactions where {FILE} says {}, {} \
-             and {}: prepare it again",
-            folder.display(),
-            there.users,
-            there.items,
-            there.interactions,
-            written.users,
-            written.items,
-            written.interactions
+            "the files in {} hold {there} where {FILE} says {written}: prepare it again",
+            folder.display()
         );
         ensure!(
             dataset.checksum() == dataset.manifest.checksum,
@@ -230,3 +223,6 @@ where
 fn strings<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
     names.map(String::as_str).collect()
 }
+
+#[cfg(test)]
+mod tests;

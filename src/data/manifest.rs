@@ -1,7 +1,7 @@
 //! `dataset.toml`: what a dataset folder says about itself.
 
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,21 @@ pub struct Counts {
     pub train_users: u64,
     pub validation_users: u64,
     pub test_users: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "{} users ({} + {} + {}), {} items and {} interactions",
+            self.users,
+            self.train_users,
+            self.validation_users,
+            self.test_users,
+            self.items,
+            self.interactions
+        )
+    }
 }
 
 /// What preparation dropped, and why.

@@ -3,6 +3,7 @@
 mod dataset;
 mod description;
 mod folder;
+mod generate;
 mod interactions;
 mod manifest;
 mod parquet;
@@ -12,6 +13,7 @@ mod split;
 
 pub use dataset::{Dataset, Item, Sequences, Split};
 pub use description::{Description, Rules};
+pub use generate::{Preset, Size, generate};
 pub use interactions::Interactions;
 pub use manifest::{Counts, Manifest, Report};
 pub use prepare::prepare;

@@ -91,3 +91,52 @@ fn masked_crc(bytes: &[u8]) -> [u8; 4] {
 fn seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CRC-32C bit by bit, by its polynomial.
+    fn crc(bytes: &[u8]) -> u32 {
+        let mut crc = !0u32;
+        for byte in bytes {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
+            }
+        }
+        !crc
+    }
+
+    fn masked(bytes: &[u8]) -> u32 {
+        let crc = crc(bytes);
+        ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8)
+    }
+
+    #[test]
+    fn records_have_the_published_framing_and_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut events = EventFile::create(dir.path()).unwrap();
+        events.scalars(300, &[("train/loss".into(), 0.5)]).unwrap();
+        let path = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let bytes = std::fs::read(path).unwrap();
+        let mut rest = &bytes[..];
+        let mut messages = vec![];
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(12);
+            let length = u64::from_le_bytes(head[..8].try_into().unwrap()) as usize;
+            assert_eq!(head[8..], masked(&head[..8]).to_le_bytes());
+            assert_eq!(tail[length..length + 4], masked(&tail[..length]).to_le_bytes());
+            messages.push(&tail[..length]);
+            rest = &tail[length + 4..];
+        }
+        assert_eq!(messages.len(), 2);
+        // After tag 1 (a double): field 3, length 13.
+        assert_eq!(messages[0][9..], *b"\x1a\x0dbrain.Event:2");
+        // Field 2: 300 as a varint; field 5: a summary with one value of a tag and a float.
+        assert_eq!(
+            messages[1][9..],
+            *b"\x10\xac\x02\x2a\x13\x0a\x11\x0a\x0atrain/loss\x15\0\0\0\x3f"
+        );
+    }
+}

@@ -1,1 +1,208 @@
+use std::collections::BTreeMap;
 
+use rand::RngExt;
+
+use super::super::interactions::Builder;
+use super::super::split::SplitBy;
+use super::*;
+use crate::random::{Purpose, stream};
+
+type Event = (String, String, Option<i64>);
+
+fn log(events: &[Event]) -> Log {
+    let mut builder = Builder::default();
+    for (user, item, time) in events {
+        builder.push(user, item, *time).unwrap();
+    }
+    Log { interactions: builder.finish(), files: Vec::new(), left_out: 3 }
+}
+
+fn pairs(text: &str) -> Vec<Event> {
+    let pair = |pair: &str| (pair[..1].to_owned(), pair[1..].to_owned(), None);
+    text.split_whitespace().map(pair).collect()
+}
+
+fn hash() -> SplitRule {
+    SplitRule { by: SplitBy::Hash, ..SplitRule::default() }
+}
+
+/// The rules written down a second time, slowly: catalogue (id, count), users, sequences, report.
+#[allow(clippy::type_complexity)]
+fn plain(
+    events: &[Event],
+    rules: &Rules,
+) -> (Vec<(String, u64)>, Vec<String>, Vec<Vec<u32>>, Report) {
+    let mut report = Report { left_out: 3, ..Report::default() };
+    let mut count: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut first: Vec<&str> = Vec::new();
+    let mut appearance: Vec<&str> = Vec::new();
+    for (user, item, _) in events {
+        *count.entry(item).or_default() += 1;
+        if !first.contains(&item.as_str()) {
+            first.push(item);
+        }
+        if !appearance.contains(&user.as_str()) {
+            appearance.push(user);
+        }
+    }
+    let mut catalogue: Vec<(usize, &str)> = Vec::new();
+    for (place, item) in first.iter().enumerate() {
+        if count[item] >= rules.min_item_count {
+            catalogue.push((place, item));
+        } else {
+            report.rare_items += 1;
+            report.rare_item_interactions += count[item];
+        }
+    }
+    catalogue.sort_by(|a, b| count[b.1].cmp(&count[a.1]).then(a.0.cmp(&b.0)));
+    let (mut users, mut sequences) = (Vec::new(), Vec::new());
+    for user in appearance {
+        let mut sequence: Vec<(i64, usize, u32)> = Vec::new();
+        for (line, (owner, item, time)) in events.iter().enumerate() {
+            let id = catalogue.iter().position(|(_, known)| known == item);
+            if let (true, Some(id)) = (owner == user, id) {
+                sequence.push((time.unwrap_or(0), line, id as u32 + 1));
+            }
+        }
+        if (sequence.len() as u64) < rules.min_user_count {
+            report.short_users += 1;
+            report.short_user_interactions += sequence.len() as u64;
+            continue;
+        }
+        sequence.sort();
+        users.push(user.to_owned());
+        sequences.push(sequence.into_iter().map(|(_, _, id)| id).collect());
+    }
+    let catalogue = catalogue.iter().map(|(_, item)| (item.to_string(), count[item])).collect();
+    (catalogue, users, sequences, report)
+}
+
+#[test]
+fn preparation_is_what_a_slow_plain_one_makes() {
+    for seed in 0..40 {
+        let mut random = stream(seed, Purpose::Generation, 0);
+        let timed = seed % 2 == 0;
+        let events: Vec<Event> = (0..600)
+            .map(|_| {
+                // Squared, so that some users and items are rare.
+                let user = (random.random::<f64>().powi(2) * 90.0) as u32;
+                let item = (random.random::<f64>().powi(3) * 80.0) as u32;
+                let time = timed.then(|| random.random_range(-20..20));
+                (format!("u{user}"), format!("i{item}"), time)
+            })
+            .collect();
+        let rules = Rules { min_item_count: 1 + seed % 6, min_user_count: 1 + seed % 5 };
+        let dataset = prepare("x", log(&events), &rules, &hash()).unwrap();
+        let (catalogue, users, sequences, report) = plain(&events, &rules);
+        let items: Vec<_> =
+            dataset.items.iter().map(|item| (item.original.clone(), item.count)).collect();
+        assert_eq!(items, catalogue, "seed {seed}");
+        assert_eq!(dataset.users, users, "seed {seed}");
+        let made: Vec<_> =
+            (0..users.len()).map(|user| dataset.sequences.get(user).to_vec()).collect();
+        assert_eq!(made, sequences, "seed {seed}");
+        assert_eq!(dataset.manifest.dropped, report, "seed {seed}");
+        // Nothing is lost without being counted.
+        let dropped = report.rare_item_interactions + report.short_user_interactions;
+        assert_eq!(dataset.sequences.items.len() as u64 + dropped, 600);
+        if let Some(times) = &dataset.times {
+            for user in dataset.sequences.offsets.windows(2) {
+                assert!(times[user[0]..user[1]].is_sorted());
+            }
+        }
+        assert_eq!(dataset.times.is_some(), timed);
+    }
+}
+
+fn ten_users(extra: &str) -> Vec<Event> {
+    pairs(
+        &("ax ay bx by cx cy dx dy ex ey fx fy gx gy hx hy ix iy jx jy kx ky lx ly ".to_owned()
+            + extra),
+    )
+}
+
+#[test]
+fn a_user_with_one_interaction_is_dropped_and_counted() {
+    let rules = Rules { min_item_count: 1, min_user_count: 2 };
+    let dataset = prepare("x", log(&ten_users("zx")), &rules, &hash()).unwrap();
+    assert_eq!(dataset.users.len(), 12);
+    let dropped = &dataset.manifest.dropped;
+    assert_eq!((dropped.short_users, dropped.short_user_interactions), (1, 1));
+}
+
+#[test]
+fn the_catalogue_is_taken_before_users_are_dropped() {
+    let rules = Rules { min_item_count: 2, min_user_count: 2 };
+    // `q` is bought twice, by users who each buy nothing else and are dropped.
+    let dataset = prepare("x", log(&ten_users("yq zq")), &rules, &hash()).unwrap();
+    let items: Vec<_> = dataset.items.iter().map(|item| (&*item.original, item.count)).collect();
+    assert_eq!(items, [("x", 12), ("y", 12), ("q", 2)]);
+    assert!(!dataset.sequences.items.contains(&3));
+}
+
+#[test]
+fn filters_that_leave_nothing_say_which() {
+    let fails = |log: Log, min_item_count, min_user_count| {
+        let rules = Rules { min_item_count, min_user_count };
+        prepare("x", log, &rules, &hash()).unwrap_err().to_string()
+    };
+    let events = ten_users("");
+    let said = fails(log(&events), 13, 1);
+    assert!(
+        said.starts_with("min_item_count = 13 leaves no item") && said.contains("12"),
+        "{said}"
+    );
+    let said = fails(log(&events), 1, 3);
+    assert!(
+        said.starts_with("min_user_count = 3 leaves no user") && said.contains("2 inter"),
+        "{said}"
+    );
+    let said = fails(log(&[]), 1, 1);
+    assert!(said.starts_with("no interaction passes the keep filter: all 3"), "{said}");
+    assert!(fails(log(&events), 0, 1).contains("at least 1"));
+    let said = fails(log(&pairs("ax ay")), 1, 1);
+    assert!(said.contains("none of 1 users for validation"), "{said}");
+}
+
+#[test]
+fn a_split_by_time_trains_on_nothing_later_than_validation() {
+    let mut events = ten_users("");
+    for (line, event) in events.iter_mut().enumerate() {
+        event.2 = Some(line as i64);
+    }
+    let rules = Rules { min_item_count: 1, min_user_count: 1 };
+    let split = SplitRule {
+        by: SplitBy::Time,
+        validation_from: Some(16),
+        test_from: Some(20),
+        ..SplitRule::default()
+    };
+    let dataset = prepare("x", log(&events), &rules, &split).unwrap();
+    let times = dataset.times.as_ref().unwrap();
+    for user in 0..12 {
+        let last = times[dataset.sequences.offsets[user + 1] - 1];
+        assert_eq!(dataset.split[user] == crate::data::Split::Train, last < 16);
+        assert_eq!(dataset.split[user] == crate::data::Split::Test, last >= 20);
+    }
+    events.iter_mut().for_each(|event| event.2 = None);
+    let said = prepare("x", log(&events), &rules, &split).unwrap_err();
+    assert!(said.to_string().contains("needs a log with times"), "{said}");
+}
+
+#[test]
+fn amazon_beauty_has_the_known_size() {
+    use crate::data::{Format, Source};
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/data/amazon-beauty/useritem.txt.gz");
+    if !path.exists() {
+        eprintln!("skipped: {} is not here", path.display());
+        return;
+    }
+    let source = Source { files: vec![path], format: Some(Format::UserItem), ..Source::default() };
+    let log = source.read(&mut |_| {}).unwrap();
+    let rules = Rules { min_item_count: 1, min_user_count: 5 };
+    let counts = prepare("x", log, &rules, &hash()).unwrap().manifest.counts;
+    assert_eq!((counts.users, counts.items, counts.interactions), (40_226, 54_542, 353_962));
+    let parts = (counts.train_users, counts.validation_users, counts.test_users);
+    assert_eq!(parts, (32_181, 4_019, 4_026));
+}

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 
-use super::input::Input;
+use super::input::{Input, nothing_in};
 use super::rows::no_column;
 use super::{Reader, SourceFile};
 use crate::data::parquet::Parquet;
@@ -15,17 +15,18 @@ use crate::data::parquet::Parquet;
 /// Reads a file row group by row group.
 pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
     let mut input = Input::open(path)?;
+    if !input.is_gzipped() {
+        let file = input.finish()?;
+        take(reader, path, file.size, Parquet::open(path)?)?;
+        return Ok(file);
+    }
     // Parquet is read from its end and in leaps: what is packed is unpacked to memory first.
     let mut unpacked = Vec::new();
-    if input.is_gzipped() {
-        input.read_into(&mut unpacked, usize::MAX)?;
+    if input.read_into(&mut unpacked, usize::MAX)? == 0 {
+        return Err(nothing_in(path));
     }
     let file = input.finish()?;
-    if unpacked.is_empty() {
-        take(reader, path, file.size, Parquet::open(path)?)?;
-    } else {
-        take(reader, path, file.size, Parquet::new(path, Cursor::new(unpacked))?)?;
-    }
+    take(reader, path, file.size, Parquet::new(path, Cursor::new(unpacked))?)?;
     Ok(file)
 }
 
