@@ -12,7 +12,7 @@ use crate::sampling::pad;
 use crate::tower::TwoTower;
 
 pub use metrics::{Metrics, of_user};
-pub use rank::{Query, ranks};
+pub use rank::{Query, ranks, users_a_block};
 
 /// The part of a sequence, from its start, that is the history of an evaluation; the rest are
 /// its targets.

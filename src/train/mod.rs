@@ -8,4 +8,5 @@ mod tensorboard;
 mod trainer;
 
 pub use run_folder::RunFolder;
+pub use step::Stepper;
 pub use trainer::{Event, Outcome, Session, train};

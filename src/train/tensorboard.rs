@@ -110,7 +110,7 @@ mod tests {
 
     fn masked(bytes: &[u8]) -> u32 {
         let crc = crc(bytes);
-        ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8)
+        crc.rotate_right(15).wrapping_add(0xa282_ead8)
     }
 
     #[test]
