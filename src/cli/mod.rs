@@ -5,6 +5,8 @@ use clap::{Parser, Subcommand};
 
 mod generate;
 mod prepare;
+mod progress;
+mod table;
 
 /// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
 #[derive(Parser)]
