@@ -7,9 +7,8 @@ mod compare;
 mod evaluate;
 mod generate;
 mod prepare;
-mod results;
-mod run_progress;
-mod train;
+mod progress;
+mod table;
 
 /// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
 #[derive(Parser)]

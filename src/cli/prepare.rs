@@ -1,11 +1,232 @@
+use std::path::PathBuf;
+
 use anyhow::Result;
 
-/// Turns an interaction log into a dataset folder.
+use super::progress::Bar;
+use super::table::{self, count};
+use crate::data::{self, Dataset, Description, Format, SplitBy};
+use crate::{files, misuse};
+
+/// Turns an interaction log into a dataset folder: filtered, ordered, numbered and split.
+///
+/// What is read and how comes from a description (datasets/NAME.toml), from the options below, or
+/// from both: an option goes before the description. Without a description, --input is needed,
+/// and for tables --user and --item.
 #[derive(clap::Args)]
-pub struct Prepare {}
+pub struct Prepare {
+    /// The description of a data set.
+    #[arg(value_name = "DESCRIPTION")]
+    description: Option<PathBuf>,
+    /// A file of the log, gzipped or not; several are read one after another [default: the files
+    /// that the description names, in the current folder].
+    #[arg(long, value_name = "FILE")]
+    input: Vec<PathBuf>,
+    /// The folder to write [default: data/NAME].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What the dataset is called [default: as in the description, else as the first input].
+    #[arg(long)]
+    name: Option<String>,
+    /// How the log is written [default: told by the file's name].
+    #[arg(long)]
+    format: Option<Format>,
+    /// The column of the users' ids; without a header columns are named 1, 2, …
+    #[arg(long, value_name = "COLUMN")]
+    user: Option<String>,
+    /// The column of the items' ids.
+    #[arg(long, value_name = "COLUMN")]
+    item: Option<String>,
+    /// The column of the times, numbers or dates; without it the order of the log is the order of
+    /// time.
+    #[arg(long, value_name = "COLUMN")]
+    time: Option<String>,
+    /// What separates columns, one character; \t is a tab [default: , for CSV, \t for TSV].
+    #[arg(long, value_name = "CHARACTER", value_parser = separator)]
+    separator: Option<char>,
+    /// The first line is an event, not the names of the columns.
+    #[arg(long)]
+    no_header: bool,
+    /// Take only events whose column has one of these values.
+    #[arg(long, value_name = "COLUMN=VALUE,…", value_parser = keep)]
+    keep: Vec<(String, Vec<String>)>,
+    /// Drop items with fewer interactions, first [default: 5].
+    #[arg(long, value_name = "N")]
+    min_item_count: Option<u64>,
+    /// Drop users with fewer remaining interactions, then [default: 5].
+    #[arg(long, value_name = "N")]
+    min_user_count: Option<u64>,
+    /// How users are split into training, validation and test [default: seed].
+    #[arg(long)]
+    split: Option<SplitBy>,
+    /// The seed of a split by seed [default: 1].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: Option<u64>,
+    /// For a split by time, in the log's unit: users whose last event is at or after it validate.
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    validation_from: Option<i64>,
+    /// For a split by time, in the log's unit: users whose last event is at or after it test.
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    test_from: Option<i64>,
+    /// Replace the folder if it exists.
+    #[arg(long)]
+    force: bool,
+}
+
+fn separator(text: &str) -> Result<char, String> {
+    let mut characters = text.chars();
+    match (text, characters.next(), characters.next()) {
+        ("\\t", ..) => Ok('\t'),
+        (_, Some(character), None) => Ok(character),
+        _ => Err("give one character".to_owned()),
+    }
+}
+
+fn keep(text: &str) -> Result<(String, Vec<String>), String> {
+    let (column, values) = text.split_once('=').ok_or("give COLUMN=VALUE,VALUE,…")?;
+    Ok((
+        column.to_owned(),
+        values.split(',').map(str::to_owned).collect(),
+    ))
+}
 
 impl Prepare {
     pub fn run(self) -> Result<()> {
-        Ok(())
+        let (out, force) = (self.out.clone(), self.force);
+        let description = self.described()?;
+        let out = out.unwrap_or_else(|| PathBuf::from("data").join(&description.name));
+        files::refuse_existing(&out, force)?;
+        let source = description.source.source();
+        let size = source.size()?;
+        description.split.check()?;
+
+        let mut bar = Bar::of_bytes(size, "reading");
+        let log = source.read(&mut |done| bar.set(done))?;
+        bar.message("preparing");
+        let dataset = data::prepare(
+            &description.name,
+            log,
+            &description.rules,
+            &description.split,
+        )?;
+        bar.message("writing");
+        dataset.save(&out, force)?;
+        drop(bar);
+        summary(&dataset, &out)
     }
+
+    /// The description with the options laid over it.
+    fn described(self) -> Result<Description> {
+        let mut all = match &self.description {
+            Some(path) => Description::load(path)?,
+            None => Description::default(),
+        };
+        let source = &mut all.source;
+        if !self.input.is_empty() {
+            source.files = self.input;
+        }
+        let Some(first) = source.files.first() else {
+            misuse!("no log to read: give --input FILE, or a description that names files");
+        };
+        if all.name.is_empty() {
+            let file = first.file_name().unwrap_or_default().to_string_lossy();
+            all.name = file.split('.').next().unwrap_or_default().to_owned();
+        }
+        lay_over(&mut all.name, self.name);
+        source.format = self.format.or(source.format);
+        source.user = self.user.or(source.user.take());
+        source.item = self.item.or(source.item.take());
+        source.time = self.time.or(source.time.take());
+        source.separator = self.separator.or(source.separator);
+        if self.no_header {
+            source.header = Some(false);
+        }
+        source.keep.extend(self.keep);
+        lay_over(&mut all.rules.min_item_count, self.min_item_count);
+        lay_over(&mut all.rules.min_user_count, self.min_user_count);
+        if let Some(by) = self.split.filter(|by| *by != all.split.by) {
+            // The settings of the description's split are not those of another one.
+            all.split = data::SplitRule {
+                by,
+                ..Default::default()
+            };
+        }
+        all.split.seed = self.seed.or(all.split.seed);
+        all.split.validation_from = self.validation_from.or(all.split.validation_from);
+        all.split.test_from = self.test_from.or(all.split.test_from);
+        Ok(all)
+    }
+}
+
+fn lay_over<T>(value: &mut T, option: Option<T>) {
+    if let Some(option) = option {
+        *value = option;
+    }
+}
+
+fn summary(dataset: &Dataset, out: &std::path::Path) -> Result<()> {
+    let (counts, dropped) = (dataset.counts(), &dataset.manifest.dropped);
+    let cells = counts.users as f64 * counts.items as f64;
+    let mut rows = vec![
+        ["users".into(), count(counts.users)],
+        ["items".into(), count(counts.items)],
+        ["interactions".into(), count(counts.interactions)],
+        [
+            "density".into(),
+            format!("{:.4} %", 100.0 * counts.interactions as f64 / cells),
+        ],
+    ];
+    rows.extend(lengths(dataset).map(|(name, value)| [format!("sequence length, {name}"), value]));
+    rows.extend([
+        ["users that train".into(), count(counts.train_users)],
+        ["users that validate".into(), count(counts.validation_users)],
+        ["users that test".into(), count(counts.test_users)],
+    ]);
+    let rules = &dataset.manifest.rules;
+    let few_items = format!(
+        "items with fewer than {} interactions",
+        rules.min_item_count
+    );
+    let few_users = format!("users with fewer than {} remaining", rules.min_user_count);
+    rows.extend([
+        [
+            "left out by keep: interactions".into(),
+            count(dropped.left_out),
+        ],
+        [format!("dropped: {few_items}"), count(dropped.rare_items)],
+        [
+            "… and their interactions".into(),
+            count(dropped.rare_item_interactions),
+        ],
+        [format!("dropped: {few_users}"), count(dropped.short_users)],
+        [
+            "… and their interactions".into(),
+            count(dropped.short_user_interactions),
+        ],
+        ["written to".into(), out.display().to_string()],
+    ]);
+    table::print(rows)
+}
+
+fn lengths(dataset: &Dataset) -> impl Iterator<Item = (&'static str, String)> {
+    let offsets = &dataset.sequences.offsets;
+    let mut lengths: Vec<u64> = offsets
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]) as u64)
+        .collect();
+    lengths.sort_unstable();
+    // The smallest length that at least this share of the users does not exceed.
+    let at = |share: f64| {
+        let rank = (share * lengths.len() as f64).ceil() as usize;
+        count(lengths[rank.clamp(1, lengths.len()) - 1])
+    };
+    let mean = lengths.iter().sum::<u64>() as f64 / lengths.len() as f64;
+    [
+        ("least", at(0.0)),
+        ("5 %", at(0.05)),
+        ("median", at(0.5)),
+        ("mean", format!("{mean:.2}")),
+        ("95 %", at(0.95)),
+        ("most", at(1.0)),
+    ]
+    .into_iter()
 }

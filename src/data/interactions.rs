@@ -75,15 +75,13 @@ impl Builder {
 struct Interner {
     numbers: HashMap<Box<str>, u32>,
     /// Logs are often grouped by user: the last one is found without a look-up.
-    last: Option<(Box<str>, u32)>,
+    last: (String, u32),
 }
 
 impl Interner {
     fn number(&mut self, name: &str) -> Result<u32> {
-        if let Some((last, number)) = &self.last
-            && **last == *name
-        {
-            return Ok(*number);
+        if self.last.0 == name && !self.numbers.is_empty() {
+            return Ok(self.last.1);
         }
         let number = match self.numbers.get(name) {
             Some(number) => *number,
@@ -93,7 +91,9 @@ impl Interner {
                 new
             }
         };
-        self.last = Some((name.into(), number));
+        self.last.0.clear();
+        self.last.0.push_str(name);
+        self.last.1 = number;
         Ok(number)
     }
 

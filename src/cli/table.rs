@@ -1,0 +1,50 @@
+//! Text tables on standard output.
+
+use std::io::{ErrorKind, Write, stdout};
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+
+/// Prints rows of equally many cells, in columns: the first to the left, the others to the right.
+///
+/// # Errors
+/// An output that cannot be written; one that nobody reads any more is none.
+pub fn print<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> Result<()> {
+    match writeln!(stdout(), "{}", table(rows)) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn table<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).add_rows(rows);
+    for (number, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if number > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+/// A number with its thousands apart: 1,708,530.
+pub fn count(number: impl Into<u64>) -> String {
+    indicatif::HumanCount(number.into()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [
+            ["users".to_owned(), count(40_226u64)],
+            ["x".to_owned(), count(7u32)],
+        ];
+        assert_eq!(table(rows), "users  40,226\nx           7");
+    }
+}

@@ -1,0 +1,290 @@
+//! `croloss prepare` and `croloss generate` from outside: exit status, words, files left behind.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use flate2::{Compression, write::GzEncoder};
+use tempfile::TempDir;
+
+/// A folder of its own for a test, and the program run in it.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_croloss"))
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path())
+            .output()
+            .unwrap()
+    }
+
+    fn succeeds(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Fails with that status and one line on standard error, and leaves nothing behind.
+    fn fails(&self, arguments: &str, status: i32) -> String {
+        let before = self.names();
+        let output = self.run(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments}: {said}");
+        assert_eq!(self.names(), before, "{arguments}");
+        assert!(output.stdout.is_empty(), "{arguments}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        said.trim_start_matches("croloss: ").trim_end().to_owned()
+    }
+
+    /// All files and folders, hidden ones too.
+    fn names(&self) -> Vec<PathBuf> {
+        fn walk(folder: &Path, names: &mut Vec<PathBuf>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, names);
+                }
+                names.push(path);
+            }
+        }
+        let mut names = Vec::new();
+        walk(self.0.path(), &mut names);
+        names.sort();
+        names
+    }
+}
+
+/// 20 users with 6 items each, and one user with a single event.
+fn log() -> String {
+    let mut text = "user,item,time\n".to_owned();
+    for user in 0..20 {
+        for step in 0..6 {
+            text += &format!("u{user},i{},{}\n", (user + step) % 10, 100 - step);
+        }
+    }
+    text + "once,i1,5\n"
+}
+
+const TABLE: &str = "--user user --item item --time time";
+
+fn row<'a>(table: &'a str, name: &str) -> &'a str {
+    let line = table.lines().find(|line| line.starts_with(name));
+    line.unwrap_or_else(|| panic!("{name} in {table}")).rsplit("  ").next().unwrap().trim()
+}
+
+#[test]
+fn a_table_is_prepared_and_summed_up() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    let said = place.succeeds(&format!("prepare --input log.csv {TABLE}"));
+    for (name, value) in [
+        ("users  ", "20"),
+        ("items  ", "10"),
+        ("interactions", "120"),
+        ("density", "60.0000 %"),
+        ("sequence length, mean", "6.00"),
+        ("users that train", "16"),
+        ("users that validate", "2"),
+        ("users that test", "2"),
+        ("dropped: users with fewer than 5", "1"),
+        ("written to", "data/log"),
+    ] {
+        assert_eq!(row(&said, name), value, "{name}");
+    }
+    let dataset = croloss::data::Dataset::load(&place.path("data/log")).unwrap();
+    assert_eq!(dataset.users[3], "u3");
+    let items: Vec<_> = dataset.sequences.get(3).iter().map(|id| *id as usize - 1).collect();
+    let items: Vec<_> = items.iter().map(|item| &*dataset.items[*item].original).collect();
+    // The times fall, so the order is turned round.
+    assert_eq!(items, ["i8", "i7", "i6", "i5", "i4", "i3"]);
+    assert_eq!(dataset.manifest.dropped.short_users, 1);
+    assert_eq!(place.names().len(), 2 + 4 + 1);
+}
+
+#[test]
+fn options_go_before_the_description() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    place.put("other.tsv", log().replace(',', "\t"));
+    place.put(
+        "d.toml",
+        "name = \"d\"\n[source]\nfiles = [\"log.csv\"]\nuser = \"user\"\nitem = \"item\"\n\
+         time = \"time\"\n[rules]\nmin_user_count = 1\n[split]\nby = \"seed\"\nseed = 7\n",
+    );
+    assert_eq!(row(&place.succeeds("prepare d.toml"), "users  "), "21");
+    let said = place.succeeds(
+        "prepare d.toml --input other.tsv --name e --min-user-count 2 --split hash --keep \
+         item=i1,i2,i3,i4,i5",
+    );
+    // Of every ten users two have a single one of these five items, and `once` has no other.
+    assert_eq!((row(&said, "users  "), row(&said, "items  ")), ("16", "5"));
+    assert_eq!(row(&said, "left out by keep"), "60");
+    // By time: users 0 to 9 end at 100, the others earlier or later.
+    let text = log();
+    let times = text.lines().map(|line| match line.split_once(',') {
+        Some((user, rest)) if user.len() == 3 => format!("{user},{rest}0\n"),
+        Some(("u7", rest)) => format!("u7,{}\n", rest.replace(",100", ",500")),
+        _ => format!("{line}\n"),
+    });
+    place.put("times.csv", times.collect::<String>());
+    let said = place.succeeds(
+        "prepare d.toml --input times.csv --out t --split time --validation-from 500 --test-from \
+         501 --min-user-count 5",
+    );
+    assert_eq!((row(&said, "users that validate"), row(&said, "users that test")), ("1", "10"));
+}
+
+#[test]
+fn the_same_log_makes_the_same_dataset() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    for out in ["a", "b"] {
+        place.succeeds(&format!("prepare --input log.csv {TABLE} --name x --out {out}"));
+    }
+    for name in ["items.parquet", "users.parquet", "sequences.parquet", "dataset.toml"] {
+        let read = |folder: &str| fs::read(place.path(folder).join(name)).unwrap();
+        assert_eq!(read("a"), read("b"), "{name}");
+    }
+}
+
+#[test]
+fn what_exists_is_replaced_only_by_force_and_refused_before_anything_is_read() {
+    let place = Place::new();
+    place.put("log.csv", "not,a,log\n");
+    fs::create_dir_all(place.path("data/log")).unwrap();
+    let said = place.fails(&format!("prepare --input log.csv {TABLE}"), 2);
+    assert!(said.starts_with("data/log exists already") && said.contains("--force"), "{said}");
+    place.put("log.csv", log());
+    place.succeeds(&format!("prepare --input log.csv {TABLE} --force"));
+    // A failure leaves the old dataset as it was.
+    place.put("bad.csv", "user,item,time\n");
+    place.fails(&format!("prepare --input bad.csv {TABLE} --name log --force"), 1);
+    croloss::data::Dataset::load(&place.path("data/log")).unwrap();
+
+    place.put("made.csv", "old");
+    let said = place.fails("generate --preset demo --out made.csv", 2);
+    assert!(said.contains("--force"), "{said}");
+    place.succeeds("generate --preset demo --out made.csv --users 30 --items 20 --force");
+    assert!(fs::read_to_string(place.path("made.csv")).unwrap().starts_with("user,item,time\n"));
+}
+
+#[test]
+fn bad_logs_fail_with_one_clear_sentence() {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(log().as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let bad = |line: &str| format!("{}{line}\n", log()).into_bytes();
+    let cases: [(&str, Vec<u8>, &str); 10] = [
+        ("empty.csv", Vec::new(), "empty.csv holds no interactions"),
+        ("header.csv", b"user,item,time\n".to_vec(), "header.csv holds no interactions"),
+        ("user.csv", bad(",i1,1"), "user.csv:123: the user id (column `user`) is empty"),
+        ("item.csv", bad("u1,,1"), "item.csv:123: the item id (column `item`) is empty"),
+        ("ragged.csv", bad("u1,i1"), "ragged.csv:123: 2 fields where 3 are expected"),
+        ("time.csv", bad("u1,i1,noon"), "time.csv:123: \"noon\" (column `time`) is no time"),
+        (
+            "bytes.csv",
+            [log().as_bytes(), b"\xff"].concat(),
+            "bytes.csv:123: this line is not UTF-8",
+        ),
+        ("cut.csv.gz", packed[..200].to_vec(), "cut.csv.gz ends in the middle of its gzip data"),
+        ("json.jsonl", b"{\"user\": 1,\n".to_vec(), "json.jsonl:1: this line is no JSON object"),
+        ("torn.parquet", b"PAR1".to_vec(), "torn.parquet cannot be read as a Parquet file"),
+    ];
+    for (name, content, expected) in cases {
+        let place = Place::new();
+        place.put(name, content);
+        let said = place.fails(&format!("prepare --input {name} {TABLE}"), 1);
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn filters_and_splits_that_leave_nothing_say_so() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    let fails =
+        |options: &str| place.fails(&format!("prepare --input log.csv {TABLE} {options}"), 1);
+    assert!(fails("--min-item-count 14").starts_with("min_item_count = 14 leaves no item"));
+    assert!(fails("--min-user-count 7").starts_with("min_user_count = 7 leaves no user"));
+    assert!(fails("--keep item=none").starts_with("no interaction passes the keep filter"));
+    let said = fails("--keep user=u1,u2 --min-item-count 1");
+    assert!(said.starts_with("the split leaves none of 2 users for validation"), "{said}");
+    let said = fails("--split time --validation-from 5 --test-from 1000");
+    assert!(said.contains("for test") || said.contains("for train"), "{said}");
+}
+
+#[test]
+fn bad_calls_and_descriptions_are_told_with_status_2() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    place.put("typo.toml", "name = \"d\"\n[source]\nusr = \"user\"\n");
+    place.put("value.toml", "name = \"d\"\n[split]\nby = \"tim\"\n");
+    place.put("type.toml", "name = \"d\"\n[rules]\nmin_item_count = \"5\"\n");
+    for (arguments, expected) in [
+        ("prepare", "no log to read: give --input FILE"),
+        ("prepare nowhere.toml", "there is no file nowhere.toml"),
+        ("prepare typo.toml", "typo.toml:3: unknown key `usr`: did you mean `user`?"),
+        ("prepare value.toml", "value.toml:3: unknown value \"tim\" of `by`: did you mean `time`?"),
+        ("prepare type.toml", "type.toml:3: invalid type: string \"5\", expected u64"),
+        ("prepare --input nowhere.csv --user a --item b", "there is no file nowhere.csv"),
+        ("prepare --input log.csv --item item", "the column that holds the user ids"),
+        (
+            "prepare --input log.csv --user user --item itme",
+            "log.csv has no column `itme`: did you mean `item`? (there are: user, item, time)",
+        ),
+        ("prepare --input d --format csv", "there is no file d"),
+        (
+            "prepare --input log.csv --user user --item item --split time",
+            "a split by time needs validation_from and test_from",
+        ),
+        (
+            "prepare --input log.csv --user user --item item --split hash --seed 3",
+            "the split's seed is for a split by seed only",
+        ),
+        (
+            "prepare --input log.csv --format sequences --time time",
+            "the formats user-item and sequences have no columns: leave `time` out",
+        ),
+        (
+            "prepare --input log.csv --user user --item item --min-item-count 0",
+            "min_item_count and min_user_count are at least 1",
+        ),
+    ] {
+        let said = place.fails(arguments, 2);
+        assert!(said.starts_with(expected), "{arguments}: {said}");
+    }
+    // These are refused by the parser of the command line, in its own several lines.
+    for arguments in ["prepare --keep x", "prepare --separator ab", "generate --preset demo"] {
+        assert_eq!(place.run(arguments).status.code(), Some(2), "{arguments}");
+    }
+}
+
+#[test]
+fn a_generated_log_is_the_same_for_the_same_seed_and_can_be_prepared() {
+    let place = Place::new();
+    for (name, seed) in [("a.csv", 1), ("b.csv", 1), ("c.csv", 2)] {
+        place.succeeds(&format!("generate --preset demo --out {name} --seed {seed}"));
+    }
+    let read = |name: &str| fs::read(place.path(name)).unwrap();
+    assert_eq!(read("a.csv"), read("b.csv"));
+    assert_ne!(read("a.csv"), read("c.csv"));
+    let said = place.succeeds(&format!("prepare --input a.csv {TABLE}"));
+    assert_eq!((row(&said, "users  "), row(&said, "items  ")), ("2,000", "1,000"));
+    let said = place.fails("generate --preset demo --out no/such/folder.csv", 1);
+    assert!(said.starts_with("cannot write no/such/folder.csv"), "{said}");
+}
