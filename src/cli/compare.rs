@@ -29,7 +29,6 @@ impl Compare {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
             Ok(Row { name, metrics: tested.test.into_iter().collect() })
         };
-        results::print(&self.runs.iter().map(row).collect::<Result<Vec<_>>>()?);
-        Ok(())
+        results::print(&self.runs.iter().map(row).collect::<Result<Vec<_>>>()?)
     }
 }

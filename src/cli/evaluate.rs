@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::results::{self, Row};
 use super::run_progress::RunProgress;
+use super::table;
 use crate::config;
 use crate::data::{Dataset, Split};
 use crate::misuse;
@@ -67,11 +68,9 @@ impl Evaluate {
         progress.finish();
         let row = Row { name: part.name().into(), metrics: metrics.means() };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&row)?);
-        } else {
-            println!("{} users of the {} part", metrics.users(), part.name());
-            results::print(&[row]);
+            return table::say(serde_json::to_string_pretty(&row)?);
         }
-        Ok(())
+        table::say(format_args!("{} users of the {} part\n", metrics.users(), part.name()))?;
+        results::print(&[row])
     }
 }

@@ -8,7 +8,10 @@ mod evaluate;
 mod generate;
 mod prepare;
 mod progress;
+mod results;
+mod run_progress;
 mod table;
+mod train;
 
 /// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
 #[derive(Parser)]

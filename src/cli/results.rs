@@ -1,10 +1,14 @@
 //! Tables of metrics.
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use std::collections::BTreeSet;
+use std::iter::once;
+
+use anyhow::Result;
 use serde::Serialize;
 
+use super::table;
 use crate::config::{Metric, MetricKind};
+use crate::eval::value_of;
 
 /// The metrics of one row of a table.
 #[derive(Serialize)]
@@ -15,30 +19,24 @@ pub struct Row {
 }
 
 /// Prints one table a kind of metric, in percent, a column for each N.
-pub fn print(rows: &[Row]) {
+///
+/// # Errors
+/// Those of [`table::say`].
+pub fn print(rows: &[Row]) -> Result<()> {
     for kind in MetricKind::ALL {
-        let mut at: Vec<usize> = rows
-            .iter()
-            .flat_map(|row| &row.metrics)
-            .filter(|(m, _)| m.kind == kind)
-            .map(|(m, _)| m.at)
-            .collect();
-        at.sort_unstable();
-        at.dedup();
-        let mut table = Table::new();
-        table.load_preset(NOTHING);
-        table.set_header(
-            std::iter::once(format!("{}, %", kind.name()))
-                .chain(at.iter().map(|n| format!("@{n}"))),
-        );
-        for row in rows {
+        let metrics = || rows.iter().flat_map(|row| &row.metrics).map(|(metric, _)| metric);
+        let at: BTreeSet<usize> = metrics().filter(|m| m.kind == kind).map(|m| m.at).collect();
+        let head = once(format!("{}, %", kind.name())).chain(at.iter().map(|n| format!("@{n}")));
+        let line = |row: &Row| {
             let cell = |&at: &usize| {
-                let value = crate::eval::value_of(&row.metrics, Metric { kind, at });
+                let value = value_of(&row.metrics, Metric { kind, at });
                 value.map_or("–".into(), |value| format!("{:.2}", 100.0 * value))
             };
-            table.add_row(std::iter::once(row.name.clone()).chain(at.iter().map(cell)));
-        }
-        table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
-        println!("{table}\n");
+            once(row.name.clone()).chain(at.iter().map(cell)).collect()
+        };
+        let lines: Vec<Vec<String>> = once(head.collect()).chain(rows.iter().map(line)).collect();
+        table::print(lines)?;
+        table::say("")?;
     }
+    Ok(())
 }

@@ -1,16 +1,17 @@
-//! Text tables on standard output.
+//! Text and tables on standard output.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Write, stdout};
 
 use anyhow::{Context, Result};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Row, Table, presets};
 
-/// Prints rows of equally many cells, in columns: the first to the left, the others to the right.
+/// Prints a line.
 ///
 /// # Errors
 /// An output that cannot be written; one that nobody reads any more is none.
-pub fn print<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> Result<()> {
-    match writeln!(stdout(), "{}", table(rows)) {
+pub fn say(line: impl Display) -> Result<()> {
+    match writeln!(stdout(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }
@@ -18,7 +19,15 @@ pub fn print<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> Res
     }
 }
 
-fn table<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
+/// Prints rows of equally many cells, in columns: the first to the left, the others to the right.
+///
+/// # Errors
+/// Those of [`say`].
+pub fn print<R: Into<Row>>(rows: impl IntoIterator<Item = R>) -> Result<()> {
+    say(table(rows))
+}
+
+fn table<R: Into<Row>>(rows: impl IntoIterator<Item = R>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).add_rows(rows);
     for (number, column) in table.column_iter_mut().enumerate() {
@@ -41,10 +50,7 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = [
-            ["users".to_owned(), count(40_226u64)],
-            ["x".to_owned(), count(7u32)],
-        ];
+        let rows = [["users".to_owned(), count(40_226u64)], ["x".to_owned(), count(7u32)]];
         assert_eq!(table(rows), "users  40,226\nx           7");
     }
 }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 
 use super::results::{self, Row};
 use super::run_progress::RunProgress;
+use super::table;
 use crate::config;
 use crate::data::Dataset;
 use crate::files;
@@ -35,7 +36,7 @@ impl Train {
         let mut progress = RunProgress::new(config.train.steps);
         let outcome = train(&config, &dataset, make_folder, &mut |event| progress.hear(event))?;
         progress.finish();
-        println!(
+        table::say(format_args!(
             "{} steps in {:.1} s of training, {:.1} s in all, on {} with {} threads; best at step {}",
             outcome.steps,
             outcome.train_seconds,
@@ -43,12 +44,11 @@ impl Train {
             outcome.device,
             outcome.threads,
             outcome.best_step,
-        );
+        ))?;
         results::print(&[
             Row { name: "validation".into(), metrics: outcome.validation },
             Row { name: "test".into(), metrics: outcome.test },
-        ]);
-        println!("Run folder: {}", self.out.display());
-        Ok(())
+        ])?;
+        table::say(format_args!("Run folder: {}", self.out.display()))
     }
 }
