@@ -10,7 +10,10 @@ use crate::misuse;
 /// Refuses `out` if something stands there already and `force` does not allow to replace it.
 pub fn refuse_existing(out: &Path, force: bool) -> Result<()> {
     if out.exists() && !force {
-        misuse!("{} exists already: choose another folder, or replace it with --force", out.display());
+        misuse!(
+            "{} exists already: choose another folder, or replace it with --force",
+            out.display()
+        );
     }
     Ok(())
 }
@@ -21,7 +24,8 @@ pub fn write_folder(out: &Path, force: bool, fill: impl FnOnce(&Path) -> Result<
     refuse_existing(out, force)?;
     let staging = beside(out, "partial");
     remove_if_there(&staging)?;
-    fs::create_dir_all(&staging).with_context(|| format!("cannot create the folder {}", staging.display()))?;
+    fs::create_dir_all(&staging)
+        .with_context(|| format!("cannot create the folder {}", staging.display()))?;
     let filled = fill(&staging).and_then(|()| take_place(&staging, out));
     if filled.is_err() {
         remove_if_there(&staging)?;

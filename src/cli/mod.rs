@@ -18,7 +18,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Prepare(prepare::Prepare),
+    Prepare(Box<prepare::Prepare>),
     Generate(generate::Generate),
 }
 

@@ -83,10 +83,7 @@ fn separator(text: &str) -> Result<char, String> {
 
 fn keep(text: &str) -> Result<(String, Vec<String>), String> {
     let (column, values) = text.split_once('=').ok_or("give COLUMN=VALUE,VALUE,…")?;
-    Ok((
-        column.to_owned(),
-        values.split(',').map(str::to_owned).collect(),
-    ))
+    Ok((column.to_owned(), values.split(',').map(str::to_owned).collect()))
 }
 
 impl Prepare {
@@ -102,12 +99,8 @@ impl Prepare {
         let mut bar = Bar::of_bytes(size, "reading");
         let log = source.read(&mut |done| bar.set(done))?;
         bar.message("preparing");
-        let dataset = data::prepare(
-            &description.name,
-            log,
-            &description.rules,
-            &description.split,
-        )?;
+        let dataset =
+            data::prepare(&description.name, log, &description.rules, &description.split)?;
         bar.message("writing");
         dataset.save(&out, force)?;
         drop(bar);
@@ -145,10 +138,7 @@ impl Prepare {
         lay_over(&mut all.rules.min_user_count, self.min_user_count);
         if let Some(by) = self.split.filter(|by| *by != all.split.by) {
             // The settings of the description's split are not those of another one.
-            all.split = data::SplitRule {
-                by,
-                ..Default::default()
-            };
+            all.split = data::SplitRule { by, ..Default::default() };
         }
         all.split.seed = self.seed.or(all.split.seed);
         all.split.validation_from = self.validation_from.or(all.split.validation_from);
@@ -170,10 +160,7 @@ fn summary(dataset: &Dataset, out: &std::path::Path) -> Result<()> {
         ["users".into(), count(counts.users)],
         ["items".into(), count(counts.items)],
         ["interactions".into(), count(counts.interactions)],
-        [
-            "density".into(),
-            format!("{:.4} %", 100.0 * counts.interactions as f64 / cells),
-        ],
+        ["density".into(), format!("{:.4} %", 100.0 * counts.interactions as f64 / cells)],
     ];
     rows.extend(lengths(dataset).map(|(name, value)| [format!("sequence length, {name}"), value]));
     rows.extend([
@@ -182,26 +169,14 @@ fn summary(dataset: &Dataset, out: &std::path::Path) -> Result<()> {
         ["users that test".into(), count(counts.test_users)],
     ]);
     let rules = &dataset.manifest.rules;
-    let few_items = format!(
-        "items with fewer than {} interactions",
-        rules.min_item_count
-    );
+    let few_items = format!("items with fewer than {} interactions", rules.min_item_count);
     let few_users = format!("users with fewer than {} remaining", rules.min_user_count);
     rows.extend([
-        [
-            "left out by keep: interactions".into(),
-            count(dropped.left_out),
-        ],
+        ["left out by keep: interactions".into(), count(dropped.left_out)],
         [format!("dropped: {few_items}"), count(dropped.rare_items)],
-        [
-            "… and their interactions".into(),
-            count(dropped.rare_item_interactions),
-        ],
+        ["… and their interactions".into(), count(dropped.rare_item_interactions)],
         [format!("dropped: {few_users}"), count(dropped.short_users)],
-        [
-            "… and their interactions".into(),
-            count(dropped.short_user_interactions),
-        ],
+        ["… and their interactions".into(), count(dropped.short_user_interactions)],
         ["written to".into(), out.display().to_string()],
     ]);
     table::print(rows)
@@ -209,10 +184,7 @@ fn summary(dataset: &Dataset, out: &std::path::Path) -> Result<()> {
 
 fn lengths(dataset: &Dataset) -> impl Iterator<Item = (&'static str, String)> {
     let offsets = &dataset.sequences.offsets;
-    let mut lengths: Vec<u64> = offsets
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]) as u64)
-        .collect();
+    let mut lengths: Vec<u64> = offsets.windows(2).map(|pair| (pair[1] - pair[0]) as u64).collect();
     lengths.sort_unstable();
     // The smallest length that at least this share of the users does not exceed.
     let at = |share: f64| {

@@ -39,13 +39,7 @@ impl Bar {
             }
             bar
         });
-        Bar {
-            total,
-            message,
-            bytes,
-            bar,
-            last: Instant::now(),
-        }
+        Bar { total, message, bytes, bar, last: Instant::now() }
     }
 
     /// What is being done.
@@ -69,14 +63,8 @@ impl Bar {
     fn line(&self, done: u64) -> String {
         let percent = 100.0 * done as f64 / self.total.max(1) as f64;
         let (done, total) = match self.bytes {
-            true => (
-                HumanBytes(done).to_string(),
-                HumanBytes(self.total).to_string(),
-            ),
-            false => (
-                HumanCount(done).to_string(),
-                HumanCount(self.total).to_string(),
-            ),
+            true => (HumanBytes(done).to_string(), HumanBytes(self.total).to_string()),
+            false => (HumanCount(done).to_string(), HumanCount(self.total).to_string()),
         };
         format!("{}: {percent:.0} % ({done} of {total})", self.message)
     }
@@ -96,10 +84,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_how_far_and_of_how_much() {
-        assert_eq!(
-            Bar::new(4_000, "steps").line(1_000),
-            "steps: 25 % (1,000 of 4,000)"
-        );
+        assert_eq!(Bar::new(4_000, "steps").line(1_000), "steps: 25 % (1,000 of 4,000)");
         let bytes = Bar::of_bytes(3 << 20, "reading a.csv").line(3 << 19);
         assert_eq!(bytes, "reading a.csv: 50 % (1.50 MiB of 3.00 MiB)");
         assert_eq!(Bar::new(0, "x").line(0), "x: 0 % (0 of 0)");

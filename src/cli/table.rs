@@ -41,10 +41,7 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = [
-            ["users".to_owned(), count(40_226u64)],
-            ["x".to_owned(), count(7u32)],
-        ];
+        let rows = [["users".to_owned(), count(40_226u64)], ["x".to_owned(), count(7u32)]];
         assert_eq!(table(rows), "users  40,226\nx           7");
     }
 }

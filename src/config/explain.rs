@@ -13,14 +13,8 @@ pub fn explain(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Erro
         Some(line) => format!("{}:{}", path.display(), line + 1),
         None => path.display().to_string(),
     };
-    let content = line
-        .and_then(|line| text.lines().nth(line))
-        .unwrap_or_default()
-        .trim();
-    anyhow::Error::new(Misuse(format!(
-        "{place}: {}",
-        sentence(error.message().trim(), content)
-    )))
+    let content = line.and_then(|line| text.lines().nth(line)).unwrap_or_default().trim();
+    anyhow::Error::new(Misuse(format!("{place}: {}", sentence(error.message().trim(), content))))
 }
 
 /// The one of `known` that `name` was most probably meant to be, if any comes near.
@@ -42,19 +36,12 @@ fn sentence(message: &str, content: &str) -> String {
             return unknown(what, rest, content);
         }
     }
-    if let Some(key) = message
-        .strip_prefix("missing field `")
-        .and_then(|m| m.strip_suffix('`'))
-    {
+    if let Some(key) = message.strip_prefix("missing field `").and_then(|m| m.strip_suffix('`')) {
         return format!("the key `{key}` is missing");
     }
     let message = message.replace('\n', ", ");
     // A wrong type is told best by showing the line; for an error in TOML itself it helps as well.
-    if content.is_empty() {
-        message
-    } else {
-        format!("{message}, in: {content}")
-    }
+    if content.is_empty() { message } else { format!("{message}, in: {content}") }
 }
 
 /// `rest` is what serde says after the opening quote: "name`, expected one of `a`, `b`".

@@ -24,9 +24,7 @@ impl Split {
     }
 
     pub(super) fn of_name(name: &str) -> Option<Split> {
-        [Split::Train, Split::Validation, Split::Test]
-            .into_iter()
-            .find(|part| part.name() == name)
+        [Split::Train, Split::Validation, Split::Test].into_iter().find(|part| part.name() == name)
     }
 }
 
@@ -85,9 +83,7 @@ pub struct Dataset {
 impl Dataset {
     /// The users of one part, by rising index.
     pub fn users_of(&self, part: Split) -> Vec<usize> {
-        (0..self.split.len())
-            .filter(|user| self.split[*user] == part)
-            .collect()
+        (0..self.split.len()).filter(|user| self.split[*user] == part).collect()
     }
 
     /// The items of the catalogue; ids go from 1 to this, both included.
@@ -111,24 +107,13 @@ impl Dataset {
     /// SHA-256 of all content (sequences, times, catalogue, users, split), in hexadecimal. Two
     /// datasets of the same checksum are the same to whoever trains on them.
     pub fn checksum(&self) -> String {
-        let mut hash = Numbers {
-            hash: Sha256::new(),
-            buffer: Vec::new(),
-        };
-        hash.all(&self.sequences.offsets, |offset| {
-            (*offset as u64).to_le_bytes()
-        });
+        let mut hash = Numbers { hash: Sha256::new(), buffer: Vec::new() };
+        hash.all(&self.sequences.offsets, |offset| (*offset as u64).to_le_bytes());
         hash.all(&self.sequences.items, |item| item.to_le_bytes());
-        hash.all(self.times.as_deref().unwrap_or_default(), |time| {
-            time.to_le_bytes()
-        });
+        hash.all(self.times.as_deref().unwrap_or_default(), |time| time.to_le_bytes());
         hash.all(&self.items, |item| item.count.to_le_bytes());
         hash.all(&self.split, |part| [*part as u8]);
-        let names = self
-            .items
-            .iter()
-            .map(|item| &item.original)
-            .chain(&self.users);
+        let names = self.items.iter().map(|item| &item.original).chain(&self.users);
         names.for_each(|name| hash.name(name));
         hex(&hash.hash.finalize())
     }

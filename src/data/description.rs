@@ -61,10 +61,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules {
-            min_item_count: 5,
-            min_user_count: 5,
-        }
+        Rules { min_item_count: 5, min_user_count: 5 }
     }
 }
 
@@ -117,16 +114,10 @@ mod tests {
         let mut seen = 0;
         for file in fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
+            if path.extension().is_some_and(|extension| extension == "toml") {
                 let description = Description::load(&path).unwrap();
                 description.split.check().unwrap();
-                assert_eq!(
-                    path.file_stem().unwrap().to_str(),
-                    Some(description.name.as_str())
-                );
+                assert_eq!(path.file_stem().unwrap().to_str(), Some(description.name.as_str()));
                 assert!(!description.licence.is_empty() && !description.homepage.is_empty());
                 assert!(!description.source.files.is_empty());
                 seen += 1;
@@ -138,13 +129,7 @@ mod tests {
     #[test]
     fn what_is_left_out_has_its_usual_value() {
         let description = load("name = \"x\"\n[rules]\nmin_user_count = 2\n").unwrap();
-        assert_eq!(
-            description.rules,
-            Rules {
-                min_item_count: 5,
-                min_user_count: 2
-            }
-        );
+        assert_eq!(description.rules, Rules { min_item_count: 5, min_user_count: 2 });
         assert_eq!(description.split.by, SplitBy::Seed);
         assert!(description.source.source().header);
     }
@@ -153,17 +138,11 @@ mod tests {
     fn mistakes_are_told_with_file_and_line() {
         let said = |text: &str| format!("{:#}", load(text).unwrap_err());
         let error = said("name = \"x\"\n[source]\nusr = \"u\"\n");
-        assert!(
-            error.contains("d.toml:3: unknown key `usr`: did you mean `user`?"),
-            "{error}"
-        );
+        assert!(error.contains("d.toml:3: unknown key `usr`: did you mean `user`?"), "{error}");
         let error = said("name = \"x\"\n[split]\nby = \"sed\"\n");
         assert!(error.contains("d.toml:3: unknown value \"sed\" of `by`: did you mean `seed`?"));
         let error = said("name = \"x\"\n[rules]\nmin_item_count = \"5\"\n");
-        assert!(
-            error.contains("d.toml:3: invalid type: string \"5\", expected u64"),
-            "{error}"
-        );
+        assert!(error.contains("d.toml:3: invalid type: string \"5\", expected u64"), "{error}");
         assert!(said("about = \"x\"\n").contains("`name` is missing"));
         let missing = Description::load(Path::new("nowhere.toml")).unwrap_err();
         assert_eq!(crate::error::exit_status(&missing), 2);

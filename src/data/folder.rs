@@ -43,10 +43,7 @@ impl Dataset {
             let items = &self.items[rows];
             vec![
                 column("item", ids.collect()),
-                Column::new(
-                    "original".into(),
-                    strings(items.iter().map(|item| &item.original)),
-                ),
+                Column::new("original".into(), strings(items.iter().map(|item| &item.original))),
                 column("count", items.iter().map(|item| item.count).collect()),
             ]
         })
@@ -55,14 +52,9 @@ impl Dataset {
     fn write_users(&self, path: &Path) -> Result<()> {
         write(path, self.users.len(), |rows| {
             let offsets = &self.sequences.offsets[rows.start..rows.end + 1];
-            let lengths = offsets
-                .windows(2)
-                .map(|pair| (pair[1] - pair[0]) as u32)
-                .collect();
-            let split: Vec<&str> = self.split[rows.clone()]
-                .iter()
-                .map(|part| part.name())
-                .collect();
+            let lengths = offsets.windows(2).map(|pair| (pair[1] - pair[0]) as u32).collect();
+            let split: Vec<&str> =
+                self.split[rows.clone()].iter().map(|part| part.name()).collect();
             vec![
                 column("user", (rows.start as u32..rows.end as u32).collect()),
                 Column::new("original".into(), strings(self.users[rows].iter())),
@@ -76,10 +68,7 @@ impl Dataset {
         let offsets = &self.sequences.offsets;
         write(path, self.sequences.items.len(), |rows| {
             // The user of the piece's first row, then one step for each offset that is passed.
-            let mut user = offsets
-                .partition_point(|offset| *offset <= rows.start)
-                .max(1)
-                - 1;
+            let mut user = offsets.partition_point(|offset| *offset <= rows.start).max(1) - 1;
             let mut users = Vec::with_capacity(rows.len());
             for row in rows.clone() {
                 while offsets[user + 1] <= row {
@@ -91,11 +80,7 @@ impl Dataset {
                 column("user", users),
                 column("item", self.sequences.items[rows.clone()].to_vec()),
             ];
-            columns.extend(
-                self.times
-                    .as_ref()
-                    .map(|times| column("time", times[rows].to_vec())),
-            );
+            columns.extend(self.times.as_ref().map(|times| column("time", times[rows].to_vec())));
             columns
         })
     }
@@ -114,18 +99,8 @@ impl Dataset {
         if offsets.is_empty() {
             offsets.push(0);
         }
-        let sequences = Sequences {
-            items: ids,
-            offsets,
-        };
-        let dataset = Dataset {
-            items,
-            users,
-            sequences,
-            times,
-            split,
-            manifest,
-        };
+        let sequences = Sequences { items: ids, offsets };
+        let dataset = Dataset { items, users, sequences, times, split, manifest };
         let (there, written) = (dataset.counts(), &dataset.manifest.counts);
         ensure!(
             there == *written,
@@ -154,10 +129,7 @@ fn read_items(path: &Path) -> Result<Vec<Item>> {
             if id as usize != items.len() + 1 {
                 return Ok(Some(format!("item {id} stands in row {}", items.len() + 1)));
             }
-            items.push(Item {
-                original: original.to_owned(),
-                count,
-            });
+            items.push(Item { original: original.to_owned(), count });
         }
         Ok(None)
     })?;
@@ -167,11 +139,7 @@ fn read_items(path: &Path) -> Result<Vec<Item>> {
 fn read_users(path: &Path) -> Result<(Vec<String>, Vec<Split>, Vec<usize>)> {
     let (mut users, mut split, mut offsets) = (Vec::new(), Vec::new(), vec![0]);
     for_each(path, &["user", "original", "split", "length"], |frame| {
-        let rows = frame
-            .column("user")?
-            .u32()?
-            .iter()
-            .zip(frame.column("original")?.str()?.iter());
+        let rows = frame.column("user")?.u32()?.iter().zip(frame.column("original")?.str()?.iter());
         let lengths = frame.column("length")?.u32()?.iter();
         let rest = frame.column("split")?.str()?.iter().zip(lengths);
         for ((user, original), (part, length)) in rows.zip(rest) {
@@ -181,10 +149,7 @@ fn read_users(path: &Path) -> Result<(Vec<String>, Vec<Split>, Vec<usize>)> {
                 return Ok(Some("a row has no value or an unknown split".to_owned()));
             };
             if user as usize != users.len() {
-                return Ok(Some(format!(
-                    "user {user} stands in row {}",
-                    users.len() + 1
-                )));
+                return Ok(Some(format!("user {user} stands in row {}", users.len() + 1)));
             }
             users.push(original.to_owned());
             split.push(part);
@@ -200,30 +165,17 @@ fn read_sequences(
     offsets: &[usize],
     item_count: usize,
 ) -> Result<(Vec<u32>, Option<Vec<i64>>)> {
-    let timed = Parquet::open(path)?
-        .columns
-        .iter()
-        .any(|name| name == "time");
-    let columns = if timed {
-        &["user", "item", "time"][..]
-    } else {
-        &["user", "item"]
-    };
+    let timed = Parquet::open(path)?.kind("time").is_some();
+    let columns = if timed { &["user", "item", "time"][..] } else { &["user", "item"] };
     let (mut ids, mut times, mut user) = (Vec::new(), Vec::new(), 0);
     for_each(path, columns, |frame| {
-        let rows = frame
-            .column("user")?
-            .u32()?
-            .iter()
-            .zip(frame.column("item")?.u32()?.iter());
+        let rows = frame.column("user")?.u32()?.iter().zip(frame.column("item")?.u32()?.iter());
         for (owner, id) in rows {
             let (Some(owner), Some(id)) = (owner, id) else {
                 return Ok(Some("a row has no value".to_owned()));
             };
             if id == 0 || id as usize > item_count {
-                return Ok(Some(format!(
-                    "item {id} is not in the catalogue of {item_count}"
-                )));
+                return Ok(Some(format!("item {id} is not in the catalogue of {item_count}")));
             }
             while user + 1 < offsets.len() && offsets[user + 1] <= ids.len() {
                 user += 1;
@@ -252,10 +204,7 @@ fn for_each(
     mut take: impl FnMut(&DataFrame) -> PolarsResult<Option<String>>,
 ) -> Result<()> {
     let wrong = |what: String| {
-        anyhow!(
-            "{} is not as it was prepared ({what}): prepare it again",
-            path.display()
-        )
+        anyhow!("{} is not as it was prepared ({what}): prepare it again", path.display())
     };
     Parquet::open(path)?.frames(columns, |frame| match take(&frame) {
         Ok(None) => Ok(()),

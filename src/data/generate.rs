@@ -68,11 +68,7 @@ impl Preset {
             Preset::Books => (459_133, 367_982, 19.4),
             Preset::Taobao => (976_779, 1_708_530, 87.4),
         };
-        Size {
-            users,
-            items,
-            mean_length,
-        }
+        Size { users, items, mean_length }
     }
 }
 
@@ -169,9 +165,7 @@ impl World {
     /// The items and times of one user, oldest first.
     fn sequence(&self, user: u64) -> Vec<(u32, u64)> {
         let mut random = stream(self.seed, Purpose::Generation, user + 1);
-        let length = (SHORTEST + self.length.sample(&mut random))
-            .min(LONGEST)
-            .round() as usize;
+        let length = (SHORTEST + self.length.sample(&mut random)).min(LONGEST).round() as usize;
         // The newest last.
         let mut tastes = [0; TASTES].map(|_: u32| self.any_taste(&mut random));
         let mut time = START + (random.random::<f64>() * 60.0 * DAY) as u64;
@@ -193,11 +187,7 @@ impl World {
 
     fn next_taste(&self, newest: u32, random: &mut impl Rng) -> u32 {
         if random.random_bool(NEIGHBOUR) {
-            let step = if random.random_bool(0.5) {
-                1
-            } else {
-                self.clusters - 1
-            };
+            let step = if random.random_bool(0.5) { 1 } else { self.clusters - 1 };
             (newest + step) % self.clusters
         } else {
             self.any_taste(random)
@@ -238,11 +228,7 @@ mod tests {
         let mut users = 0;
         let events = generate(size, seed, &path, &mut |done| users = done).unwrap();
         assert_eq!(users, u64::from(size.users));
-        assert_eq!(
-            fs::read_dir(dir.path()).unwrap().count(),
-            1,
-            "something was left behind"
-        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something was left behind");
         let source = Source {
             files: vec![path.clone()],
             user: Some("user".into()),
@@ -258,11 +244,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_bytes() {
-        let size = Size {
-            users: 50,
-            items: 40,
-            mean_length: 10.0,
-        };
+        let size = Size { users: 50, items: 40, mean_length: 10.0 };
         let (bytes, events) = log(&size, 1, "a.csv");
         assert_eq!(log(&size, 1, "b.csv").0, bytes);
         assert_ne!(log(&size, 2, "a.csv").0, bytes);
@@ -270,24 +252,8 @@ mod tests {
         assert!(packed.len() < bytes.len() / 2 && same == events);
         assert_eq!(log(&size, 1, "c.csv.gz").0, packed);
         // Sizes at which nothing is left to choose still work.
-        log(
-            &Size {
-                users: 1,
-                items: 1,
-                mean_length: 5.0,
-            },
-            1,
-            "a.csv",
-        );
-        log(
-            &Size {
-                users: 2,
-                items: 2,
-                mean_length: 1.0,
-            },
-            1,
-            "a.csv",
-        );
+        log(&Size { users: 1, items: 1, mean_length: 5.0 }, 1, "a.csv");
+        log(&Size { users: 2, items: 2, mean_length: 1.0 }, 1, "a.csv");
     }
 
     #[test]
@@ -298,16 +264,12 @@ mod tests {
         let mean = log.len() as f64 / 2_000.0;
         assert!((mean - 30.0).abs() < 3.0, "{mean}");
         let mut lengths = vec![0; 2_000];
-        log.user
-            .iter()
-            .for_each(|user| lengths[*user as usize] += 1);
+        log.user.iter().for_each(|user| lengths[*user as usize] += 1);
         lengths.sort();
         assert!(lengths[0] >= 5 && lengths[1_999] > 10 * lengths[1_000]);
 
         let mut counts = vec![0.0; 1_000];
-        log.item
-            .iter()
-            .for_each(|item| counts[*item as usize] += 1.0);
+        log.item.iter().for_each(|item| counts[*item as usize] += 1.0);
         let number = |item: usize| log.items[item][1..].parse::<f64>().unwrap();
         let mut order: Vec<usize> = (0..1_000).collect();
         order.sort_by(|a, b| f64::total_cmp(&counts[*b], &counts[*a]));
@@ -342,13 +304,7 @@ mod tests {
             f64::from(same as u32) / f64::from(all as u32)
         };
         let (near, middle, far) = (alike(1), alike(10), alike(60));
-        assert!(
-            near > 0.35 && middle > 0.15 && far < 0.12,
-            "{near} {middle} {far}"
-        );
-        assert!(
-            near > middle * 1.3 && middle > far * 1.3,
-            "{near} {middle} {far}"
-        );
+        assert!(near > 0.35 && middle > 0.15 && far < 0.12, "{near} {middle} {far}");
+        assert!(near > middle * 1.3 && middle > far * 1.3, "{near} {middle} {far}");
     }
 }

@@ -81,10 +81,7 @@ impl Manifest {
     pub(super) fn load(folder: &Path) -> Result<Manifest> {
         let path = folder.join(FILE);
         if !path.is_file() {
-            bail!(
-                "{} is not a dataset folder; make one with croloss prepare",
-                folder.display()
-            );
+            bail!("{} is not a dataset folder; make one with croloss prepare", folder.display());
         }
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

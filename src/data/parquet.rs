@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use polars::io::mmap::MmapBytesReader;
@@ -14,8 +15,7 @@ const ROWS: usize = 1 << 22;
 pub(super) struct Parquet<R> {
     path: PathBuf,
     reader: R,
-    /// The names of all columns.
-    pub columns: Vec<String>,
+    schema: Arc<ArrowSchema>,
     metadata: FileMetadataRef,
 }
 
@@ -34,13 +34,17 @@ impl<R: MmapBytesReader> Parquet<R> {
             .schema()
             .and_then(|schema| Ok((schema, open.get_metadata()?.clone())))
             .map_err(|error| unreadable(path, error))?;
-        let columns = schema.iter_names().map(|name| name.to_string()).collect();
-        Ok(Parquet {
-            path: path.to_owned(),
-            reader,
-            columns,
-            metadata,
-        })
+        Ok(Parquet { path: path.to_owned(), reader, schema, metadata })
+    }
+
+    /// The names of all columns.
+    pub fn columns(&self) -> Vec<String> {
+        self.schema.iter_names().map(|name| name.to_string()).collect()
+    }
+
+    /// The type of a column, if there is such a column.
+    pub fn kind(&self, column: &str) -> Option<&ArrowDataType> {
+        self.schema.get(column).map(|field| &field.dtype)
     }
 
     pub fn rows(&self) -> usize {
@@ -61,11 +65,7 @@ impl<R: MmapBytesReader> Parquet<R> {
                 .with_slice(Some((start, group.num_rows())))
                 .set_rechunk(true);
             reader.set_metadata(self.metadata.clone());
-            take(
-                reader
-                    .finish()
-                    .map_err(|error| unreadable(&self.path, error))?,
-            )?;
+            take(reader.finish().map_err(|error| unreadable(&self.path, error))?)?;
             start += group.num_rows();
         }
         Ok(())
@@ -73,10 +73,7 @@ impl<R: MmapBytesReader> Parquet<R> {
 }
 
 fn unreadable(path: &Path, error: PolarsError) -> anyhow::Error {
-    anyhow!(
-        "{} cannot be read as a Parquet file: {error}",
-        path.display()
-    )
+    anyhow!("{} cannot be read as a Parquet file: {error}", path.display())
 }
 
 /// Writes `rows` rows; `frame` makes the columns of a range of them.

@@ -27,16 +27,10 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
         misuse!("min_item_count and min_user_count are at least 1");
     }
     split.check()?;
-    let mut report = Report {
-        left_out: log.left_out,
-        ..Report::default()
-    };
+    let mut report = Report { left_out: log.left_out, ..Report::default() };
     let events = log.interactions;
     if events.is_empty() {
-        bail!(
-            "no interaction passes the keep filter: all {} are left out",
-            log.left_out
-        );
+        bail!("no interaction passes the keep filter: all {} are left out", log.left_out);
     }
 
     let popularity = histogram(&events.item, events.items.len());
@@ -100,9 +94,8 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
         order(&mut items, times, &offsets);
     }
 
-    let last: Option<Vec<i64>> = times
-        .as_ref()
-        .map(|times| offsets[1..].iter().map(|end| times[end - 1]).collect());
+    let last: Option<Vec<i64>> =
+        times.as_ref().map(|times| offsets[1..].iter().map(|end| times[end - 1]).collect());
     let mut names: Vec<Option<String>> = events.items.into_iter().map(Some).collect();
     let items_of_catalogue = catalogue.iter().map(|item| Item {
         original: names[*item].take().unwrap_or_default(),
@@ -137,9 +130,8 @@ fn histogram(values: &[u32], distinct: usize) -> Vec<u64> {
 
 /// The items of the catalogue by falling popularity, and each item's id (0: not in it).
 fn number(popularity: &[u64], least: u64) -> (Vec<usize>, Vec<u32>) {
-    let mut catalogue: Vec<usize> = (0..popularity.len())
-        .filter(|item| popularity[*item] >= least)
-        .collect();
+    let mut catalogue: Vec<usize> =
+        (0..popularity.len()).filter(|item| popularity[*item] >= least).collect();
     // Stable: items of the same popularity stay in the order of first appearance.
     catalogue.sort_by_key(|item| std::cmp::Reverse(popularity[*item]));
     let mut numbers = vec![0; popularity.len()];

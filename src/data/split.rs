@@ -65,10 +65,7 @@ impl SplitRule {
     /// The rule with the seed that it uses written out.
     pub fn settled(&self) -> SplitRule {
         let seed = (self.by == SplitBy::Seed).then(|| self.seed.unwrap_or(1));
-        SplitRule {
-            seed,
-            ..self.clone()
-        }
+        SplitRule { seed, ..self.clone() }
     }
 
     /// The part of each user, `[users]`. `last`: the time of each user's last event, if known.
@@ -109,11 +106,7 @@ fn by_seed(users: usize, seed: u64) -> Vec<Split> {
     let mut split = vec![Split::Test; users];
     let (train, validation) = (users * 8 / 10, users / 10);
     for (place, user) in order[..train + validation].iter().enumerate() {
-        split[*user] = if place < train {
-            Split::Train
-        } else {
-            Split::Validation
-        };
+        split[*user] = if place < train { Split::Train } else { Split::Validation };
     }
     split
 }
@@ -132,11 +125,7 @@ mod tests {
     use super::*;
 
     fn letters(split: &[Split]) -> String {
-        split
-            .iter()
-            .map(|part| &part.name()[..2])
-            .map(|name| name.replace("tr", "--"))
-            .collect()
+        split.iter().map(|part| &part.name()[..2]).map(|name| name.replace("tr", "--")).collect()
     }
 
     fn count(split: &[Split]) -> [usize; 3] {
@@ -148,20 +137,12 @@ mod tests {
     fn the_hash_split_is_the_reference_s() {
         // Computed with Python: ((i * 0x9E3779B97F4A7C15) % (1 << 64)) >> 32, then % 10.
         let expected = "-t---tv---vv---v----------------t---tt---tv---v----v--------";
-        let split = SplitRule {
-            by: SplitBy::Hash,
-            ..SplitRule::default()
-        };
+        let split = SplitRule { by: SplitBy::Hash, ..SplitRule::default() };
         let first = split.apply(60, None).unwrap();
-        let letters: String = letters(&first)
-            .replace("--", "-")
-            .replace("te", "t")
-            .replace("va", "v");
+        let letters: String =
+            letters(&first).replace("--", "-").replace("te", "t").replace("va", "v");
         assert_eq!(letters, expected);
-        assert_eq!(
-            count(&split.apply(40_226, None).unwrap()),
-            [32_181, 4_019, 4_026]
-        );
+        assert_eq!(count(&split.apply(40_226, None).unwrap()), [32_181, 4_019, 4_026]);
         assert_eq!(by_hash(1_000_002), Split::Test);
         assert_eq!(by_hash(1_000_003), Split::Validation);
         assert_eq!(by_hash(1_000_000), Split::Train);
@@ -169,10 +150,7 @@ mod tests {
 
     #[test]
     fn the_seed_split_is_8_1_1_and_depends_on_the_seed() {
-        let by = |seed| SplitRule {
-            seed: Some(seed),
-            ..SplitRule::default()
-        };
+        let by = |seed| SplitRule { seed: Some(seed), ..SplitRule::default() };
         let one = by(1).apply(1_000, None).unwrap();
         assert_eq!(count(&one), [800, 100, 100]);
         assert_eq!(count(&by(1).apply(10, None).unwrap()), [8, 1, 1]);
@@ -202,37 +180,13 @@ mod tests {
     #[test]
     fn too_few_users_and_useless_settings_are_refused() {
         let default = SplitRule::default();
-        assert!(
-            default
-                .apply(9, None)
-                .unwrap_err()
-                .to_string()
-                .contains("for validation")
-        );
-        assert!(
-            SplitRule {
-                test_from: Some(1),
-                ..default.clone()
-            }
-            .check()
-            .is_err()
-        );
-        let hash = SplitRule {
-            by: SplitBy::Hash,
-            seed: Some(1),
-            ..default.clone()
-        };
+        assert!(default.apply(9, None).unwrap_err().to_string().contains("for validation"));
+        assert!(SplitRule { test_from: Some(1), ..default.clone() }.check().is_err());
+        let hash = SplitRule { by: SplitBy::Hash, seed: Some(1), ..default.clone() };
         assert!(hash.check().is_err());
-        let time = SplitRule {
-            by: SplitBy::Time,
-            test_from: Some(1),
-            ..default.clone()
-        };
+        let time = SplitRule { by: SplitBy::Time, test_from: Some(1), ..default.clone() };
         assert!(time.check().is_err());
-        let crossed = SplitRule {
-            validation_from: Some(2),
-            ..time
-        };
+        let crossed = SplitRule { validation_from: Some(2), ..time };
         assert!(crossed.check().unwrap_err().to_string().contains("later"));
     }
 }

@@ -7,29 +7,20 @@ use super::*;
 use crate::data::{Manifest, SplitRule};
 
 fn sample(timed: bool) -> Dataset {
-    let sequences: Vec<Vec<u32>> = (0..10u32)
-        .map(|user| (0..=user).map(|at| 1 + (user * at + at) % 4).collect())
-        .collect();
+    let sequences: Vec<Vec<u32>> =
+        (0..10u32).map(|user| (0..=user).map(|at| 1 + (user * at + at) % 4).collect()).collect();
     let mut offsets = vec![0];
     for sequence in &sequences {
         offsets.push(offsets[offsets.len() - 1] + sequence.len());
     }
     let items = sequences.concat();
     let mut dataset = Dataset {
-        items: (0..4)
-            .map(|id| Item {
-                original: format!("i\"{id}\n"),
-                count: 9 - id,
-            })
-            .collect(),
+        items: (0..4).map(|id| Item { original: format!("i\"{id}\n"), count: 9 - id }).collect(),
         users: (0..10).map(|user| format!("ü{user}")).collect(),
         times: timed.then(|| (0..items.len() as i64).map(|at| at * at - 100).collect()),
         sequences: Sequences { items, offsets },
         split: SplitRule::default().apply(10, None).unwrap(),
-        manifest: Manifest {
-            name: "sample".into(),
-            ..Manifest::default()
-        },
+        manifest: Manifest { name: "sample".into(), ..Manifest::default() },
     };
     dataset.manifest.format = FORMAT;
     dataset.manifest.croloss = env!("CARGO_PKG_VERSION").into();
@@ -51,17 +42,9 @@ fn what_is_saved_is_loaded() {
         let dataset = sample(timed);
         let (_dir, out) = saved(&dataset);
         assert_eq!(Dataset::load(&out).unwrap(), dataset);
-        assert!(
-            dataset
-                .save(&out, false)
-                .unwrap_err()
-                .to_string()
-                .contains("--force")
-        );
+        assert!(dataset.save(&out, false).unwrap_err().to_string().contains("--force"));
         dataset.save(&out, true).unwrap();
-        let names = fs::read_dir(&out)
-            .unwrap()
-            .map(|file| file.unwrap().file_name());
+        let names = fs::read_dir(&out).unwrap().map(|file| file.unwrap().file_name());
         let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
         names.sort();
         assert_eq!(names, [FILE, ITEMS, SEQUENCES, USERS]);
@@ -108,10 +91,7 @@ fn the_checksum_sees_every_part_of_the_content() {
 fn a_folder_that_is_no_dataset_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let error = Dataset::load(dir.path()).unwrap_err().to_string();
-    assert!(
-        error.ends_with("is not a dataset folder; make one with croloss prepare"),
-        "{error}"
-    );
+    assert!(error.ends_with("is not a dataset folder; make one with croloss prepare"), "{error}");
 }
 
 #[test]
@@ -119,24 +99,12 @@ fn another_version_is_refused() {
     let (_dir, out) = saved(&sample(false));
     let path = out.join(FILE);
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(
-        &path,
-        text.replace("format = 1\n", "format = 2\nnovelty = true\n"),
-    )
-    .unwrap();
+    fs::write(&path, text.replace("format = 1\n", "format = 2\nnovelty = true\n")).unwrap();
     let error = Dataset::load(&out).unwrap_err().to_string();
-    assert!(
-        error.contains("format version 2") && error.contains("version 1"),
-        "{error}"
-    );
+    assert!(error.contains("format version 2") && error.contains("version 1"), "{error}");
     assert!(error.contains("prepare it again"), "{error}");
     fs::write(&path, text.replace("format = 1\n", "")).unwrap();
-    assert!(
-        Dataset::load(&out)
-            .unwrap_err()
-            .to_string()
-            .contains("missing field `format`")
-    );
+    assert!(Dataset::load(&out).unwrap_err().to_string().contains("missing field `format`"));
 }
 
 #[test]
@@ -149,39 +117,16 @@ fn altered_files_are_refused() {
         let (_other_dir, other_out) = saved(&other);
         fs::copy(other_out.join(file), out.join(file)).unwrap();
         let error = Dataset::load(&out).unwrap_err().to_string();
-        assert!(
-            error.contains(expected) && error.contains("prepare it again"),
-            "{error}"
-        );
+        assert!(error.contains(expected) && error.contains("prepare it again"), "{error}");
     };
-    alter(
-        &|data| data.sequences.items[7] = 9,
-        SEQUENCES,
-        "item 9 is not in the catalogue of 4",
-    );
-    alter(
-        &|data| data.sequences.items[7] = 0,
-        SEQUENCES,
-        "item 0 is not in the catalogue of 4",
-    );
+    alter(&|data| data.sequences.items[7] = 9, SEQUENCES, "item 9 is not in the catalogue of 4");
+    alter(&|data| data.sequences.items[7] = 0, SEQUENCES, "item 0 is not in the catalogue of 4");
     alter(&|data| data.sequences.items[7] ^= 7, SEQUENCES, "");
-    alter(
-        &|data| data.sequences.items.swap(5, 6),
-        SEQUENCES,
-        "checksum",
-    );
+    alter(&|data| data.sequences.items.swap(5, 6), SEQUENCES, "checksum");
     alter(&|data| data.times = None, SEQUENCES, "checksum");
-    alter(
-        &|data| data.sequences.offsets[3] += 1,
-        SEQUENCES,
-        "row 7 is user 2's",
-    );
+    alter(&|data| data.sequences.offsets[3] += 1, SEQUENCES, "row 7 is user 2's");
     alter(&|data| data.split[0] = Split::Test, USERS, "10 users");
-    alter(
-        &|data| data.items.truncate(3),
-        ITEMS,
-        "item 4 is not in the catalogue of 3",
-    );
+    alter(&|data| data.items.truncate(3), ITEMS, "item 4 is not in the catalogue of 3");
     alter(&|data| data.items[1].count = 0, ITEMS, "checksum");
     let shorter = |data: &mut Dataset| {
         data.users.pop();
@@ -204,9 +149,6 @@ fn files_that_are_missing_or_torn_are_refused() {
         assert!(error.contains(file) && error.contains("Parquet"), "{error}");
         fs::remove_file(&path).unwrap();
         let error = format!("{:#}", Dataset::load(&out).unwrap_err());
-        assert!(
-            error.contains(file) && error.contains("cannot open"),
-            "{error}"
-        );
+        assert!(error.contains(file) && error.contains("cannot open"), "{error}");
     }
 }

@@ -14,11 +14,7 @@ fn log(events: &[Event]) -> Log {
     for (user, item, time) in events {
         builder.push(user, item, *time).unwrap();
     }
-    Log {
-        interactions: builder.finish(),
-        files: Vec::new(),
-        left_out: 3,
-    }
+    Log { interactions: builder.finish(), files: Vec::new(), left_out: 3 }
 }
 
 fn pairs(text: &str) -> Vec<Event> {
@@ -27,10 +23,7 @@ fn pairs(text: &str) -> Vec<Event> {
 }
 
 fn hash() -> SplitRule {
-    SplitRule {
-        by: SplitBy::Hash,
-        ..SplitRule::default()
-    }
+    SplitRule { by: SplitBy::Hash, ..SplitRule::default() }
 }
 
 /// The rules written down a second time, slowly: catalogue (id, count), users, sequences, report.
@@ -39,10 +32,7 @@ fn plain(
     events: &[Event],
     rules: &Rules,
 ) -> (Vec<(String, u64)>, Vec<String>, Vec<Vec<u32>>, Report) {
-    let mut report = Report {
-        left_out: 3,
-        ..Report::default()
-    };
+    let mut report = Report { left_out: 3, ..Report::default() };
     let mut count: BTreeMap<&str, u64> = BTreeMap::new();
     let mut first: Vec<&str> = Vec::new();
     let mut appearance: Vec<&str> = Vec::new();
@@ -83,10 +73,7 @@ fn plain(
         users.push(user.to_owned());
         sequences.push(sequence.into_iter().map(|(_, _, id)| id).collect());
     }
-    let catalogue = catalogue
-        .iter()
-        .map(|(_, item)| (item.to_string(), count[item]))
-        .collect();
+    let catalogue = catalogue.iter().map(|(_, item)| (item.to_string(), count[item])).collect();
     (catalogue, users, sequences, report)
 }
 
@@ -104,22 +91,15 @@ fn preparation_is_what_a_slow_plain_one_makes() {
                 (format!("u{user}"), format!("i{item}"), time)
             })
             .collect();
-        let rules = Rules {
-            min_item_count: 1 + seed % 6,
-            min_user_count: 1 + seed % 5,
-        };
+        let rules = Rules { min_item_count: 1 + seed % 6, min_user_count: 1 + seed % 5 };
         let dataset = prepare("x", log(&events), &rules, &hash()).unwrap();
         let (catalogue, users, sequences, report) = plain(&events, &rules);
-        let items: Vec<_> = dataset
-            .items
-            .iter()
-            .map(|item| (item.original.clone(), item.count))
-            .collect();
+        let items: Vec<_> =
+            dataset.items.iter().map(|item| (item.original.clone(), item.count)).collect();
         assert_eq!(items, catalogue, "seed {seed}");
         assert_eq!(dataset.users, users, "seed {seed}");
-        let made: Vec<_> = (0..users.len())
-            .map(|user| dataset.sequences.get(user).to_vec())
-            .collect();
+        let made: Vec<_> =
+            (0..users.len()).map(|user| dataset.sequences.get(user).to_vec()).collect();
         assert_eq!(made, sequences, "seed {seed}");
         assert_eq!(dataset.manifest.dropped, report, "seed {seed}");
         // Nothing is lost without being counted.
@@ -143,32 +123,19 @@ fn ten_users(extra: &str) -> Vec<Event> {
 
 #[test]
 fn a_user_with_one_interaction_is_dropped_and_counted() {
-    let rules = Rules {
-        min_item_count: 1,
-        min_user_count: 2,
-    };
+    let rules = Rules { min_item_count: 1, min_user_count: 2 };
     let dataset = prepare("x", log(&ten_users("zx")), &rules, &hash()).unwrap();
     assert_eq!(dataset.users.len(), 12);
     let dropped = &dataset.manifest.dropped;
-    assert_eq!(
-        (dropped.short_users, dropped.short_user_interactions),
-        (1, 1)
-    );
+    assert_eq!((dropped.short_users, dropped.short_user_interactions), (1, 1));
 }
 
 #[test]
 fn the_catalogue_is_taken_before_users_are_dropped() {
-    let rules = Rules {
-        min_item_count: 2,
-        min_user_count: 2,
-    };
+    let rules = Rules { min_item_count: 2, min_user_count: 2 };
     // `q` is bought twice, by users who each buy nothing else and are dropped.
     let dataset = prepare("x", log(&ten_users("yq zq")), &rules, &hash()).unwrap();
-    let items: Vec<_> = dataset
-        .items
-        .iter()
-        .map(|item| (&*item.original, item.count))
-        .collect();
+    let items: Vec<_> = dataset.items.iter().map(|item| (&*item.original, item.count)).collect();
     assert_eq!(items, [("x", 12), ("y", 12), ("q", 2)]);
     assert!(!dataset.sequences.items.contains(&3));
 }
@@ -176,10 +143,7 @@ fn the_catalogue_is_taken_before_users_are_dropped() {
 #[test]
 fn filters_that_leave_nothing_say_which() {
     let fails = |log: Log, min_item_count, min_user_count| {
-        let rules = Rules {
-            min_item_count,
-            min_user_count,
-        };
+        let rules = Rules { min_item_count, min_user_count };
         prepare("x", log, &rules, &hash()).unwrap_err().to_string()
     };
     let events = ten_users("");
@@ -194,10 +158,7 @@ fn filters_that_leave_nothing_say_which() {
         "{said}"
     );
     let said = fails(log(&[]), 1, 1);
-    assert!(
-        said.starts_with("no interaction passes the keep filter: all 3"),
-        "{said}"
-    );
+    assert!(said.starts_with("no interaction passes the keep filter: all 3"), "{said}");
     assert!(fails(log(&events), 0, 1).contains("at least 1"));
     let said = fails(log(&pairs("ax ay")), 1, 1);
     assert!(said.contains("none of 1 users for validation"), "{said}");
@@ -209,10 +170,7 @@ fn a_split_by_time_trains_on_nothing_later_than_validation() {
     for (line, event) in events.iter_mut().enumerate() {
         event.2 = Some(line as i64);
     }
-    let rules = Rules {
-        min_item_count: 1,
-        min_user_count: 1,
-    };
+    let rules = Rules { min_item_count: 1, min_user_count: 1 };
     let split = SplitRule {
         by: SplitBy::Time,
         validation_from: Some(16),
@@ -228,10 +186,7 @@ fn a_split_by_time_trains_on_nothing_later_than_validation() {
     }
     events.iter_mut().for_each(|event| event.2 = None);
     let said = prepare("x", log(&events), &rules, &split).unwrap_err();
-    assert!(
-        said.to_string().contains("needs a log with times"),
-        "{said}"
-    );
+    assert!(said.to_string().contains("needs a log with times"), "{said}");
 }
 
 #[test]
@@ -243,25 +198,11 @@ fn amazon_beauty_has_the_known_size() {
         eprintln!("skipped: {} is not here", path.display());
         return;
     }
-    let source = Source {
-        files: vec![path],
-        format: Some(Format::UserItem),
-        ..Source::default()
-    };
+    let source = Source { files: vec![path], format: Some(Format::UserItem), ..Source::default() };
     let log = source.read(&mut |_| {}).unwrap();
-    let rules = Rules {
-        min_item_count: 1,
-        min_user_count: 5,
-    };
+    let rules = Rules { min_item_count: 1, min_user_count: 5 };
     let counts = prepare("x", log, &rules, &hash()).unwrap().manifest.counts;
-    assert_eq!(
-        (counts.users, counts.items, counts.interactions),
-        (40_226, 54_542, 353_962)
-    );
-    let parts = (
-        counts.train_users,
-        counts.validation_users,
-        counts.test_users,
-    );
+    assert_eq!((counts.users, counts.items, counts.interactions), (40_226, 54_542, 353_962));
+    let parts = (counts.train_users, counts.validation_users, counts.test_users);
     assert_eq!(parts, (32_181, 4_019, 4_026));
 }

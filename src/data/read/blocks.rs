@@ -32,13 +32,7 @@ impl Blocks {
     }
 
     fn of_size(size: usize, quote: Option<u8>) -> Blocks {
-        Blocks {
-            size,
-            quote,
-            rest: Vec::new(),
-            next_line: 1,
-            ended: false,
-        }
+        Blocks { size, quote, rest: Vec::new(), next_line: 1, ended: false }
     }
 
     /// The next block, `None` after the last.
@@ -47,26 +41,20 @@ impl Blocks {
     /// Text that is not UTF-8, a record longer than a block, what [`Input::read_into`] fails with.
     pub fn next(&mut self, input: &mut Input) -> Result<Option<Block>> {
         let mut bytes = std::mem::take(&mut self.rest);
-        while !self.ended {
+        if !self.ended {
             let wanted = self.size.saturating_sub(bytes.len()).max(1);
             self.ended = input.read_into(&mut bytes, wanted)? < wanted;
-            if self.ended {
-                break;
-            }
-            if let Some(end) = last_record_end(&bytes, self.quote) {
-                self.rest = bytes.split_off(end);
-                break;
-            }
-            let (path, line) = (input.path.display(), self.next_line);
-            let quote = if self.quote.is_some() {
-                "; is a quote never closed?"
-            } else {
-                ""
+        }
+        if !self.ended {
+            let Some(end) = last_record_end(&bytes, self.quote) else {
+                let (path, line) = (input.path.display(), self.next_line);
+                let quote = if self.quote.is_some() { "; is a quote never closed?" } else { "" };
+                let size = self.size;
+                bail!(
+                    "{path}:{line}: the record that starts here is over {size} bytes long{quote}"
+                );
             };
-            bail!(
-                "{path}:{line}: the record that starts here is over {} bytes long{quote}",
-                self.size
-            );
+            self.rest = bytes.split_off(end);
         }
         if bytes.is_empty() {
             return Ok(None);
@@ -81,10 +69,7 @@ impl Blocks {
             Err(error) => {
                 let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
                 let line = first_line + lines_in(before);
-                bail!(
-                    "{}:{line}: this line is not UTF-8 text",
-                    input.path.display()
-                )
+                bail!("{}:{line}: this line is not UTF-8 text", input.path.display())
             }
         }
     }
@@ -163,10 +148,7 @@ mod tests {
                 line += block.matches('\n').count();
                 assert_eq!(block.matches('"').count() % 2, 0, "{block:?}");
             }
-            assert_eq!(
-                blocks.into_iter().map(|block| block.1).collect::<String>(),
-                text
-            );
+            assert_eq!(blocks.into_iter().map(|block| block.1).collect::<String>(), text);
         }
         assert_eq!(cut(text.as_bytes(), 5, None).unwrap().len(), 7);
     }
@@ -174,33 +156,21 @@ mod tests {
     #[test]
     fn records_know_their_lines_and_skip_blank_ones() {
         let text = "a\r\n\nb \"x\n\ny\"\n\r\nc".to_owned();
-        let block = Block {
-            text: text.clone(),
-            first_line: 10,
-        };
-        let seen: Vec<_> = records(&block, Some(b'"'))
-            .map(|(line, range)| (line, &text[range]))
-            .collect();
+        let block = Block { text: text.clone(), first_line: 10 };
+        let seen: Vec<_> =
+            records(&block, Some(b'"')).map(|(line, range)| (line, &text[range])).collect();
         assert_eq!(seen, [(10, "a"), (12, "b \"x\n\ny\""), (16, "c")]);
     }
 
     #[test]
     fn text_that_is_not_utf8_is_refused_with_its_line() {
         let error = cut(b"a\nb\nc\xff\nd\n", 4, None).unwrap_err().to_string();
-        assert!(
-            error.ends_with("log:3: this line is not UTF-8 text"),
-            "{error}"
-        );
+        assert!(error.ends_with("log:3: this line is not UTF-8 text"), "{error}");
     }
 
     #[test]
     fn a_quote_that_is_never_closed_does_not_swallow_the_file() {
-        let error = cut(b"a\n\"b\nc\nd\ne\nf\n", 6, Some(b'"'))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("log:2: ") && error.contains("never closed"),
-            "{error}"
-        );
+        let error = cut(b"a\n\"b\nc\nd\ne\nf\n", 6, Some(b'"')).unwrap_err().to_string();
+        assert!(error.contains("log:2: ") && error.contains("never closed"), "{error}");
     }
 }

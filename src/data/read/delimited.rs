@@ -60,11 +60,7 @@ impl Table {
         first: Vec<String>,
     ) -> Result<Table> {
         let numbers: Vec<String> = (1..=first.len()).map(|number| number.to_string()).collect();
-        let names = if reader.header {
-            first
-        } else {
-            numbers.clone()
-        };
+        let names = if reader.header { first } else { numbers.clone() };
         let mut projection = Vec::new();
         for wanted in reader.wanted() {
             match names.iter().position(|name| name == wanted) {
@@ -81,13 +77,7 @@ impl Table {
             .with_schema(Some(Arc::new(schema)))
             .with_projection(Some(Arc::new(projection)))
             .map_parse_options(|options| options.with_separator(separator).with_quote_char(quote));
-        Ok(Table {
-            names,
-            separator,
-            quote,
-            options,
-            numbers,
-        })
+        Ok(Table { names, separator, quote, options, numbers })
     }
 
     /// Takes the events of a block but for its first `skip` records.
@@ -102,10 +92,7 @@ impl Table {
             let fields = separators(record, self.separator, self.quote).count() + 1;
             if fields != self.names.len() {
                 let expected = self.names.len();
-                bail!(
-                    "{}: {fields} fields where {expected} are expected",
-                    at(path, *line)
-                );
+                bail!("{}: {fields} fields where {expected} are expected", at(path, *line));
             }
             text.push('\n');
             text.push_str(record);
@@ -122,11 +109,7 @@ impl Table {
             bail!("{} (is there a stray quote?)", unreadable());
         }
         let columns = reader.columns(|wanted| {
-            let index = self
-                .names
-                .iter()
-                .position(|name| name == wanted)
-                .unwrap_or_default();
+            let index = self.names.iter().position(|name| name == wanted).unwrap_or_default();
             Ok(frame.column(&self.numbers[index])?.str()?)
         })?;
         reader.take(&columns, place)

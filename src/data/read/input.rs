@@ -32,7 +32,7 @@ pub(super) struct Input {
 
 enum Stream {
     Plain(BufReader<Tap>),
-    Gzip(MultiGzDecoder<BufReader<Tap>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Tap>>>),
 }
 
 /// Passes bytes on and notes what went by.
@@ -62,28 +62,18 @@ impl Input {
         }
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let consumed = Rc::new(Cell::new(0));
-        let tap = Tap {
-            file,
-            hash: Sha256::new(),
-            consumed: consumed.clone(),
-        };
+        let tap = Tap { file, hash: Sha256::new(), consumed: consumed.clone() };
         let mut reader = BufReader::with_capacity(1 << 18, tap);
-        let start = reader
-            .fill_buf()
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let start = reader.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
         if start.is_empty() {
             return Err(nothing_in(path));
         }
         let stream = if start.starts_with(&[0x1f, 0x8b]) {
-            Stream::Gzip(MultiGzDecoder::new(reader))
+            Stream::Gzip(Box::new(MultiGzDecoder::new(reader)))
         } else {
             Stream::Plain(reader)
         };
-        Ok(Input {
-            path: path.to_owned(),
-            stream,
-            consumed,
-        })
+        Ok(Input { path: path.to_owned(), stream, consumed })
     }
 
     pub fn is_gzipped(&self) -> bool {

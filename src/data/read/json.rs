@@ -50,10 +50,7 @@ fn first_bad_line(path: &Path, block: &Block, error: PolarsError) -> anyhow::Err
             return anyhow!("{}: this line is no JSON object: {error}", at(path, line));
         }
     }
-    anyhow!(
-        "{}: not readable as JSON lines from here on: {error}",
-        at(path, block.first_line)
-    )
+    anyhow!("{}: not readable as JSON lines from here on: {error}", at(path, block.first_line))
 }
 
 fn no_value(place: &str, key: &str, text: &str) -> anyhow::Error {

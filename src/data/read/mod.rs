@@ -45,25 +45,19 @@ impl Format {
     /// # Errors
     /// A name that tells none.
     pub fn of(path: &Path) -> Result<Format> {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
-        Ok(
-            match name.rsplit_once('.').map(|(_, extension)| extension) {
-                Some("csv") => Format::Csv,
-                Some("tsv") => Format::Tsv,
-                Some("parquet") => Format::Parquet,
-                Some("jsonl" | "ndjson" | "json") => Format::JsonLines,
-                _ => misuse!(
-                    "the name {} does not tell the format (.csv .tsv .parquet .jsonl .ndjson .json): \
+        Ok(match name.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("csv") => Format::Csv,
+            Some("tsv") => Format::Tsv,
+            Some("parquet") => Format::Parquet,
+            Some("jsonl" | "ndjson" | "json") => Format::JsonLines,
+            _ => misuse!(
+                "the name {} does not tell the format (.csv .tsv .parquet .jsonl .ndjson .json): \
                  give it as csv, tsv, parquet, json-lines, user-item or sequences",
-                    path.display()
-                ),
-            },
-        )
+                path.display()
+            ),
+        })
     }
 
     fn has_columns(self) -> bool {
@@ -195,19 +189,11 @@ impl Source {
             (reader.progress)(reader.done);
             files.push(file);
         }
-        Ok(Log {
-            left_out: reader.left_out,
-            interactions: reader.builder.finish(),
-            files,
-        })
+        Ok(Log { left_out: reader.left_out, interactions: reader.builder.finish(), files })
     }
 
     fn check(&self, format: Format) -> Result<()> {
-        let named = [
-            ("user", &self.user),
-            ("item", &self.item),
-            ("time", &self.time),
-        ];
+        let named = [("user", &self.user), ("item", &self.item), ("time", &self.time)];
         if format.has_columns() {
             for (role, column) in &named[..2] {
                 if column.is_none() {
@@ -216,15 +202,8 @@ impl Source {
             }
             return Ok(());
         }
-        let given = named
-            .iter()
-            .find(|(_, column)| column.is_some())
-            .map(|(role, _)| *role);
-        let given = given.or(if self.keep.is_empty() {
-            None
-        } else {
-            Some("keep")
-        });
+        let given = named.iter().find(|(_, column)| column.is_some()).map(|(role, _)| *role);
+        let given = given.or(if self.keep.is_empty() { None } else { Some("keep") });
         if let Some(given) = given {
             misuse!("the formats user-item and sequences have no columns: leave `{given}` out");
         }

@@ -36,8 +36,7 @@ pub(super) fn read_sequences(
     for_each_line(reader, path, |reader, line, text| {
         *lines = before + line;
         let user = lines.to_string();
-        text.split_whitespace()
-            .try_for_each(|item| reader.builder.push(&user, item, None))
+        text.split_whitespace().try_for_each(|item| reader.builder.push(&user, item, None))
     })
 }
 

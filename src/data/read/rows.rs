@@ -22,10 +22,7 @@ impl Reader<'_> {
     /// The names of the wanted columns; one may be wanted in more than one role.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &str> {
         let keep = self.keep.iter().map(|(column, _)| *column);
-        [self.user, self.item]
-            .into_iter()
-            .chain(self.time)
-            .chain(keep)
+        [self.user, self.item].into_iter().chain(self.time).chain(keep)
     }
 
     /// The wanted columns, each found by `get`, which is given its name.
@@ -37,11 +34,7 @@ impl Reader<'_> {
             user: get(self.user)?,
             item: get(self.item)?,
             time: self.time.map(&mut get).transpose()?,
-            keep: self
-                .keep
-                .iter()
-                .map(|(column, _)| get(column))
-                .collect::<Result<_>>()?,
+            keep: self.keep.iter().map(|(column, _)| get(column)).collect::<Result<_>>()?,
         })
     }
 
@@ -60,19 +53,14 @@ impl Reader<'_> {
         }
         let mut times = columns.time.map(|times| times.iter());
         for (row, (user, item)) in columns.user.iter().zip(columns.item.iter()).enumerate() {
-            let time = times
-                .as_mut()
-                .map(|times| times.next().flatten().unwrap_or_default());
+            let time = times.as_mut().map(|times| times.next().flatten().unwrap_or_default());
             if !kept[row] {
                 self.left_out += 1;
                 continue;
             }
             let id = |id: Option<&'_ str>, role, column| match id {
                 Some(id) if !id.is_empty() => Ok(()),
-                _ => Err(anyhow!(
-                    "{}: the {role} id (column `{column}`) is empty",
-                    place(row)
-                )),
+                _ => Err(anyhow!("{}: the {role} id (column `{column}`) is empty", place(row))),
             };
             id(user, "user", self.user)?;
             id(item, "item", self.item)?;
@@ -86,8 +74,7 @@ impl Reader<'_> {
                     self.time.unwrap_or_default()
                 ),
             };
-            self.builder
-                .push(user.unwrap_or_default(), item.unwrap_or_default(), time)?;
+            self.builder.push(user.unwrap_or_default(), item.unwrap_or_default(), time)?;
         }
         Ok(())
     }
@@ -96,9 +83,7 @@ impl Reader<'_> {
 /// What is said when `place` (a file, a line) has no column of that name.
 pub(super) fn no_column(place: &str, name: &str, known: &[String]) -> anyhow::Error {
     let likely = nearest(name, known.iter().map(String::as_str));
-    let likely = likely
-        .map(|name| format!(": did you mean `{name}`?"))
-        .unwrap_or_default();
+    let likely = likely.map(|name| format!(": did you mean `{name}`?")).unwrap_or_default();
     let known = known.join(", ");
     anyhow::Error::new(Misuse(format!(
         "{place} has no column `{name}`{likely} (there are: {known})"

@@ -7,13 +7,8 @@ use tempfile::TempDir;
 use super::*;
 
 /// Users, items and times of the log that every format's file holds.
-const EVENTS: [(&str, &str, i64); 5] = [
-    ("7", "x", 30),
-    ("7", "y", 10),
-    ("ann", "x", 20),
-    ("7", "x", 5),
-    ("zoë", "z", -1),
-];
+const EVENTS: [(&str, &str, i64); 5] =
+    [("7", "x", 30), ("7", "y", 10), ("ann", "x", 20), ("7", "x", 5), ("zoë", "z", -1)];
 
 fn gz(content: &[u8]) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
@@ -64,10 +59,7 @@ fn events(log: &Log) -> Vec<(String, String, Option<i64>)> {
 }
 
 fn expected() -> Vec<(String, String, Option<i64>)> {
-    EVENTS
-        .iter()
-        .map(|(u, i, t)| (u.to_string(), i.to_string(), Some(*t)))
-        .collect()
+    EVENTS.iter().map(|(u, i, t)| (u.to_string(), i.to_string(), Some(*t))).collect()
 }
 
 fn lines(line: impl Fn(&(&str, &str, i64)) -> String) -> String {
@@ -85,10 +77,7 @@ fn parquet_bytes(user: Vec<&str>) -> Vec<u8> {
     ])
     .unwrap();
     let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes)
-        .with_row_group_size(Some(2))
-        .finish(&mut frame)
-        .unwrap();
+    ParquetWriter::new(&mut bytes).with_row_group_size(Some(2)).finish(&mut frame).unwrap();
     bytes
 }
 
@@ -106,14 +95,8 @@ fn every_format_tells_the_same_events_gzipped_or_not() {
     let parquet = parquet_bytes(EVENTS.iter().map(|event| event.0).collect());
     let files: [(&str, Vec<u8>); 7] = [
         ("log.csv", csv.clone().into()),
-        (
-            "crlf.csv",
-            csv.replace("\n", "\r\n").replace("\r\nc", "\nc").into(),
-        ),
-        (
-            "blank.csv",
-            format!("\u{feff}\n{}\n\n", csv.replace("-1\n", "-1")).into(),
-        ),
+        ("crlf.csv", csv.replace("\n", "\r\n").replace("\r\nc", "\nc").into()),
+        ("blank.csv", format!("\u{feff}\n{}\n\n", csv.replace("-1\n", "-1")).into()),
         ("log.tsv", tsv.into()),
         ("log.jsonl", json.clone().into()),
         ("log.json", json.replace('\n', " \r\n\n").into()),
@@ -121,23 +104,41 @@ fn every_format_tells_the_same_events_gzipped_or_not() {
     ];
     for (name, content) in files {
         let dir = tempfile::tempdir().unwrap();
-        for (name, content) in [
-            (name.to_owned(), content.clone()),
-            (format!("{name}.gz"), gz(&content)),
-        ] {
+        for (name, content) in
+            [(name.to_owned(), content.clone()), (format!("{name}.gz"), gz(&content))]
+        {
             let path = put(&dir, &name, &content);
             let mut consumed = 0;
-            let log = table(vec![path])
-                .read(&mut |bytes| consumed = bytes)
-                .unwrap();
+            let log = table(vec![path]).read(&mut |bytes| consumed = bytes).unwrap();
             assert_eq!(events(&log), expected(), "{name}");
-            assert_eq!(
-                (consumed, log.files[0].size),
-                (content.len() as u64, consumed),
-                "{name}"
-            );
+            assert_eq!((consumed, log.files[0].size), (content.len() as u64, consumed), "{name}");
         }
     }
+}
+
+#[test]
+fn numbers_in_parquet_are_ids_and_times_and_other_types_are_refused() {
+    let bytes = |user: Series, time: Series| {
+        let item = Series::new("item".into(), [9_876_543_210_i64, 1]);
+        let columns = [user.with_name("user".into()), item, time.with_name("time".into())];
+        let mut frame = DataFrame::new_infer_height(columns.map(Column::from).into()).unwrap();
+        let mut bytes = Vec::new();
+        ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
+        bytes
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (ids, times) = (Series::new("".into(), [7u32, 8]), [1.5e9, -0.5]);
+    let good = bytes(ids.clone(), Series::new("".into(), times));
+    let log = read(&table(vec![put(&dir, "a.parquet", good)])).unwrap();
+    let expected = [("7", "9876543210", 1_500_000_000), ("8", "1", -1)];
+    let expected = expected.map(|(u, i, t)| (u.to_owned(), i.to_owned(), Some(t)));
+    assert_eq!(events(&log), expected);
+    let flags = bytes(ids, Series::new("".into(), [true, false]));
+    let said = complaint("a.parquet", flags, |_| ());
+    assert!(said.contains("`time` is of the type Boolean, not text or numbers"), "{said}");
+    let floats = bytes(Series::new("".into(), times), Series::new("".into(), [1i64, 2]));
+    let said = complaint("a.parquet", floats, |_| ());
+    assert!(said.contains("`user` is of the type Float64, not text or whole"), "{said}");
 }
 
 #[test]
@@ -149,10 +150,7 @@ fn gzip_is_told_by_content_not_by_name() {
     assert_eq!(packed.interactions, plain.interactions);
     // Two gzip members one after the other are one text.
     let both = [gz(b"user,item,time\na,b,1\n"), gz(b"c,d,2\n")].concat();
-    assert_eq!(
-        events(&read(&table(vec![put(&dir, "both.csv", both)])).unwrap()).len(),
-        2
-    );
+    assert_eq!(events(&read(&table(vec![put(&dir, "both.csv", both)])).unwrap()).len(), 2);
 }
 
 #[test]
@@ -170,11 +168,8 @@ fn the_hash_is_that_of_the_file_on_disk() {
 fn columns_can_be_numbered_and_filtered() {
     let dir = tempfile::tempdir().unwrap();
     // The published form of Taobao's UserBehavior.csv.
-    let path = put(
-        &dir,
-        "UserBehavior.csv",
-        "1,22,9,pv,5\n1,23,9,buy,6\n2,22,9,fav,7\n2,24,9,pv,8\n",
-    );
+    let path =
+        put(&dir, "UserBehavior.csv", "1,22,9,pv,5\n1,23,9,buy,6\n2,22,9,fav,7\n2,24,9,pv,8\n");
     let mut source = table(vec![path.clone()]);
     source.header = false;
     source.user = Some("1".into());
@@ -182,10 +177,7 @@ fn columns_can_be_numbered_and_filtered() {
     source.time = Some("5".into());
     source.keep = BTreeMap::from([("4".into(), vec!["pv".into(), "fav".into()])]);
     let log = read(&source).unwrap();
-    let ids: Vec<_> = events(&log)
-        .into_iter()
-        .map(|(u, i, t)| format!("{u} {i} {t:?}"))
-        .collect();
+    let ids: Vec<_> = events(&log).into_iter().map(|(u, i, t)| format!("{u} {i} {t:?}")).collect();
     assert_eq!(ids, ["1 22 Some(5)", "2 22 Some(7)", "2 24 Some(8)"]);
     assert_eq!(log.left_out, 1);
     source.keep.insert("3".into(), vec!["8".into()]);
@@ -206,11 +198,7 @@ fn several_files_are_read_one_after_another() {
 #[test]
 fn the_plain_forms_go_by_order() {
     let dir = tempfile::tempdir().unwrap();
-    let of = |format, files| Source {
-        files,
-        format: Some(format),
-        ..Source::default()
-    };
+    let of = |format, files| Source { files, format: Some(format), ..Source::default() };
     let pairs = put(&dir, "pairs.txt", gz(b"1 5\n1\t6\n\n 2 5\r\n"));
     let log = read(&of(Format::UserItem, vec![pairs])).unwrap();
     let of_log = |log: &Log| -> Vec<String> {
@@ -241,14 +229,9 @@ fn a_missing_column_is_told_with_what_there_is() {
     }
     let json = "{\"user\": 1, \"item\": 2, \"time\": 3}\n{\"user\": 1, \"itm\": 2, \"time\": 3}\n";
     let said = complaint("a.jsonl", json, |_| ());
-    assert!(
-        said.starts_with("a.jsonl:2 has no column `item`: did you mean `itm`?"),
-        "{said}"
-    );
+    assert!(said.starts_with("a.jsonl:2 has no column `item`: did you mean `itm`?"), "{said}");
     let parquet = parquet_bytes(vec!["a"; 5]);
-    let said = complaint("a.parquet", parquet, |source| {
-        source.item = Some("Items".into())
-    });
+    let said = complaint("a.parquet", parquet, |source| source.item = Some("Items".into()));
     assert_eq!(
         said,
         "a.parquet has no column `Items`: did you mean `item`? (there are: time, user, item)"
@@ -266,71 +249,27 @@ fn bad_lines_are_told_with_file_and_line() {
     };
     let csv = "user,item,time\nu,i,1\n\"multi\nline\",i,2\n";
     let with = |line: &str| format!("{csv}{line}\nu,i,3\n").into_bytes();
-    is(
-        "a.csv",
-        &with("u,i"),
-        "a.csv:5: 2 fields where 3 are expected",
-    );
-    is(
-        "a.csv",
-        &with("u,i,1,1"),
-        "a.csv:5: 4 fields where 3 are expected",
-    );
-    is(
-        "a.csv",
-        &with(",i,1"),
-        "a.csv:5: the user id (column `user`) is empty",
-    );
-    is(
-        "a.csv",
-        &with("u,\"\",1"),
-        "a.csv:5: the item id (column `item`) is empty",
-    );
+    is("a.csv", &with("u,i"), "a.csv:5: 2 fields where 3 are expected");
+    is("a.csv", &with("u,i,1,1"), "a.csv:5: 4 fields where 3 are expected");
+    is("a.csv", &with(",i,1"), "a.csv:5: the user id (column `user`) is empty");
+    is("a.csv", &with("u,\"\",1"), "a.csv:5: the item id (column `item`) is empty");
     let no_time = "is no time: expected a number, or a date like 2016-05-09 or 2016-05-09T10:11:12";
-    is(
-        "a.csv",
-        &with("u,i,soon"),
-        &format!("a.csv:5: \"soon\" (column `time`) {no_time}"),
-    );
-    is(
-        "a.csv",
-        &with("u,i,"),
-        &format!("a.csv:5: \"\" (column `time`) {no_time}"),
-    );
-    is(
-        "a.csv",
-        &[csv.as_bytes(), b"u,\xff,1\n"].concat(),
-        "a.csv:5: this line is not UTF-8 text",
-    );
+    is("a.csv", &with("u,i,soon"), &format!("a.csv:5: \"soon\" (column `time`) {no_time}"));
+    is("a.csv", &with("u,i,"), &format!("a.csv:5: \"\" (column `time`) {no_time}"));
+    is("a.csv", &[csv.as_bytes(), b"u,\xff,1\n"].concat(), "a.csv:5: this line is not UTF-8 text");
     let said = complaint("a.csv", with("u,\"i,1"), |_| ());
     assert!(said.starts_with("a.csv:5: "), "{said}");
     let json = "{\"user\": 1, \"item\": 2, \"time\": 3}\n";
     let said = complaint("a.json", format!("{json}\n{{\"user\": 1,\n"), |_| ());
-    assert!(
-        said.starts_with("a.json:3: this line is no JSON object: "),
-        "{said}"
-    );
+    assert!(said.starts_with("a.json:3: this line is no JSON object: "), "{said}");
     let said = complaint("a.json", format!("{json}[1]\n"), |_| ());
-    assert!(
-        said.starts_with("a.json:2: this line is no JSON object: "),
-        "{said}"
-    );
+    assert!(said.starts_with("a.json:2: this line is no JSON object: "), "{said}");
     let said = complaint("a.json", json.replace('2', "null"), |_| ());
     assert_eq!(said, "a.json:1: `item` has no value");
     let said = complaint("a.json", json.replace('3', "true"), |_| ());
-    assert!(
-        said.starts_with("a.json:1: \"true\" (column `time`) is no time"),
-        "{said}"
-    );
-    let said = complaint(
-        "a.parquet",
-        parquet_bytes(vec!["a", "b", "c", "", "e"]),
-        |_| (),
-    );
-    assert_eq!(
-        said,
-        "a.parquet: row 4: the user id (column `user`) is empty"
-    );
+    assert!(said.starts_with("a.json:1: \"true\" (column `time`) is no time"), "{said}");
+    let said = complaint("a.parquet", parquet_bytes(vec!["a", "b", "c", "", "e"]), |_| ());
+    assert_eq!(said, "a.parquet: row 4: the user id (column `user`) is empty");
     let plain = |source: &mut Source| {
         *source = Source {
             files: source.files.clone(),
@@ -339,42 +278,20 @@ fn bad_lines_are_told_with_file_and_line() {
         }
     };
     let said = complaint("a.txt", "1 2\n1 2 3\n", plain);
-    assert_eq!(
-        said,
-        "a.txt:2: 3 fields where two, `user item`, are expected"
-    );
+    assert_eq!(said, "a.txt:2: 3 fields where two, `user item`, are expected");
 }
 
 #[test]
 fn files_that_are_missing_empty_or_cut_off_are_refused() {
-    assert_eq!(
-        complaint("a.csv", "", |_| ()),
-        "a.csv holds no interactions"
-    );
-    assert_eq!(
-        complaint("a.csv", "user,item,time\n", |_| ()),
-        "a.csv holds no interactions"
-    );
-    assert_eq!(
-        complaint("a.json", "\n\n", |_| ()),
-        "a.json holds no interactions"
-    );
-    assert_eq!(
-        complaint("a.parquet", gz(b""), |_| ()),
-        "a.parquet holds no interactions"
-    );
+    assert_eq!(complaint("a.csv", "", |_| ()), "a.csv holds no interactions");
+    assert_eq!(complaint("a.csv", "user,item,time\n", |_| ()), "a.csv holds no interactions");
+    assert_eq!(complaint("a.json", "\n\n", |_| ()), "a.json holds no interactions");
+    assert_eq!(complaint("a.parquet", gz(b""), |_| ()), "a.parquet holds no interactions");
     let said = complaint("a.parquet", "PAR1 and so on", |_| ());
-    assert!(
-        said.starts_with("a.parquet cannot be read as a Parquet file"),
-        "{said}"
-    );
-    let said = complaint("a.csv", "user,item,time\n", |source| {
-        source.files[0].push("b")
-    });
+    assert!(said.starts_with("a.parquet cannot be read as a Parquet file"), "{said}");
+    let said = complaint("a.csv", "user,item,time\n", |source| source.files[0].push("b"));
     assert_eq!(said, "there is no file a.csv/b");
-    let text: String = (0..10_000)
-        .map(|n| format!("{n},{},{}\n", n * 7, n * n))
-        .collect();
+    let text: String = (0..10_000).map(|n| format!("{n},{},{}\n", n * 7, n * n)).collect();
     let packed = gz(format!("user,item,time\n{text}").as_bytes());
     for end in [packed.len() / 2, packed.len() - 3, 5] {
         assert_eq!(
@@ -385,10 +302,7 @@ fn files_that_are_missing_empty_or_cut_off_are_refused() {
     let mut damaged = packed.clone();
     damaged[packed.len() / 2] ^= 0xff;
     let said = complaint("a.csv.gz", damaged, |_| ());
-    assert!(
-        said.contains("a.csv.gz") && said.contains("get it again"),
-        "{said}"
-    );
+    assert!(said.contains("a.csv.gz") && said.contains("get it again"), "{said}");
 }
 
 #[test]
@@ -406,10 +320,7 @@ fn calls_that_cannot_work_are_misuse() {
     assert!(refused(&|source| source.separator = Some('→')).contains("cannot separate"));
     assert!(refused(&|source| _ = source.files[0].pop()).contains("is not a file"));
     let error = Format::of(Path::new("useritem.txt.gz")).unwrap_err();
-    assert!(
-        error.to_string().contains("does not tell the format"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("does not tell the format"), "{error}");
     assert!(refused(&|source| source.files.clear()).contains("no input file"));
     assert!(refused(&|source| source.item = Some("itme".into())).contains("`item`"));
 }

@@ -4,20 +4,13 @@
 /// date or date with time (UTC) as seconds since 1970. `None` if it is none of these.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
-    text.parse()
-        .ok()
-        .or_else(|| decimal(text))
-        .or_else(|| date_time(text))
+    text.parse().ok().or_else(|| decimal(text)).or_else(|| date_time(text))
 }
 
 fn decimal(text: &str) -> Option<i64> {
     // Rust reads "inf" and "nan" as numbers too; a time never is.
     let plain = |b: u8| b.is_ascii_digit() || b".eE+-".contains(&b);
-    let value = text
-        .bytes()
-        .all(plain)
-        .then(|| text.parse::<f64>().ok())??
-        .floor();
+    let value = text.bytes().all(plain).then(|| text.parse::<f64>().ok())??.floor();
     (value.abs() < i64::MAX as f64).then_some(value as i64)
 }
 
