@@ -23,7 +23,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Prepare(prepare::Prepare),
+    Prepare(Box<prepare::Prepare>),
     Generate(generate::Generate),
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
