@@ -78,7 +78,7 @@ impl Manifest {
     ///
     /// # Errors
     /// A folder that is none, or of another version of the layout.
-    pub(super) fn load(folder: &Path) -> Result<Manifest> {
+    pub fn load(folder: &Path) -> Result<Manifest> {
         let path = folder.join(FILE);
         if !path.is_file() {
             bail!("{} is not a dataset folder; make one with croloss prepare", folder.display());
