@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 
+use super::run_progress::steps_style;
 use crate::sweep::{Event, Point};
 
 /// Hears a sweep's events and shows them on standard error.
@@ -20,17 +21,15 @@ impl SweepProgress {
     /// A display for `points` in `jobs` slots.
     pub fn new(points: &[Point], jobs: usize) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let style =
-            |template| ProgressStyle::with_template(template).expect("the template is well formed");
         let bars = MultiProgress::new();
         let add = |template| {
             let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
-            bars.add(bar).with_style(style(template))
+            bars.add(bar).with_style(steps_style(template))
         };
         let slots = (0..jobs)
-            .map(|_| add("{prefix}: {pos}/{len} steps, {per_sec}, {msg}, at most {eta} left"))
+            .map(|_| add("{prefix}: {pos}/{len} steps, {rate}, {msg}, at most {eta} left"))
             .collect();
-        let total = add("{bar:30} {pos}/{len} points, {elapsed} gone, {eta} left");
+        let total = add("[{bar:30}] {pos}/{len} points, {elapsed} gone, {eta} left");
         total.set_length(points.len() as u64);
         Self { bars, total, slots, terminal, points: points.len(), ended: 0 }
     }
