@@ -29,7 +29,7 @@ impl RunProgress {
         let bar =
             if terminal && steps > 0 { ProgressBar::new(steps) } else { ProgressBar::hidden() };
         bar.set_style(steps_style(
-            "[{bar:30}] {pos}/{len} steps, {rate}, {msg}, at most {eta} left",
+            "[{bar:30}] {pos}/{len} steps, {rate}{msg}, at most {eta} left",
         ));
         Self { bar, terminal, started: Instant::now(), last_line: None, steps }
     }
@@ -39,7 +39,7 @@ impl RunProgress {
         match event {
             Event::Step { step, loss } => {
                 self.bar.set_position(step);
-                self.bar.set_message(format!("loss {loss:.4}"));
+                self.bar.set_message(format!(", loss {loss:.4}"));
                 if !self.terminal && self.last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
                     self.last_line = Some(Instant::now());
                     let seconds = self.started.elapsed().as_secs_f64();
@@ -53,7 +53,7 @@ impl RunProgress {
             }
             Event::Ranking { part, done, users } => {
                 if part != Split::Train {
-                    self.bar.set_message(format!("ranking {} users: {done}/{users}", part.name()));
+                    self.bar.set_message(format!(", ranking {} users: {done}/{users}", part.name()));
                 }
             }
             Event::Validated { step, metrics, better } => {

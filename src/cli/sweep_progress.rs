@@ -27,7 +27,7 @@ impl SweepProgress {
             bars.add(bar).with_style(steps_style(template))
         };
         let slots = (0..jobs)
-            .map(|_| add("{prefix}: {pos}/{len} steps, {rate}, {msg}, at most {eta} left"))
+            .map(|_| add("{prefix}: {pos}/{len} steps, {rate}{msg}, at most {eta} left"))
             .collect();
         let total = add("[{bar:30}] {pos}/{len} points, {elapsed} gone, {eta} left");
         total.set_length(points.len() as u64);
@@ -48,7 +48,7 @@ impl SweepProgress {
             }
             Event::Step { slot, step, loss } => {
                 self.slots[slot].set_position(step);
-                self.slots[slot].set_message(format!("loss {loss:.4}"));
+                self.slots[slot].set_message(format!(", loss {loss:.4}"));
             }
             Event::Ended { slot, point, failure } => {
                 self.ended += 1;

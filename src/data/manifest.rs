@@ -19,7 +19,7 @@ pub(super) const FILE: &str = "dataset.toml";
 /// What a dataset is called, holds, and was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`] when it was written.
+    /// The version of the folder's layout when it was written.
     pub format: u32,
     /// The version of the program that wrote it.
     pub croloss: String,
