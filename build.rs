@@ -3,17 +3,37 @@
 //! The CUDA half of libtorch is not linked: loading it costs every start of the program most of a
 //! second. `device::open` loads it on demand through the same run path.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    // A missing file would make every build start from here.
+    if Path::new(".git/logs/HEAD").exists() {
+        println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    }
     let lib = std::env::var("DEP_TCH_LIBTORCH_LIB")
         .expect("torch-sys did not say where libtorch is: run `make setup` first");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    script(Path::new(&lib));
     let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
     let commit = git.ok().filter(|git| git.status.success());
     let commit =
         commit.map_or("unknown".into(), |git| String::from_utf8_lossy(&git.stdout).into_owned());
     println!("cargo:rustc-env=CROLOSS_COMMIT={}", commit.trim());
+}
+
+/// Compiles the piece of C++ that makes TorchScript modules.
+fn script(lib: &Path) {
+    println!("cargo:rerun-if-changed=src/export/script.cpp");
+    let include = lib.with_file_name("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++20")
+        .warnings(false)
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .file("src/export/script.cpp")
+        .compile("croloss_script");
 }

@@ -4,41 +4,45 @@ use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::{Cuda, Device};
 
+use crate::config::DeviceChoice;
 use crate::misuse;
 
 /// The CUDA half of libtorch, found through the binary's run path.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
-/// The device that `name` (`auto`, `cpu`, `cuda`, `cuda:INDEX`) stands for.
+/// The device that `choice` stands for.
 ///
 /// # Errors
-/// A [`crate::error::Misuse`] for another name, and for a CUDA device that is not there: it says
-/// whether libtorch was built without CUDA or no such GPU is visible.
-pub fn open(name: &str) -> Result<Device> {
-    let index = match name {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" => {
-            let there = load_cuda().is_ok() && Cuda::is_available();
-            return Ok(if there { Device::Cuda(0) } else { Device::Cpu });
-        }
-        "cuda" => Some(0),
-        _ => name.strip_prefix("cuda:").and_then(|index| index.parse().ok()),
-    };
-    let Some(index) = index else {
-        misuse!("device = \"{name}\": write auto, cpu, cuda or cuda:INDEX");
+/// A [`crate::error::Misuse`] for a CUDA device that is not there: it says whether libtorch was
+/// built without CUDA or no such GPU is visible.
+pub fn open(choice: DeviceChoice) -> Result<Device> {
+    let index = match choice {
+        DeviceChoice::Cpu => return Ok(Device::Cpu),
+        DeviceChoice::Auto if gpu_count() == 0 => return Ok(Device::Cpu),
+        DeviceChoice::Auto => 0,
+        DeviceChoice::Cuda(index) => index,
     };
     if let Err(error) = load_cuda() {
         misuse!(
-            "device = \"{name}\": this libtorch has no CUDA ({error:#}); use device = \"cpu\", or run `make setup` with the CUDA wheel"
+            "device = \"{choice}\": this libtorch has no CUDA ({error:#}); use device = \"cpu\", \
+             or run `make setup` with the CUDA wheel"
         );
     }
-    let count = Cuda::device_count();
-    if index as i64 >= count {
+    let count = gpu_count();
+    if index >= count {
         misuse!(
-            "device = \"{name}\" is not there: CUDA sees {count} GPUs; use device = \"cpu\" or \"auto\""
+            "device = \"{choice}\" is not there: CUDA sees {count} GPUs; use device = \"cpu\" or \
+             \"auto\""
         );
     }
     Ok(Device::Cuda(index))
+}
+
+/// Waits until the device has done what it was given, so that a clock tells the truth.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        Cuda::synchronize(index as i64);
+    }
 }
 
 /// How many GPUs CUDA sees; 0 where this libtorch has no CUDA.
@@ -109,15 +113,13 @@ mod tests {
         load_cuda().unwrap();
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         assert!(maps.contains(CUDA_LIBRARY));
-        assert!(tch::utils::has_cuda() || Cuda::device_count() == 0);
+        assert!(tch::utils::has_cudart(), "libtorch knows of CUDA once its library is loaded");
     }
 
     #[test]
     fn a_device_that_is_not_there_is_refused() {
-        for (device, word) in [("gpu", "write auto"), ("cuda:x", "write auto"), ("cuda:99", "99")] {
-            let error = open(device).unwrap_err().to_string();
-            assert!(error.contains(word), "{error}");
-        }
-        assert_eq!(open("cpu").unwrap(), Device::Cpu);
+        let error = open(DeviceChoice::Cuda(99)).unwrap_err().to_string();
+        assert!(error.contains("cuda:99"), "{error}");
+        assert_eq!(open(DeviceChoice::Cpu).unwrap(), Device::Cpu);
     }
 }

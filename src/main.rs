@@ -1,13 +1,29 @@
+use std::panic::{catch_unwind, set_hook};
 use std::process::ExitCode;
 
 use clap::Parser;
+use croloss::cli::{self, Cli};
+use croloss::error::exit_status;
 
 fn main() -> ExitCode {
-    match croloss::cli::run(croloss::cli::Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("croloss: {error:#}");
-            ExitCode::from(croloss::error::exit_status(&error))
+    let cli = Cli::parse();
+    // libtorch's own failures (out of memory, for one) come as panics with a trace of C++.
+    if std::env::var_os("RUST_BACKTRACE").is_none() {
+        set_hook(Box::new(|panic| {
+            let text = panic.payload_as_str().unwrap_or("no message");
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            let first = text.lines().next().unwrap_or_default();
+            cli::complain(format_args!(
+                "unexpected error: {first} ({place}; RUST_BACKTRACE=1 tells more)"
+            ));
+        }));
+    }
+    match catch_unwind(|| cli::run(cli)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            cli::complain(format_args!("{error:#}"));
+            ExitCode::from(exit_status(&error))
         }
+        Err(_) => ExitCode::FAILURE,
     }
 }

@@ -88,8 +88,10 @@ fn a_run_that_stands_there_is_replaced_only_by_force() {
     assert_eq!(fs::read(place.path("run/result.json")).unwrap(), before);
     train(&place, "run", &["--force", "--set", "seed=2"]);
     assert_ne!(fs::read(place.path("run/result.json")).unwrap(), before);
-    place.refused(&["train", "c.toml", "--out", "data", "--force"], 1, &["not a run folder"]);
+    place.refused(&["train", "c.toml", "--out", "data", "--force"], 2, &["not a run folder"]);
     assert!(place.path("data/dataset.toml").exists());
+    place.refused(&["train", "c.toml", "--out", ".", "--force"], 2, &["not a run folder"]);
+    assert!(place.path("c.toml").exists());
 }
 
 #[test]

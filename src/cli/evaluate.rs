@@ -1,16 +1,14 @@
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
-use serde::Deserialize;
 
+use super::open::OpenRun;
+use super::progress::Bar;
 use super::results::{self, Row};
-use super::run_progress::RunProgress;
 use super::table;
-use crate::config;
-use crate::data::{Dataset, Split};
-use crate::misuse;
-use crate::train::{RunFolder, Session};
+use crate::data::Split;
+use crate::train::Event;
 
 /// Rank the catalogue with a run's best weights and measure
 #[derive(clap::Args)]
@@ -35,37 +33,24 @@ enum Part {
     Test,
 }
 
-/// What `run.json` says of the data that the run was trained on.
-#[derive(Deserialize)]
-struct Trained {
-    checksum: String,
-}
-
 impl Evaluate {
     pub fn run(self) -> Result<()> {
-        let run = RunFolder::open(&self.run)?;
-        let config = config::load(&run.config_path(), &self.sets)?;
-        let dataset = Dataset::load(&config.data.path)
-            .with_context(|| format!("data.path in {}", run.config_path().display()))?;
-        let trained: Trained = run.read_json("run.json")?;
-        if trained.checksum != dataset.manifest.checksum {
-            misuse!(
-                "{} is not the dataset that {} was trained on: their checksums differ",
-                config.data.path.display(),
-                self.run.display()
-            );
-        }
+        let run = OpenRun::new(&self.run, &self.sets)?;
         let part = match self.split {
             Part::Train => Split::Train,
             Part::Validation => Split::Validation,
             Part::Test => Split::Test,
         };
-        let session = Session::new(&config, &dataset)?;
-        let model = session.model();
-        model.load(&run.weights_path())?;
-        let mut progress = RunProgress::new(0);
-        let metrics = session.evaluate(&model, part, &mut |event| progress.hear(event))?;
-        progress.finish();
+        let session = run.session()?;
+        let model = run.model(&session)?;
+        let users = run.dataset.users_of(part).len() as u64;
+        let mut bar = Bar::new(users, format!("ranking for {} users", part.name()));
+        let metrics = session.evaluate(&model, part, &mut |event| {
+            if let Event::Ranking { done, .. } = event {
+                bar.set(done);
+            }
+        })?;
+        drop(bar);
         let row = Row { name: part.name().into(), metrics: metrics.means() };
         if self.json {
             return table::say(serde_json::to_string_pretty(&row)?);

@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 
 mod compare;
 mod evaluate;
+mod export;
 mod generate;
+mod open;
 mod prepare;
 mod progress;
 mod results;
@@ -31,6 +33,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
+    Export(export::Export),
 }
 
 /// Runs the subcommand that was asked for.
@@ -42,5 +45,11 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Export(command) => command.run(),
     }
+}
+
+/// Says on standard error what went wrong.
+pub fn complain(what: impl std::fmt::Display) {
+    table::note(format_args!("croloss: {what}"));
 }

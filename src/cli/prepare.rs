@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::progress::Bar;
 use super::table::{self, count};
@@ -91,13 +92,19 @@ impl Prepare {
         let (out, force) = (self.out.clone(), self.force);
         let description = self.described()?;
         let out = out.unwrap_or_else(|| PathBuf::from("data").join(&description.name));
-        files::refuse_existing(&out, force)?;
+        files::refuse_foreign(&out, force, &Dataset::FOLDER)?;
         let source = description.source.source();
-        let size = source.size().with_context(|| match description.homepage.as_str() {
-            "" => "cannot read the log".into(),
-            from => format!("get the data from {from} and name its file with --input"),
+        let size = source.size().map_err(|error| match description.homepage.as_str() {
+            "" => error,
+            from => {
+                error.context(format!("get the data from {from} and name its file with --input"))
+            }
         })?;
+        description.rules.check()?;
         description.split.check()?;
+        if description.split.by == SplitBy::Time && description.source.time.is_none() {
+            misuse!("a split by time needs a log with times: give --time COLUMN");
+        }
 
         let mut bar = Bar::of_bytes(size, "reading");
         let log = source.read(&mut |done| bar.set(done))?;
@@ -136,7 +143,12 @@ impl Prepare {
         if self.no_header {
             source.header = Some(false);
         }
-        source.keep.extend(self.keep);
+        // Values given for one column belong together and stand for the description's.
+        let mut keep: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (column, values) in self.keep {
+            keep.entry(column).or_default().extend(values);
+        }
+        source.keep.extend(keep);
         lay_over(&mut all.rules.min_item_count, self.min_item_count);
         lay_over(&mut all.rules.min_user_count, self.min_user_count);
         if let Some(by) = self.split.filter(|by| *by != all.split.by) {

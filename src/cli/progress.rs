@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
+use super::table;
+
 /// Between two lines where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -56,7 +58,7 @@ impl Bar {
             bar.set_position(done);
         } else if self.last.elapsed() >= PAUSE {
             self.last = Instant::now();
-            eprintln!("{}", self.line(done));
+            table::note(self.line(done));
         }
     }
 

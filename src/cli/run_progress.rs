@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::table;
 use crate::config::MetricKind;
-use crate::data::Split;
 use crate::train::Event;
 
 /// Between plain lines where there is no terminal.
@@ -23,14 +23,11 @@ pub struct RunProgress {
 }
 
 impl RunProgress {
-    /// A display for a run of at most `steps` steps; 0 for an evaluation.
+    /// A display for a run of at most `steps` steps.
     pub fn new(steps: u64) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let bar =
-            if terminal && steps > 0 { ProgressBar::new(steps) } else { ProgressBar::hidden() };
-        bar.set_style(steps_style(
-            "[{bar:30}] {pos}/{len} steps, {rate}{msg}, at most {eta} left",
-        ));
+        let bar = if terminal { ProgressBar::new(steps) } else { ProgressBar::hidden() };
+        bar.set_style(steps_style("[{bar:30}] {pos}/{len} steps, {rate}{msg}, at most {eta} left"));
         Self { bar, terminal, started: Instant::now(), last_line: None, steps }
     }
 
@@ -45,16 +42,14 @@ impl RunProgress {
                     let seconds = self.started.elapsed().as_secs_f64();
                     let rate = step as f64 / seconds;
                     let left = (self.steps - step) as f64 / rate;
-                    eprintln!(
+                    table::note(format_args!(
                         "step {step}/{}  loss {loss:.4}  {rate:.1} steps/s  at most {left:.0} s left",
                         self.steps
-                    );
+                    ));
                 }
             }
             Event::Ranking { part, done, users } => {
-                if part != Split::Train {
-                    self.bar.set_message(format!(", ranking {} users: {done}/{users}", part.name()));
-                }
+                self.bar.set_message(format!(", ranking {} users: {done}/{users}", part.name()));
             }
             Event::Validated { step, metrics, better } => {
                 let recall: Vec<String> = metrics
@@ -77,7 +72,7 @@ impl RunProgress {
     }
 
     fn line(&self, text: String) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| table::note(text));
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 
 use super::sweep_progress::SweepProgress;
 use super::table::{self, count};
+use crate::config::DeviceChoice;
 use crate::device;
 use crate::sweep::{Filter, Point, PointResult, Runner, Shard, Status, SweepFile, collect};
 
@@ -76,11 +77,11 @@ impl Sweep {
     }
 }
 
-/// The GPUs that jobs are spread over; CUDA is not even loaded for a sweep on the CPU.
+/// The GPUs that jobs are spread over; CUDA is not even loaded for a sweep that names its device.
 fn gpus(points: &[Point]) -> usize {
-    match points.iter().all(|point| point.config.device == "cpu") {
-        true => 0,
-        false => device::gpu_count(),
+    match points.iter().all(|point| point.config.device == DeviceChoice::Auto) {
+        true => device::gpu_count(),
+        false => 0,
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use indicatif::{MultiProgress, ProgressBar};
 
 use super::run_progress::steps_style;
+use super::table;
 use crate::sweep::{Event, Point};
 
 /// Hears a sweep's events and shows them on standard error.
@@ -43,7 +44,7 @@ impl SweepProgress {
                 bar.set_length(point.config.train.steps);
                 bar.set_prefix(point.name.clone());
                 if !self.terminal {
-                    eprintln!("{}: started", point.name);
+                    table::note(format_args!("{}: started", point.name));
                 }
             }
             Event::Step { slot, step, loss } => {
@@ -54,7 +55,7 @@ impl SweepProgress {
                 self.ended += 1;
                 let what = failure.map_or("done".into(), |reason| format!("failed: {reason}"));
                 let line = format!("[{}/{}] {}: {what}", self.ended, self.points, point.name);
-                self.bars.suspend(|| eprintln!("{line}"));
+                self.bars.suspend(|| table::note(line));
                 self.slots[slot].set_prefix("");
                 self.total.inc(1);
             }

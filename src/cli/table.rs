@@ -1,7 +1,7 @@
-//! Text and tables on standard output.
+//! Text and tables for the user.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Row, Table, presets};
@@ -17,6 +17,12 @@ pub fn say(line: impl Display) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints a line on standard error. Nobody may be reading there any more, and a job of hours must
+/// not end for that.
+pub fn note(line: impl Display) {
+    let _ = writeln!(stderr(), "{line}");
 }
 
 /// Prints rows of equally many cells, in columns: the first to the left, the others to the right.

@@ -7,8 +7,7 @@ use super::run_progress::RunProgress;
 use super::table;
 use crate::config;
 use crate::data::Dataset;
-use crate::files;
-use crate::train::{RunFolder, train};
+use crate::train::{RunFolder, refuse_foreign, train};
 
 /// Train by a configuration, and test the weights that were best in validation
 #[derive(clap::Args)]
@@ -28,7 +27,7 @@ pub struct Train {
 
 impl Train {
     pub fn run(self) -> Result<()> {
-        files::refuse_existing(&self.out, self.force)?;
+        refuse_foreign(&self.out, self.force)?;
         let config = config::load(&self.config, &self.sets)?;
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", self.config.display()))?;

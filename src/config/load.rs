@@ -1,5 +1,7 @@
 //! Reads a configuration file and applies `--set` to it.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -18,46 +20,133 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     let mut table: Table = text.parse().map_err(|e| explain(path, &text, &e))?;
-    for set in sets {
-        let (key, value) = parse_set(set)?;
-        put(&mut table, key, value).with_context(|| format!("--set {set}"))?;
-    }
-    let config: Config = match table.try_into() {
+    let set = Layer::of_sets(sets)?;
+    set.lay_over(&mut table)?;
+    let config = match from_table(table, &set.to_string()) {
         Ok(config) => config,
+        // A mistake of the file itself is told with its line.
         Err(merged) => match toml::from_str::<Config>(&text) {
-            Err(own) if sets.is_empty() || own.span().is_some_and(|s| !s.is_empty()) => {
+            Err(own) if own.span().is_some_and(|span| !span.is_empty()) || sets.is_empty() => {
                 return Err(explain(path, &text, &own));
             }
-            _ => {
-                return Err(explain(
-                    Path::new(&format!("--set {}", sets.join(" --set "))),
-                    "",
-                    &merged,
-                ));
-            }
+            _ => return Err(merged),
         },
     };
     config.checked().with_context(|| path.display().to_string())
+}
+
+/// A configuration from a table that has no lines any more; `place` says in errors where its
+/// values come from.
+///
+/// # Errors
+/// [`crate::error::Misuse`] that names the key.
+pub fn from_table(table: Table, place: &str) -> Result<Config> {
+    serde_path_to_error::deserialize(table).map_err(|error| {
+        let key = error.path().to_string();
+        let place = match key.as_str() {
+            "." => place.to_owned(),
+            key => format!("{place}: {key}"),
+        };
+        explain(Path::new(&place), "", error.inner())
+    })
 }
 
 /// A `KEY=VALUE` in its parts; a value that is not TOML is plain text.
 ///
 /// # Errors
 /// [`crate::error::Misuse`] where there is no `=`.
-pub fn parse_set(set: &str) -> Result<(&str, Value)> {
+pub fn parse_set(set: &str) -> Result<(String, Value)> {
     let Some((key, text)) = set.split_once('=') else {
         misuse!("--set {set}: write KEY=VALUE, for example --set loss.alpha=1.2");
     };
     let parsed = format!("v = {text}").parse::<Table>().ok();
     let value = parsed.and_then(|mut parsed| parsed.remove("v"));
-    Ok((key.trim(), value.unwrap_or_else(|| Value::String(text.into()))))
+    Ok((key.trim().to_owned(), value.unwrap_or_else(|| Value::String(text.into()))))
+}
+
+/// Values that are laid over a configuration, by dotted key; none of them is a table.
+#[derive(Clone, Debug, Default)]
+pub struct Layer(BTreeMap<String, Value>);
+
+impl Layer {
+    /// The values of a table, and of the tables in it.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] where a key gets two values, as itself or as a part of another.
+    pub fn of_table(table: &Table) -> Result<Self> {
+        let mut layer = Self::default();
+        for (key, value) in table {
+            layer.add(key, value)?;
+        }
+        Ok(layer)
+    }
+
+    /// The values of `--set` options; a later one stands for an earlier one of the same key.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] for one that is not `KEY=VALUE`.
+    pub fn of_sets(sets: &[String]) -> Result<Self> {
+        let mut layer = Self::default();
+        for set in sets {
+            let (key, value) = parse_set(set)?;
+            layer.0.remove(&key);
+            layer.add(&key, &value)?;
+        }
+        Ok(layer)
+    }
+
+    /// Adds a value; a table by its values.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] where the key, or a part of it, has a value already.
+    pub fn add(&mut self, key: &str, value: &Value) -> Result<()> {
+        if let Value::Table(table) = value {
+            return table.iter().try_for_each(|(k, v)| self.add(&format!("{key}.{k}"), v));
+        }
+        if let Some(other) = self.clash(key) {
+            misuse!("`{other}` and `{key}` are both set");
+        }
+        self.0.insert(key.to_owned(), value.clone());
+        Ok(())
+    }
+
+    /// The key of this layer that sets what `key` sets: itself, or a part of either.
+    pub fn clash(&self, key: &str) -> Option<&str> {
+        let inside = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.starts_with('.'));
+        let clashes = |own: &&String| *own == key || inside(own, key) || inside(key, own);
+        self.0.keys().find(clashes).map(String::as_str)
+    }
+
+    /// The dotted keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Puts the values into `table`. One that changes `loss.kind` starts the table `loss` anew,
+    /// because another loss reads other keys.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] where a part of a key is a value already.
+    pub fn lay_over(&self, table: &mut Table) -> Result<()> {
+        if let Some(kind) = self.0.get("loss.kind")
+            && let Some(Value::Table(loss)) = table.get_mut("loss")
+            && loss.get("kind") != Some(kind)
+        {
+            loss.clear();
+        }
+        self.0.iter().try_for_each(|(key, value)| put(table, key, value.clone()))
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let sets = self.0.iter().map(|(key, value)| format!("--set {key}={value}"));
+        f.write_str(&sets.collect::<Vec<_>>().join(" "))
+    }
 }
 
 /// Puts `value` in the place of a dotted key, making tables on the way.
-///
-/// # Errors
-/// [`crate::error::Misuse`] where a part of the key is a value already.
-pub fn put(table: &mut Table, key: &str, value: Value) -> Result<()> {
+fn put(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let (tables, last) = match key.rsplit_once('.') {
         Some((tables, last)) => (tables.split('.').collect(), last),
         None => (vec![], key),
@@ -66,7 +155,7 @@ pub fn put(table: &mut Table, key: &str, value: Value) -> Result<()> {
     for part in tables {
         let next = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
         let Value::Table(inner) = next else {
-            misuse!("{key}: `{part}` is a value, not a table");
+            misuse!("--set {key}={value}: `{part}` is a value, not a table");
         };
         at = inner;
     }
@@ -104,6 +193,24 @@ mod tests {
         let error = format!("{error:#}");
         assert!(error.contains("alhpa") && error.contains("`alpha`"), "{error}");
         assert!(error.contains("c.toml:4") || error.contains("line 4"), "{error}");
+    }
+
+    #[test]
+    fn another_loss_starts_without_the_keys_of_the_old_one() {
+        let text = "[data]\npath = \"d\"\n[loss]\nkind = \"cro\"\nalpha = 1.4\n";
+        let config = load_text(text, &["loss.kind=bpr"]).unwrap();
+        assert_eq!(config.loss.alpha, None);
+        assert_eq!(load_text(text, &["loss.kind=cro"]).unwrap().loss.alpha, Some(1.4));
+        assert!(load_text(text, &["loss.kind=bpr", "loss.alpha=1.0"]).is_err());
+    }
+
+    #[test]
+    fn tables_are_laid_over_value_by_value() {
+        let text = "[data]\npath = \"d\"\n[train]\nsteps = 7\npatience = 3\n";
+        let config = load_text(text, &["train={steps=9}"]).unwrap();
+        assert_eq!((config.train.steps, config.train.patience), (9, 3));
+        let later = load_text(text, &["train={steps=9}", "train.steps=8"]).unwrap();
+        assert_eq!(later.train.steps, 8);
     }
 
     #[test]

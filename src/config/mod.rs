@@ -1,5 +1,6 @@
 //! The typed configuration of a training run: TOML in, refused before work starts if it is wrong.
 
+mod device;
 mod explain;
 mod load;
 mod loss;
@@ -12,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::misuse;
 
+pub use device::DeviceChoice;
 pub use explain::{explain, nearest};
-pub use load::{load, parse_set, put};
+pub use load::{Layer, from_table, load, parse_set};
 pub use loss::{Estimator, Kernel, LossConfig, LossKind};
 pub use metric::{Metric, MetricKind};
 
@@ -25,9 +27,8 @@ pub struct Config {
     /// Seed of every random draw.
     #[serde(default = "one")]
     pub seed: u64,
-    /// `auto` (the first CUDA device, else the CPU), `cpu`, `cuda` or `cuda:INDEX`.
-    #[serde(default = "auto")]
-    pub device: String,
+    #[serde(default)]
+    pub device: DeviceChoice,
     /// CPU threads; 0 takes one for every core.
     #[serde(default)]
     pub threads: u32,
@@ -208,10 +209,6 @@ fn one() -> u64 {
     1
 }
 
-fn auto() -> String {
-    "auto".into()
-}
-
 impl Config {
     /// Refuses values that cannot work and fills in the defaults that depend on other keys.
     ///
@@ -220,12 +217,14 @@ impl Config {
     pub fn checked(mut self) -> Result<Self> {
         self.loss = self.loss.checked()?;
         let t = &self.tower;
-        positive("tower.dim", t.dim as f64)?;
-        positive("tower.history", t.history as f64)?;
+        within("threads", u64::from(self.threads), 0, 1024)?;
+        within("tower.dim", t.dim.try_into().unwrap_or(0), 1, 1 << 16)?;
+        within("tower.history", t.history as u64, 1, 1 << 16)?;
         positive("tower.scale", t.scale)?;
-        positive("sampling.batch", self.sampling.batch as f64)?;
-        positive("sampling.negatives_per_positive", self.sampling.negatives_per_positive as f64)?;
-        positive("sampling.first_position", self.sampling.first_position as f64)?;
+        let s = &self.sampling;
+        within("sampling.batch", s.batch as u64, 1, 1 << 20)?;
+        within("sampling.negatives_per_positive", s.negatives_per_positive as u64, 1, 1 << 16)?;
+        within("sampling.first_position", s.first_position as u64, 1, 1 << 31)?;
         let o = &self.optimizer;
         positive("optimizer.learning_rate", o.learning_rate)?;
         positive("optimizer.epsilon", o.epsilon)?;
@@ -234,10 +233,10 @@ impl Config {
                 misuse!("{key} = {beta}: must be at least 0 and below 1");
             }
         }
-        positive("train.steps", self.train.steps as f64)?;
-        positive("train.validate_every", self.train.validate_every as f64)?;
-        positive("train.patience", self.train.patience as f64)?;
-        positive("train.log_every", self.train.log_every as f64)?;
+        within("train.steps", self.train.steps, 1, 1 << 40)?;
+        within("train.validate_every", self.train.validate_every, 1, 1 << 40)?;
+        within("train.patience", self.train.patience, 1, 1 << 40)?;
+        within("train.log_every", self.train.log_every, 1, 1 << 40)?;
         self.check_evaluation()?;
         Ok(self)
     }
@@ -258,6 +257,13 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn within(key: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if !(least..=most).contains(&value) {
+        misuse!("{key} = {value}: must be from {least} to {most}");
+    }
+    Ok(())
 }
 
 fn positive(key: &str, value: f64) -> Result<()> {

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{Counts, Manifest};
 use super::read::hex;
+use crate::files::FolderKind;
 
 /// Which part of the experiment a user belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,10 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// How a dataset folder is known.
+    pub const FOLDER: FolderKind =
+        FolderKind { name: "a dataset folder", marker: super::manifest::FILE };
+
     /// The users of one part, by rising index.
     pub fn users_of(&self, part: Split) -> Vec<usize> {
         (0..self.split.len()).filter(|user| self.split[*user] == part).collect()

@@ -65,6 +65,17 @@ impl Default for Rules {
     }
 }
 
+impl Rules {
+    /// # Errors
+    /// A count below 1.
+    pub fn check(&self) -> Result<()> {
+        if self.min_item_count == 0 || self.min_user_count == 0 {
+            misuse!("min_item_count and min_user_count are at least 1");
+        }
+        Ok(())
+    }
+}
+
 impl Description {
     /// Reads a description.
     ///

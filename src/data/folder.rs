@@ -28,7 +28,7 @@ impl Dataset {
             counts: self.counts(),
             ..self.manifest.clone()
         };
-        files::write_folder(out, force, |folder| {
+        files::write_folder(out, force, &Dataset::FOLDER, |folder| {
             self.write_items(&folder.join(ITEMS))?;
             self.write_users(&folder.join(USERS))?;
             self.write_sequences(&folder.join(SEQUENCES))?;

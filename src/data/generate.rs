@@ -6,17 +6,18 @@
 //! events tell more than old ones. One event in ten follows the crowd, by Zipf's law over all
 //! items. Sequence lengths are log-normal, at least 5.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use flate2::{Compression, write::GzEncoder};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Exp, LogNormal, Zipf};
 
+use crate::files;
 use crate::random::{Purpose, stream};
 
 const TASTES: usize = 3;
@@ -80,29 +81,21 @@ impl Preset {
 /// A disk that fails.
 pub fn generate(size: &Size, seed: u64, out: &Path, progress: &mut dyn FnMut(u64)) -> Result<u64> {
     let name = out.file_name().unwrap_or_default().to_string_lossy();
-    let staging = out.with_file_name(format!(".{name}.partial"));
-    let mut write = || -> Result<u64> {
-        let file = BufWriter::new(File::create(&staging)?);
-        let events = if name.ends_with(".gz") {
+    let mut events = 0;
+    files::write_with(out, |staging| {
+        let mut file = BufWriter::new(File::create(staging)?);
+        let world = World::new(size, seed);
+        if name.ends_with(".gz") {
             let mut packed = GzEncoder::new(file, Compression::fast());
-            let events = World::new(size, seed).write(&mut packed, progress)?;
+            events = world.write(&mut packed, progress)?;
             packed.finish()?.flush()?;
-            events
         } else {
-            let mut file = file;
-            let events = World::new(size, seed).write(&mut file, progress)?;
+            events = world.write(&mut file, progress)?;
             file.flush()?;
-            events
-        };
-        fs::rename(&staging, out)?;
-        Ok(events)
-    };
-    let written = write().with_context(|| format!("cannot write {}", out.display()));
-    if written.is_err() {
-        // What made it fail may forbid this as well; the first error is the one to tell.
-        let _ = fs::remove_file(&staging);
-    }
-    written
+        }
+        Ok(())
+    })?;
+    Ok(events)
 }
 
 /// What all users of a generated log have in common. Items are numbered by cluster and popularity
@@ -221,6 +214,7 @@ fn zipf(count: u32, exponent: f64) -> Zipf<f64> {
 mod tests {
     use super::*;
     use crate::data::Source;
+    use std::fs;
 
     fn log(size: &Size, seed: u64, name: &str) -> (Vec<u8>, crate::data::Interactions) {
         let dir = tempfile::tempdir().unwrap();

@@ -7,7 +7,6 @@ use super::description::Rules;
 use super::manifest::{Manifest, Report};
 use super::read::Log;
 use super::split::SplitRule;
-use crate::misuse;
 
 /// Filters, orders, numbers and splits a log, as the published preparation does:
 ///
@@ -23,9 +22,7 @@ use crate::misuse;
 /// # Errors
 /// Filters that leave nothing; a split that cannot be made.
 pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result<Dataset> {
-    if rules.min_item_count == 0 || rules.min_user_count == 0 {
-        misuse!("min_item_count and min_user_count are at least 1");
-    }
+    rules.check()?;
     split.check()?;
     let mut report = Report { left_out: log.left_out, ..Report::default() };
     let events = log.interactions;

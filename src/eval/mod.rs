@@ -3,7 +3,7 @@
 mod metrics;
 mod rank;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tch::Device;
 
 use crate::config::{EvaluationConfig, Metric};
@@ -36,7 +36,13 @@ impl Evaluation<'_> {
     /// When a score is not a number.
     pub fn run(&self, model: &TwoTower, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
+        ensure!(!self.users.is_empty(), "there are no users to rank for");
         let items = model.items.item_vectors();
+        // A rival whose score is not a number would never be counted.
+        ensure!(
+            items.isfinite().all().int64_value(&[]) == 1,
+            "the item vectors are not all numbers: the weights have diverged or are damaged"
+        );
         let mut metrics = Metrics::new(&self.config.at);
         for users in self.users.chunks(rank::users_a_block(model.items.items())) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::point::Point;
-use crate::config::{Config, explain, parse_set, put};
+use crate::config::{Layer, explain, from_table};
 use crate::data::Manifest;
 use crate::misuse;
 
@@ -18,10 +18,10 @@ use crate::misuse;
 pub struct SweepFile {
     path: PathBuf,
     content: Content,
-    /// The base configuration with `dataset`, `set` and `--set` in place.
+    /// The base configuration with `dataset` and `set` in place.
     base: Table,
-    /// Keys that `--set` has given a value.
-    given: Vec<String>,
+    /// `--set`: laid over everything else.
+    given: Layer,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -66,8 +66,8 @@ fn first_seed() -> Vec<u64> {
     vec![1]
 }
 
-/// One choice of a value for some keys, and what it is called.
-type Choice = (String, Vec<(String, Value)>);
+/// One choice of values for some keys, and what it is called.
+type Choice = (String, Table);
 
 impl SweepFile {
     /// Reads a sweep file; `sets` (`KEY=VALUE`) change the base configuration.
@@ -83,20 +83,15 @@ impl SweepFile {
             format!("{}: cannot read base = {}", path.display(), base_path.display())
         })?;
         let mut base: Table = text.parse().map_err(|e| explain(&base_path, &text, &e))?;
+        let context = || path.display().to_string();
+        let mut set = Layer::of_table(&content.set).with_context(context)?;
         if let Some(dataset) = &content.dataset {
-            put(&mut base, "data.path", Value::String(format!("data/{dataset}")))?;
+            let folder = Value::String(format!("data/{dataset}"));
+            set.add("data.path", &folder).with_context(|| format!("{}: dataset", context()))?;
         }
-        for (key, value) in &content.set {
-            put(&mut base, key, value.clone())?;
-        }
-        let mut given = vec![];
-        for set in sets {
-            let (key, value) = parse_set(set)?;
-            put(&mut base, key, value).with_context(|| format!("--set {set}"))?;
-            given.push(key.to_owned());
-        }
-        let file = Self { path: path.into(), content, base, given };
-        file.check().with_context(|| path.display().to_string())?;
+        set.lay_over(&mut base).with_context(context)?;
+        let file = Self { path: path.into(), content, base, given: Layer::of_sets(sets)? };
+        file.check().with_context(context)?;
         Ok(file)
     }
 
@@ -139,20 +134,26 @@ impl SweepFile {
     }
 
     fn point(&self, grid: &Grid, choices: &[&Choice], seed: u64) -> Result<Point> {
-        let mut table = self.base.clone();
-        for (key, value) in &grid.set {
-            put(&mut table, key, value.clone())?;
-        }
         let mut name = grid.name.clone();
+        let mut layer = Layer::of_table(&grid.set)?;
         for (label, values) in choices {
             name = format!("{name}_{label}");
             for (key, value) in values {
-                put(&mut table, key, value.clone())?;
+                layer.add(key, value)?;
             }
         }
         name = format!("{name}_seed={seed}");
-        put(&mut table, "seed", Value::Integer(seed as i64))?;
-        let config: Config = table.try_into().map_err(|e| explain(Path::new(&name), "", &e))?;
+        if let Some((own, set)) = self.given.keys().find_map(|set| Some((layer.clash(set)?, set))) {
+            misuse!("--set {set}: the grid sets {own}");
+        }
+        if layer.clash("seed").or(self.given.clash("seed")).is_some() {
+            misuse!("`seed` is not an axis or a set value: list seeds = [1, 2, …]");
+        }
+        let mut table = self.base.clone();
+        layer.lay_over(&mut table)?;
+        self.given.lay_over(&mut table)?;
+        table.insert("seed".into(), Value::Integer(seed as i64));
+        let config = from_table(table, &name)?;
         let config = config.checked().with_context(|| name.clone())?;
         let manifest = Manifest::load(&config.data.path).with_context(|| {
             format!("the dataset {} is not prepared", config.data.path.display())
@@ -172,50 +173,21 @@ impl SweepFile {
             }
             no_repeats("seed", seeds)?;
         }
-        let seed = "`seed` is not an axis or a set value: list seeds = [1, 2, …]";
-        if self.content.set.contains_key("seed") || self.given.iter().any(|key| key == "seed") {
-            misuse!("{seed}");
-        }
         for grid in &self.content.grid {
             no_repeats("case name", grid.cases.iter().map(|case| &case.name))
                 .with_context(|| format!("grid `{}`", grid.name))?;
-            for (what, keys) in grid.keys() {
-                for key in keys {
-                    if key == "seed" {
-                        misuse!("grid `{}`: {seed}", grid.name);
-                    }
-                    if self.given.contains(key) {
-                        misuse!("--set {key}: {what} of grid `{}` sets it too", grid.name);
-                    }
-                }
-            }
-            for key in grid.axes.keys() {
-                let twice = |table: &Table| table.contains_key(key);
-                if twice(&grid.set) || grid.cases.iter().any(|case| twice(&case.set)) {
-                    misuse!("grid `{}`: `{key}` is an axis and is set as well", grid.name);
-                }
-            }
         }
         Ok(())
     }
 }
 
 impl Grid {
-    /// Where keys get values, and which.
-    fn keys(&self) -> impl Iterator<Item = (String, Vec<&String>)> {
-        let cases = self.cases.iter();
-        let cases = cases.map(|case| (format!("case `{}`", case.name), case.set.keys().collect()));
-        let own = [("an axis", &self.axes), ("set", &self.set)];
-        let own = own.map(|(what, table)| (what.to_owned(), table.keys().collect()));
-        own.into_iter().chain(cases)
-    }
-
     /// What is chosen from: the cases, then each axis.
     fn axes(&self) -> Result<Vec<Vec<Choice>>> {
         let mut all = vec![];
         if !self.cases.is_empty() {
-            let own = |table: &Table| table.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-            all.push(self.cases.iter().map(|case| (case.name.clone(), own(&case.set))).collect());
+            let choice = |case: &Case| (case.name.clone(), case.set.clone());
+            all.push(self.cases.iter().map(choice).collect());
         }
         for (key, values) in &self.axes {
             let Value::Array(values) = values else {
@@ -228,7 +200,7 @@ impl Grid {
             let short = key.rsplit('.').next().unwrap_or(key);
             let choice = |value: &Value| {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                (format!("{short}={text}"), vec![(key.clone(), value.clone())])
+                (format!("{short}={text}"), Table::from_iter([(key.clone(), value.clone())]))
             };
             all.push(values.iter().map(choice).collect());
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use crate::config::{Config, parse_set};
+use crate::config::{Config, DeviceChoice, parse_set};
 use crate::misuse;
 
 /// A configuration under a readable name.
@@ -25,7 +25,7 @@ pub struct Point {
 impl Point {
     pub(super) fn new(name: String, grid: String, config: Config, checksum: &str) -> Result<Self> {
         let mut content = config.clone();
-        content.device = String::new();
+        content.device = DeviceChoice::Auto;
         content.threads = 0;
         content.data.path = checksum.into();
         let hash = Sha256::digest(toml::to_string(&content)?);
@@ -52,7 +52,7 @@ impl FromStr for Filter {
     type Err = anyhow::Error;
     fn from_str(text: &str) -> Result<Self> {
         let (key, value) = parse_set(text)?;
-        Ok(Self { key: key.into(), value })
+        Ok(Self { key, value })
     }
 }
 

@@ -10,6 +10,7 @@ use super::point::Point;
 use crate::config::Config;
 use crate::train::{Outcome, RunFolder};
 
+const RESULT: &str = "result.json";
 /// The file in a run folder that tells why the run failed.
 pub(super) const FAILURE: &str = "failed.json";
 
@@ -59,7 +60,7 @@ impl PointResult {
 /// whose id its name ends with, so folders made elsewhere can be copied in.
 ///
 /// # Errors
-/// Names the result file that is broken.
+/// When `runs` cannot be listed.
 pub fn collect(points: &[Point], runs: &Path) -> Result<Vec<PointResult>> {
     let mut folders = vec![];
     if runs.is_dir() {
@@ -71,31 +72,39 @@ pub fn collect(points: &[Point], runs: &Path) -> Result<Vec<PointResult>> {
     }
     let find = |point: &Point| {
         let end = format!("-{}", point.id);
-        let own =
-            |path: &&PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().ends_with(&end));
-        folders.iter().find(own).cloned().unwrap_or_else(|| runs.join(point.folder()))
+        let named = |path: &&PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end))
+        };
+        // A finished run goes before one of the same point that was broken off.
+        let own: Vec<&PathBuf> = folders.iter().filter(named).collect();
+        let done = own.iter().find(|path| path.join(RESULT).exists());
+        done.or(own.first()).map_or_else(|| runs.join(point.folder()), |path| (*path).clone())
     };
     let of = |point: &Point| {
         let run = find(point);
-        Ok(PointResult {
+        PointResult {
             name: point.name.clone(),
             id: point.id.clone(),
             grids: point.grids.clone(),
             config: point.config.clone(),
-            status: status(&run)?,
+            status: status(&run),
             run,
-        })
+        }
     };
-    points.iter().map(of).collect()
+    Ok(points.iter().map(of).collect())
 }
 
-fn status(run: &Path) -> Result<Status> {
-    if run.join("result.json").exists() {
-        return Ok(Status::Done(RunFolder::open(run)?.read_json("result.json")?));
+fn status(run: &Path) -> Status {
+    let read = || -> Result<Status> {
+        let run_folder = RunFolder::open(run)?;
+        if run.join(RESULT).exists() {
+            return Ok(Status::Done(run_folder.read_json(RESULT)?));
+        }
+        let failure: Failure = run_folder.read_json(FAILURE)?;
+        Ok(Status::Failed(failure.reason))
+    };
+    if !run.join(RESULT).exists() && !run.join(FAILURE).exists() {
+        return Status::Missing;
     }
-    if run.join(FAILURE).exists() {
-        let failure: Failure = RunFolder::open(run)?.read_json(FAILURE)?;
-        return Ok(Status::Failed(failure.reason));
-    }
-    Ok(Status::Missing)
+    read().unwrap_or_else(|error| Status::Failed(format!("{error:#}")))
 }

@@ -16,6 +16,9 @@ use super::result::{FAILURE, Failure};
 use crate::files;
 use crate::train::RunFolder;
 
+/// How CUDA is told which GPUs to see.
+const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
+
 /// Between two looks at the children.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -33,7 +36,7 @@ pub struct Runner {
     pub runs: PathBuf,
     /// Points side by side.
     pub jobs: usize,
-    /// GPUs of this machine; with several, each job gets one of its own.
+    /// GPUs that this process sees; with several, each job gets one of its own.
     pub gpus: usize,
 }
 
@@ -62,8 +65,15 @@ impl Runner {
                 if place.is_none()
                     && let Some(point) = waiting.next()
                 {
-                    *place = Some(self.start(point, slot)?);
                     observe(Event::Started { slot, point });
+                    match self.start(point, slot) {
+                        Ok(job) => *place = Some(job),
+                        Err(error) => {
+                            failed += 1;
+                            let failure = format!("{error:#}");
+                            observe(Event::Ended { slot, point, failure: Some(&failure) });
+                        }
+                    }
                 }
                 let Some(job) = place else { continue };
                 if let Some((step, loss)) = job.progress() {
@@ -71,10 +81,8 @@ impl Runner {
                 }
                 if let Some(status) = job.child.try_wait()? {
                     let failure = (!status.success()).then(|| job.reason(&status.to_string()));
-                    if let Some(reason) = &failure {
-                        job.record(reason)?;
-                        failed += 1;
-                    }
+                    failed += usize::from(failure.is_some());
+                    let failure = failure.map(|reason| job.record(reason));
                     observe(Event::Ended { slot, point: job.point, failure: failure.as_deref() });
                     *place = None;
                 }
@@ -97,19 +105,26 @@ impl Runner {
         let log = self.logs().join(format!("{}.log", point.folder()));
         let output =
             File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let binary = std::env::current_exe().context("cannot find this program's own file")?;
-        let mut command = Command::new(binary);
+        let mut command = Command::new(own_binary()?);
         command.arg("train").arg(&config).arg("--out").arg(&run).arg("--force");
         if point.config.threads == 0 {
             command.arg("--set").arg(format!("threads={}", self.threads()));
         }
         if self.gpus > 1 {
-            command.env("CUDA_VISIBLE_DEVICES", (slot % self.gpus).to_string());
+            command.env(VISIBLE, self.gpu(slot));
         }
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         end_with_parent(&mut command);
         let child = command.spawn().context("cannot start a point")?;
         Ok(Job { point, run, child, log, read: 0 })
+    }
+
+    /// The GPU of a slot, out of those that the user or the scheduler has allowed.
+    fn gpu(&self, slot: usize) -> String {
+        let number = slot % self.gpus;
+        let allowed = std::env::var(VISIBLE).unwrap_or_default();
+        let name = allowed.split(',').map(str::trim).filter(|name| !name.is_empty()).nth(number);
+        name.map_or_else(|| number.to_string(), str::to_owned)
     }
 
     /// The cores, shared out.
@@ -123,6 +138,9 @@ impl Job<'_> {
     /// The latest training step in metrics.jsonl, if there is a new one.
     fn progress(&mut self) -> Option<(u64, f64)> {
         let mut file = File::open(self.run.join("metrics.jsonl")).ok()?;
+        if file.metadata().ok()?.len() < self.read {
+            self.read = 0;
+        }
         file.seek(SeekFrom::Start(self.read)).ok()?;
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
@@ -142,13 +160,27 @@ impl Job<'_> {
         said.map_or_else(|| format!("ended by {status}; see {}", self.log.display()), str::to_owned)
     }
 
-    /// Leaves the reason in the run folder.
-    fn record(&self, reason: &str) -> Result<()> {
-        if !self.run.exists() {
-            RunFolder::create(&self.run, &self.point.config, false)?;
+    /// Leaves the reason in the run folder, and adds to it why that could not be done.
+    fn record(&self, reason: String) -> String {
+        let write = || -> Result<()> {
+            if !self.run.exists() {
+                RunFolder::create(&self.run, &self.point.config, false)?;
+            }
+            let failure = Failure { reason: reason.clone() };
+            RunFolder::open(&self.run)?.write_json(FAILURE, &failure)
+        };
+        match write() {
+            Ok(()) => reason,
+            Err(error) => format!("{reason} ({error:#})"),
         }
-        let failure = Failure { reason: reason.into() };
-        RunFolder::open(&self.run)?.write_json(FAILURE, &failure)
+    }
+}
+
+/// This program: on Linux the very file that runs, also when a new build has taken its place.
+fn own_binary() -> Result<PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => Ok(format!("/proc/{}/exe", std::process::id()).into()),
+        false => std::env::current_exe().context("cannot find this program's own file"),
     }
 }
 

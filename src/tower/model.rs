@@ -7,6 +7,7 @@ use tch::{Device, Tensor};
 
 use super::{Encoder, ItemTable, MeanPool, unit};
 use crate::config::{EncoderKind, TowerConfig};
+use crate::files;
 
 /// Name of the item table among the saved weights.
 const TABLE: &str = "items";
@@ -88,11 +89,7 @@ impl TwoTower {
 
 /// Writes weights as a safetensors file.
 pub fn save(weights: &Weights, path: &Path) -> Result<()> {
-    let staging = path.with_extension("partial");
-    Tensor::write_safetensors(weights, &staging)
-        .map_err(anyhow::Error::from)
-        .and_then(|()| Ok(std::fs::rename(&staging, path)?))
-        .with_context(|| format!("cannot write {}", path.display()))
+    files::write_with(path, |staging| Ok(Tensor::write_safetensors(weights, staging)?))
 }
 
 #[cfg(test)]

@@ -9,6 +9,6 @@ mod tensorboard;
 mod trainer;
 
 pub use outcome::{Outcome, UserRanks, by_name};
-pub use run_folder::RunFolder;
+pub use run_folder::{RunFolder, refuse_foreign};
 pub use step::Stepper;
 pub use trainer::{Event, Session, train};

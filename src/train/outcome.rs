@@ -8,6 +8,7 @@ use polars::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Metric;
+use crate::files;
 
 /// The content of `result.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,12 +74,10 @@ impl UserRanks {
         let repeat = |(user, ranks): (&u32, &Vec<u64>)| vec![*user; ranks.len()];
         let users: Vec<u32> = self.users.iter().zip(&self.ranks).flat_map(repeat).collect();
         let mut frame = df!("user" => users, "rank" => self.ranks.concat())?;
-        let staging = path.with_extension("partial");
-        let mut write = || -> Result<()> {
-            ParquetWriter::new(File::create(&staging)?).finish(&mut frame)?;
-            Ok(fs::rename(&staging, path)?)
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        files::write_with(path, |staging| {
+            ParquetWriter::new(File::create(staging)?).finish(&mut frame)?;
+            Ok(())
+        })
     }
 
     /// Reads what [`UserRanks::save`] wrote.

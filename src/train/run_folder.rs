@@ -9,6 +9,41 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::files;
+use crate::misuse;
+
+/// The files of a run, by name or by how the name starts.
+const FILES: [&str; 8] = [
+    "config.toml",
+    "run.json",
+    "metrics.jsonl",
+    "events.out.tfevents.",
+    "best.safetensors",
+    "ranks.parquet",
+    "result.json",
+    "failed.json",
+];
+
+/// Refuses a path where something stands already; with `force`, where anything but a run stands,
+/// so that a mistyped path costs nobody's files.
+pub fn refuse_foreign(path: &Path, force: bool) -> Result<()> {
+    files::refuse_existing(path, force)?;
+    if !path.exists() {
+        return Ok(());
+    }
+    let entries =
+        fs::read_dir(path).with_context(|| format!("{} is not a folder", path.display()))?;
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let bare = name.strip_prefix('.').unwrap_or(&name);
+        if !FILES.iter().any(|file| bare.starts_with(file)) {
+            misuse!(
+                "{} is not a run folder (it holds {name}): --force removes nothing else",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
 
 /// A run's configuration, logs, weights and results.
 pub struct RunFolder {
@@ -22,15 +57,9 @@ impl RunFolder {
     /// # Errors
     /// When something stands at `path` and `force` is not given, or is not a run folder.
     pub fn create(path: &Path, config: &Config, force: bool) -> Result<Self> {
-        files::refuse_existing(path, force)?;
+        refuse_foreign(path, force)?;
         let run = Self { path: path.into() };
         if path.exists() {
-            if !run.config_path().exists() {
-                bail!(
-                    "{} is not a run folder (it has no config.toml): --force removes runs only",
-                    path.display()
-                );
-            }
             fs::remove_dir_all(path)
                 .with_context(|| format!("cannot remove {}", path.display()))?;
         }

@@ -45,7 +45,7 @@ impl<'a> Session<'a> {
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
         device::use_threads(config.threads);
-        Ok(Self { config, dataset, device: device::open(&config.device)? })
+        Ok(Self { config, dataset, device: device::open(config.device)? })
     }
 
     /// A model with initial weights.
@@ -149,8 +149,12 @@ pub fn train(
             log.write("train", step, started.elapsed().as_secs_f64(), &[("loss".into(), loss)])?;
             observe(Event::Step { step, loss });
         }
+        let validate = step % config.train.validate_every == 0 || step == config.train.steps;
+        if validate {
+            device::synchronize(session.device);
+        }
         train_seconds += mark.elapsed().as_secs_f64();
-        if step % config.train.validate_every == 0 || step == config.train.steps {
+        if validate {
             let metrics = session.evaluate(&model, Split::Validation, observe)?.means();
             log.write("validation", step, started.elapsed().as_secs_f64(), &named(&metrics))?;
             let monitored = value_of(&metrics, config.train.monitor)

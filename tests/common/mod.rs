@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 /// A configuration that trains on that data set in about a second.
 pub const CONFIG: &str = r#"
+device = "cpu"
 threads = 1
 
 [data]

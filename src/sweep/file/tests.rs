@@ -126,7 +126,7 @@ fn what_cannot_work_is_refused_with_the_place() {
         (grid("seeds = []"), &["seeds"]),
         (
             grid("set = { \"loss.alpha\" = 1.0 }\n[grid.axes]\n\"loss.alpha\" = [2.0]"),
-            &["loss.alpha", "is set as well"],
+            &["loss.alpha", "both set"],
         ),
         (
             grid("cases = [{ name = \"a\", set = {} }, { name = \"a\", set = {} }]"),
@@ -150,6 +150,10 @@ fn what_cannot_work_is_refused_with_the_place() {
             assert!(error.contains(word), "`{word}` is missing for\n{text}\n: {error}");
         }
     }
-    let error = place.load(TWO_GRIDS, &["loss.alpha=1.0"]).unwrap_err();
+    let axis = axes("\"loss.alpha\" = [0.5]");
+    let error = place.load(&axis, &["loss.alpha=1.0"]).unwrap_err();
     assert!(format!("{error:#}").contains("--set loss.alpha"), "{error:#}");
+    // BPR has no α: what --set asks for is not dropped in silence.
+    let error = place.load(TWO_GRIDS, &["loss.alpha=1.0"]).unwrap_err();
+    assert!(format!("{error:#}").contains("t2_bpr_seed=1: loss.alpha"), "{error:#}");
 }

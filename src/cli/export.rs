@@ -1,0 +1,31 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::open::OpenRun;
+use super::table;
+use crate::export::Export as Written;
+use crate::files;
+
+/// Write a run's towers as TorchScript, its item vectors, and how to use them
+#[derive(clap::Args)]
+pub struct Export {
+    /// A run folder that `croloss train` made
+    run: PathBuf,
+    /// The folder to write
+    #[arg(long)]
+    out: PathBuf,
+    /// Replace the folder if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+impl Export {
+    pub fn run(self) -> Result<()> {
+        files::refuse_foreign(&self.out, self.force, &Written::FOLDER)?;
+        let run = OpenRun::new(&self.run, &[])?;
+        let model = run.model(&run.session()?)?;
+        Written::write(&model, &run.config, &run.dataset, &self.out, self.force)?;
+        table::say(format_args!("Export: {}; its README.md says how to use it", self.out.display()))
+    }
+}

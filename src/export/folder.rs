@@ -1,0 +1,177 @@
+//! The folder that an export is: towers, vectors, items, and a manifest with every file's checksum.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use polars::df;
+use polars::prelude::ParquetWriter;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tch::{Device, Tensor};
+
+use super::{readme, towers};
+use crate::config::Config;
+use crate::data::{Dataset, Item};
+use crate::files::{self, FolderKind};
+use crate::tower::TwoTower;
+
+/// The version of the folder's layout.
+const FORMAT: u32 = 1;
+const MANIFEST: &str = "export.json";
+const CONFIG: &str = "config.toml";
+const USER_TOWER: &str = "user_tower.pt";
+const ITEM_TOWER: &str = "item_tower.pt";
+const VECTORS_NPY: &str = "item_vectors.npy";
+const VECTORS: &str = "item_vectors.safetensors";
+const ITEMS: &str = "items.parquet";
+
+/// The content of `export.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: u32,
+    /// The program's version and commit.
+    pub croloss: String,
+    pub commit: String,
+    /// The dataset that was trained on.
+    pub dataset: String,
+    pub dataset_checksum: String,
+    pub items: usize,
+    pub dim: i64,
+    /// The latest items of a history that the user tower reads.
+    pub history: usize,
+    /// SHA-256 of each file of the folder.
+    pub files: std::collections::BTreeMap<String, String>,
+}
+
+/// An export that was read back, all files found whole.
+pub struct Export {
+    pub folder: PathBuf,
+    pub manifest: Manifest,
+}
+
+impl Export {
+    /// How an export is known.
+    pub const FOLDER: FolderKind = FolderKind { name: "an export", marker: MANIFEST };
+
+    /// Writes the export of a trained model to `out`, whole or not at all.
+    ///
+    /// # Errors
+    /// When `out` exists and `force` is not given, or a file cannot be written.
+    pub fn write(
+        model: &TwoTower,
+        config: &Config,
+        dataset: &Dataset,
+        out: &Path,
+        force: bool,
+    ) -> Result<()> {
+        files::write_folder(out, force, &Export::FOLDER, |folder| {
+            let _guard = tch::no_grad_guard();
+            let toml = toml::to_string(config)?;
+            let mut manifest = Manifest {
+                format: FORMAT,
+                croloss: env!("CARGO_PKG_VERSION").into(),
+                commit: env!("CROLOSS_COMMIT").into(),
+                dataset: dataset.manifest.name.clone(),
+                dataset_checksum: dataset.manifest.checksum.clone(),
+                items: model.items.items(),
+                dim: model.items.dim(),
+                history: config.tower.history,
+                files: Default::default(),
+            };
+            let about = serde_json::to_string(&manifest)?;
+            let extra = [(CONFIG, toml.clone()), (MANIFEST, about)];
+            towers::save_user(model, config, &extra, &folder.join(USER_TOWER))?;
+            towers::save_item(model, &extra, &folder.join(ITEM_TOWER))?;
+            let vectors = model.items.item_vectors().to_device(Device::Cpu).contiguous();
+            vectors.write_npy(folder.join(VECTORS_NPY)).context("cannot write the vectors")?;
+            Tensor::write_safetensors(&[("item_vectors", &vectors)], folder.join(VECTORS))
+                .context("cannot write the vectors")?;
+            write_items(&dataset.items, &folder.join(ITEMS))?;
+            fs::write(folder.join(CONFIG), toml)?;
+            fs::write(folder.join("README.md"), readme::text(&manifest))?;
+            for name in [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, "README.md"] {
+                manifest.files.insert(name.into(), sha256(&folder.join(name))?);
+            }
+            fs::write(folder.join(MANIFEST), serde_json::to_string_pretty(&manifest)? + "\n")?;
+            Ok(())
+        })
+    }
+
+    /// Opens an export and checks every file against its checksum.
+    ///
+    /// # Errors
+    /// Names the file that is missing or altered, or says that the folder is no export.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        if !path.is_file() {
+            bail!("{} is not an export: make one with croloss export", folder.display());
+        }
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let manifest: Manifest = serde_json::from_str(&text)
+            .with_context(|| format!("{} is altered", path.display()))?;
+        ensure!(
+            manifest.format == FORMAT,
+            "{} is an export of format version {}, this program reads version {FORMAT}: export again",
+            folder.display(),
+            manifest.format
+        );
+        for (name, checksum) in &manifest.files {
+            let path = folder.join(name);
+            ensure!(
+                sha256(&path)? == *checksum,
+                "{} is truncated or altered: export again",
+                path.display()
+            );
+        }
+        Ok(Self { folder: folder.into(), manifest })
+    }
+
+    /// Unit vectors of all items `[items, dim]`, row `i` of item `i + 1`, on `device`.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn item_vectors(&self, device: Device) -> Result<Tensor> {
+        let path = self.folder.join(VECTORS);
+        let read = Tensor::read_safetensors(&path).with_context(|| path.display().to_string())?;
+        let vectors =
+            read.into_iter().next().with_context(|| format!("{} is empty", path.display()))?;
+        Ok(vectors.1.to_device(device))
+    }
+
+    /// The user tower, on `device`.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn user_tower(&self, device: Device) -> Result<tch::CModule> {
+        let path = self.folder.join(USER_TOWER);
+        tch::CModule::load_on_device(&path, device).with_context(|| path.display().to_string())
+    }
+}
+
+fn write_items(items: &[Item], path: &Path) -> Result<()> {
+    let rows: Vec<u32> = (0..items.len() as u32).collect();
+    let original: Vec<&str> = items.iter().map(|item| item.original.as_str()).collect();
+    let counts: Vec<u64> = items.iter().map(|item| item.count).collect();
+    let ids: Vec<u32> = (1..=items.len() as u32).collect();
+    let mut frame = df!("row" => rows, "item" => ids, "original" => original, "count" => counts)?;
+    let file = File::create(path).with_context(|| path.display().to_string())?;
+    let written = ParquetWriter::new(file).finish(&mut frame);
+    written.map(drop).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => hash.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

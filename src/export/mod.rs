@@ -1,0 +1,8 @@
+//! Trained towers as TorchScript, item vectors, and what is needed to serve them.
+
+mod folder;
+mod readme;
+mod script;
+mod towers;
+
+pub use folder::{Export, Manifest};

@@ -1,0 +1,18 @@
+//! The README of an export, with snippets that work as they stand.
+
+use super::Manifest;
+
+/// Markdown that tells what is in the folder and how to use it.
+pub(super) fn text(manifest: &Manifest) -> String {
+    let values = [
+        ("{dataset}", manifest.dataset.clone()),
+        ("{croloss}", manifest.croloss.clone()),
+        ("{commit}", manifest.commit.clone()),
+        ("{items}", manifest.items.to_string()),
+        ("{dim}", manifest.dim.to_string()),
+        ("{history}", manifest.history.to_string()),
+    ];
+    values.iter().fold(include_str!("readme.md").into(), |text: String, (name, value)| {
+        text.replace(name, value)
+    })
+}
