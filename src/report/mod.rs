@@ -34,7 +34,7 @@ use self::exhibits::{Table2, Table3, Table4};
 use self::figures::Figure;
 use self::paired::Recalls;
 use self::published::Published;
-use self::select::{Study, method_name, recall};
+use self::select::{Study, method_name};
 use self::tables::{Cell, Table, signed};
 use crate::files;
 use crate::sweep::{PointResult, Status};
@@ -147,7 +147,7 @@ fn summary(study: &Study, claims: &[Claim]) -> Vec<String> {
     let missing = count(|s| matches!(s, Status::Missing));
     let mut lines = vec![match (failed, missing) {
         (0, 0) => format!("All {all} points are done."),
-        _ => format!("{done} of {all} points are done, {failed} failed, {missing} are missing."),
+        _ => format!("{done} of {all} points are done; failed: {failed}, missing: {missing}."),
     }];
     let at = study.deciding_at().unwrap_or(50);
     let recalls = study.settings.iter().filter_map(|s| Some((s.recall(at)?, s)));
@@ -156,12 +156,12 @@ fn summary(study: &Study, claims: &[Claim]) -> Vec<String> {
             Some(row) => row.label(),
             None => setting.points[0].name.clone(),
         };
-        lines.push(format!("The best {} is {:.2} %, by {name}.", recall(at), 100.0 * best));
+        lines.push(format!("Best Recall@{at}: {:.2} %, by {name}.", 100.0 * best));
     }
     if !claims.is_empty() {
         let count = |verdict| claims.iter().filter(|c| c.verdict == verdict).count();
         lines.push(format!(
-            "Of the paper's {} claims, {} hold here, {} do not, and {} are not decided.",
+            "The paper's {} claims on this data: {} hold, {} do not hold, {} not decided.",
             claims.len(),
             count(Verdict::Holds),
             count(Verdict::DoesNotHold),

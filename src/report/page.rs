@@ -222,7 +222,8 @@ fn heat_map(map: &Table) -> Markup {
                     Cell::Text(text) => th scope="row" { (text.trim_start_matches("lambda: ")) @if text.starts_with("lambda") { " λ" } },
                     Cell::Gone(why) => td.gone { (why) },
                     Cell::Value(v) => td
-                        .deep[share(v.mean) > 55.0]
+                        .deep[share(v.mean) > 65.0]
+                        .middle[(48.0..=65.0).contains(&share(v.mean))]
                         .top[v.mean == high]
                         style=(format!("--share:{:.0}%", share(v.mean))) { (v.text()) },
                 } }

@@ -199,7 +199,7 @@ fn notes(published: &Published, more: &str) -> Vec<String> {
     text += more;
     text += ".";
     if !published.is_empty() {
-        text += " In brackets: the published value, and ours minus it.";
+        text += " Then, where the paper has one: the published value, and ours minus it.";
     }
     vec![text]
 }

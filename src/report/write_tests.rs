@@ -138,5 +138,9 @@ fn a_browser_shows_tables_and_pictures_and_sorts() {
 #[ignore = "writes target/sample-report for a person to look at"]
 fn a_report_to_look_at() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sample-report");
-    written(&dir);
+    let out = written(&dir);
+    let mut about = sample::about();
+    (about.dataset.name, about.dataset.generated) = ("amazon-books".into(), false);
+    write(&about, &sample::points_with_runs(&dir.join("runs")), &out.with_extension("books"))
+        .unwrap();
 }
