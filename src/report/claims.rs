@@ -9,6 +9,9 @@ use super::stats::Interval;
 use super::tables::signed;
 use crate::config::{Kernel, LossKind};
 
+/// Said above the claims.
+pub const INTERVALS: &str = "Every answer rests on a 95 % interval of a paired difference over test users, widened by what other seeds would change: the standard deviation over seeds, pooled over all settings that have several. Where none has, it covers users only and says so.";
+
 /// The answer to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -67,7 +70,7 @@ impl Judge<'_, '_> {
         let at = self.study.deciding_at().unwrap_or(50);
         let statement = format!("{} finds more than {} (Table 2)", method_name(a), method_name(b));
         let rule = format!(
-            "Holds if the 95 % interval of the paired difference of Recall@{at} over test users is above zero and every seed's difference is too; does not hold if both are below; else not decided."
+            "Holds if the 95 % interval of the paired difference of Recall@{at} is above zero and every seed's difference is too; does not hold if both are below; else not decided."
         );
         let (verdict, numbers) = self.all_n(x, y, &[at]);
         Claim {
@@ -201,7 +204,7 @@ impl Judge<'_, '_> {
         };
         Claim {
             statement: "The exponential kernel loses ground as N grows (Figure 3)".into(),
-            rule: "Its recall relative to the mean of the other three kernels at the same α, at the largest N minus at the smallest: holds if the 95 % interval over test users is below zero, does not hold if it is above; else not decided.".into(),
+            rule: "Its recall relative to the mean of the other three kernels at the same α, at the largest N minus at the smallest: holds if its 95 % interval is below zero, does not hold if it is above; else not decided.".into(),
             verdict,
             numbers,
         }
@@ -235,6 +238,17 @@ impl Judge<'_, '_> {
             Interval::of_ratio_change([own_large, others_large], [own_small, others_small]);
         numbers.push(format!("change from the smallest to the largest N: {}", points_text(change)));
         Ok((change.map_or(Verdict::NotDecided, |c| one(-sign_of(&c))), numbers))
+    }
+
+    /// A change between two list lengths, widened by the noise of seeds where it is known.
+    fn with_seeds(
+        &self,
+        change: Option<Interval>,
+        settings: &[&Setting],
+        at: [usize; 2],
+    ) -> Option<Interval> {
+        let noise = self.recalls.relative_noise(settings, at).unwrap_or(0.0);
+        Some(change?.widened(noise))
     }
 
     fn alpha_lifts(&self) -> Claim {
@@ -289,7 +303,7 @@ impl Judge<'_, '_> {
         }
         Claim {
             statement: "That lift is largest at small N (Figure 5)".into(),
-            rule: "The relative gain at the smallest N minus that at the largest: holds if its 95 % interval over test users is above zero for both kernels, does not hold if it is below zero for one; else not decided.".into(),
+            rule: "The relative gain at the smallest N minus that at the largest: holds if its 95 % interval is above zero for both kernels, does not hold if it is below zero for one; else not decided.".into(),
             verdict: match () {
                 () if found.len() == 2 && verdicts.iter().all(|&v| v > 0) => Verdict::Holds,
                 () if verdicts.iter().any(|&v| v < 0) => Verdict::DoesNotHold,
@@ -317,6 +331,7 @@ impl Judge<'_, '_> {
                 )
             })
             .flatten();
+        let change = self.with_seeds(change, &pair, [small, large]);
         Ok((gain(&at_small), gain(&at_large), change))
     }
 }
@@ -353,14 +368,18 @@ fn label(setting: &Setting) -> String {
     setting.row.map(|row| row.label()).unwrap_or_default()
 }
 
-/// `+0.52 points [+0.31, +0.73], p = 0.0004, 3 of 3 seeds agree`
+/// `+0.52 points [+0.31, +0.73], p = 0.0004; with seeds [+0.25, +0.79]; 3 of 3 seeds agree`
 pub fn paired_text(paired: &Paired) -> String {
-    let p = p_text(paired.interval.p);
-    let interval = points_text(Some(paired.interval));
-    match paired.seeds {
-        1 => format!("{interval}, {p}, one seed"),
-        seeds => format!("{interval}, {p}, {} of {seeds} seeds agree", paired.agreeing),
-    }
+    let users = points_text(Some(paired.interval));
+    let seeds = paired.wide.map_or("; noise of seeds unknown".into(), |wide| {
+        let wide = wide.times(100.0);
+        format!("; with seeds [{}, {}]", signed(wide.low, 2), signed(wide.high, 2))
+    });
+    let agreeing = match paired.seeds {
+        1 => "one seed".into(),
+        seeds => format!("{} of {seeds} seeds agree", paired.agreeing),
+    };
+    format!("{users}, {}{seeds}; {agreeing}", p_text(paired.interval.p))
 }
 
 /// `p = 0.0123`, `p < 0.0001`

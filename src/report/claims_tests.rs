@@ -28,7 +28,7 @@ fn run(
 fn answers(points: &[PointResult]) -> Vec<Claim> {
     let study = Study::of(points).unwrap();
     let table = Table2::of(&study, &Published::default());
-    claims(&study, &table, &Recalls::new(&study.at))
+    claims(&study, &table, &Recalls::new(&study))
 }
 
 fn cross_entropy_against_bpr(found: [[usize; 2]; 2]) -> Claim {

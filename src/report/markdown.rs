@@ -1,6 +1,7 @@
 //! `report.md`.
 
 use super::Report;
+use super::claims::INTERVALS;
 use super::tables::Table;
 
 /// The whole report, its figures as links to the files beside it.
@@ -17,7 +18,7 @@ pub fn render(report: &Report) -> String {
         for claim in &report.claims {
             text += &format!("| {} | **{}** |\n", claim.statement, claim.verdict.text());
         }
-        text += "\nHow each answer is found, and the numbers behind it:\n\n";
+        text += &format!("\n{INTERVALS} The rule of each answer, and the numbers behind it:\n\n");
         for claim in &report.claims {
             text +=
                 &format!("- **{}: {}.** {}\n", claim.statement, claim.verdict.text(), claim.rule);

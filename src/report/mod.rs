@@ -95,7 +95,7 @@ impl<'a> Report<'a> {
     fn of(about: &'a About, points: &[PointResult]) -> Result<Self> {
         let published = Published::of(&about.dataset.name)?;
         let study = Study::of(points)?;
-        let recalls = Recalls::new(&study.at);
+        let recalls = Recalls::new(&study);
         let table2 = Table2::of(&study, &published);
         let mut paper: Vec<Table> =
             tables::table2(&study, &table2, &published).into_iter().collect();
@@ -185,6 +185,10 @@ fn tests(study: &Study, table2: &Table2, recalls: &Recalls, about: &About) -> Op
                     row.extend([
                         signed(i.estimate, 2),
                         format!("{} to {}", signed(i.low, 2), signed(i.high, 2)),
+                        paired.wide.map_or("unknown".into(), |wide| {
+                            let wide = wide.times(100.0);
+                            format!("{} to {}", signed(wide.low, 2), signed(wide.high, 2))
+                        }),
                         p_text(i.p).trim_start_matches("p = ").trim_start_matches("p ").into(),
                         paired.users.to_string(),
                         format!("{} of {}", paired.agreeing, paired.seeds),
@@ -196,14 +200,23 @@ fn tests(study: &Study, table2: &Table2, recalls: &Recalls, about: &About) -> Op
                     "–".into(),
                     "–".into(),
                     "–".into(),
+                    "–".into(),
                 ]),
             }
             rows.push(row.into_iter().map(Cell::Text).collect());
         }
     }
-    let head =
-        ["rows of Table 2", "N", "difference", "95 % interval", "p", "users", "seeds agreeing"];
-    let note = "Recall@N of the first minus the second, in percentage points: each test user's mean over the seeds that both have, paired t-test over users. The interval tells what other users would change; how many seeds agree in sign, what other draws would.";
+    let head = [
+        "rows of Table 2",
+        "N",
+        "difference",
+        "95 % interval",
+        "with seeds",
+        "p",
+        "users",
+        "seeds agreeing",
+    ];
+    let note = "Recall@N of the first minus the second, in percentage points: each test user's mean over the seeds that both have, paired t-test over users. The first interval and p cover the choice of users; the second interval also covers what other seeds would change, by the standard deviation over seeds pooled over all settings that have several.";
     (!rows.is_empty()).then(|| Table {
         id: "tests".into(),
         title: "Paired tests over test users".into(),

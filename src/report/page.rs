@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
-use super::claims::{Claim, Verdict};
+use super::claims::{Claim, INTERVALS, Verdict};
 use super::figures::Figure;
 use super::tables::{Cell, Table, Value};
 
@@ -80,6 +80,7 @@ fn claims(claims: &[Claim]) -> Markup {
         },
     );
     html! {
+        p.note { (INTERVALS) " Open a claim for its rule and numbers." }
         ol.claims {
             @for claim in claims {
                 li class=(class(claim.verdict)) {

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
 
-use super::select::{Setting, recall};
-use super::stats::Interval;
+use super::select::{Setting, Study, recall};
+use super::stats::{Interval, mean_sd};
 use crate::eval::of_user;
 use crate::sweep::PointResult;
 use crate::train::{RunFolder, UserRanks};
@@ -22,13 +22,18 @@ struct Users {
 /// Reads the ranks of runs when they are first asked for, and keeps what comparisons need.
 pub struct Recalls {
     at: Vec<usize>,
+    /// `[at]`: the standard deviation of recall from seed to seed.
+    noise: Vec<Option<f64>>,
     runs: RefCell<HashMap<String, Rc<Users>>>,
 }
 
 /// The difference of two settings' recall over test users, each user's mean over common seeds.
 #[derive(Clone, Copy, Debug)]
 pub struct Paired {
+    /// Over test users alone.
     pub interval: Interval,
+    /// Over test users and seeds, where the noise of seeds is known.
+    pub wide: Option<Interval>,
     pub users: usize,
     pub seeds: usize,
     /// Seeds whose own difference has the sign of the whole.
@@ -38,19 +43,43 @@ pub struct Paired {
 impl Paired {
     /// The interval is wholly above zero and no seed says otherwise.
     pub fn better(&self) -> bool {
-        self.interval.above_zero() && self.agreeing == self.seeds
+        self.widest().above_zero() && self.agreeing == self.seeds
     }
 
     /// The interval is wholly below zero and no seed says otherwise.
     pub fn worse(&self) -> bool {
-        self.interval.below_zero() && self.agreeing == self.seeds
+        self.widest().below_zero() && self.agreeing == self.seeds
+    }
+
+    fn widest(&self) -> Interval {
+        self.wide.unwrap_or(self.interval)
     }
 }
 
 impl Recalls {
-    /// For recall at each of `at`.
-    pub fn new(at: &[usize]) -> Self {
-        Self { at: at.to_vec(), runs: RefCell::default() }
+    /// For the settings of `study` and its list lengths.
+    pub fn new(study: &Study) -> Self {
+        let noise = study.at.iter().map(|&at| seed_noise(study, at)).collect();
+        Self { at: study.at.clone(), noise, runs: RefCell::default() }
+    }
+
+    /// The standard deviation that seeds give to the difference of two settings' Recall@`at`.
+    /// `None` where no setting has several seeds.
+    fn noise(&self, settings: &[&Setting], at: usize) -> Option<f64> {
+        let n = self.at.iter().position(|&n| n == at)?;
+        let seeds = common_seeds(settings).len().max(1);
+        Some(self.noise.get(n).copied().flatten()? * (2.0 / seeds as f64).sqrt())
+    }
+
+    /// The same for the difference between two list lengths of the relative difference of
+    /// settings; on the safe side, as if the two lengths had nothing in common.
+    pub fn relative_noise(&self, settings: &[&Setting], at: [usize; 2]) -> Option<f64> {
+        let of = |at| {
+            let recalls: Option<Vec<f64>> = settings.iter().map(|s| s.recall(at)).collect();
+            let lowest = recalls?.into_iter().fold(f64::INFINITY, f64::min);
+            Some(self.noise(settings, at)? / lowest).filter(|noise| noise.is_finite())
+        };
+        Some(of(at[0])?.hypot(of(at[1])?))
     }
 
     /// Recall@`at` of `a` minus that of `b`.
@@ -64,6 +93,7 @@ impl Recalls {
         };
         let interval =
             Interval::of_mean(&differences(&means)).context("fewer than two test users")?;
+        let wide = self.noise(&[a, b], at).map(|noise| interval.widened(noise));
         let seeds = common_seeds(&[a, b]);
         let mut agreeing = 0;
         for &seed in &seeds {
@@ -71,7 +101,7 @@ impl Recalls {
             let difference: f64 = differences(&one).iter().sum();
             agreeing += usize::from(difference * interval.estimate >= 0.0);
         }
-        Ok(Paired { interval, users: means[0].len(), seeds: seeds.len(), agreeing })
+        Ok(Paired { interval, wide, users: means[0].len(), seeds: seeds.len(), agreeing })
     }
 
     /// `[settings][users]`: every test user's Recall@`at`, its mean over the seeds that all
@@ -120,6 +150,21 @@ impl Recalls {
     }
 }
 
+/// The standard deviation of Recall@`at` from seed to seed, pooled over the settings with one of
+/// the paper's losses and several seeds.
+fn seed_noise(study: &Study, at: usize) -> Option<f64> {
+    let mut squares = 0.0;
+    let mut freedom = 0;
+    for setting in study.settings.iter().filter(|s| s.row.is_some()) {
+        let values = setting.test(recall(at));
+        if let Some((_, Some(sd))) = mean_sd(&values) {
+            squares += sd * sd * (values.len() - 1) as f64;
+            freedom += values.len() - 1;
+        }
+    }
+    (freedom > 0).then(|| (squares / freedom as f64).sqrt())
+}
+
 /// The seeds that are done for every one of `settings`, ascending.
 fn common_seeds(settings: &[&Setting]) -> Vec<u64> {
     let has = |setting: &Setting, seed| setting.done().any(|p| p.config.seed == seed);
@@ -138,7 +183,6 @@ mod tests {
     use crate::report::exhibits::Table2;
     use crate::report::published::Published;
     use crate::report::sample;
-    use crate::report::select::Study;
 
     /// Cross-entropy finds the one target of 3 of 4 users in both seeds, BPR of 1 and of 2: the
     /// mean differences by user are 0, 1, 0.5 and 0.
@@ -159,10 +203,34 @@ mod tests {
         let study = Study::of(&points).unwrap();
         let table = Table2::of(&study, &Published::default());
         let (a, b) = (table.cross_entropy.unwrap(), table.bpr.unwrap());
-        let got = Recalls::new(&study.at).compare(a, b, 50).unwrap();
+        let got = Recalls::new(&study).compare(a, b, 50).unwrap();
         assert_eq!((got.users, got.seeds, got.agreeing), (4, 2, 2));
         assert_eq!(got.interval, Interval::of_mean(&[0.0, 1.0, 0.5, 0.0]).unwrap());
         assert!(!got.better() && !got.worse());
+    }
+
+    /// Variances of 0.0002 and 0 with one degree of freedom each: a standard deviation of 0.01.
+    #[test]
+    fn the_noise_of_seeds_is_pooled_over_settings() {
+        let of = |kind: &str, seed, value| {
+            sample::point(&format!("kind = \"{kind}\""), seed, &[("recall@50", value)])
+        };
+        let points = [
+            of("bpr", 1, 0.10),
+            of("bpr", 2, 0.12),
+            of("triplet", 1, 0.2),
+            of("triplet", 2, 0.2),
+            of("cross-entropy", 1, 0.9),
+        ];
+        let study = Study::of(&points).unwrap();
+        assert!((seed_noise(&study, 50).unwrap() - 0.01).abs() < 1e-12);
+        assert_eq!(seed_noise(&Study::of(&points[3..]).unwrap(), 50), None);
+        // Two common seeds: √(2/2) · 0.01; relative to the lowest recall of 0.11.
+        let recalls = Recalls::new(&study);
+        let pair = [&study.settings[0], &study.settings[1]];
+        assert!((recalls.noise(&pair, 50).unwrap() - 0.01).abs() < 1e-12);
+        let relative = recalls.relative_noise(&pair, [50, 50]).unwrap();
+        assert!((relative - 2f64.sqrt() * 0.01 / 0.11).abs() < 1e-12);
     }
 
     #[test]
@@ -170,7 +238,7 @@ mod tests {
         let points = sample::points();
         let study = Study::of(&points).unwrap();
         let (a, b) = (&study.settings[0], &study.settings[1]);
-        let error = Recalls::new(&study.at).compare(a, b, 50).unwrap_err();
+        let error = Recalls::new(&study).compare(a, b, 50).unwrap_err();
         assert!(format!("{error:#}").contains("run folder"), "{error:#}");
     }
 }

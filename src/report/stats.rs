@@ -58,6 +58,15 @@ impl Interval {
         Some(Self::around(one - two, sd?, parts.len()))
     }
 
+    /// The interval that also covers an independent normal error of standard deviation `noise`.
+    /// (p stays as it was.)
+    pub fn widened(self, noise: f64) -> Self {
+        let wider = |reach: f64| reach.hypot(1.96 * noise);
+        let Self { estimate, low, high, p } = self;
+        let (low, high) = (estimate - wider(estimate - low), estimate + wider(high - estimate));
+        Self { estimate, low, high, p }
+    }
+
     /// The interval is wholly above zero.
     pub fn above_zero(&self) -> bool {
         self.low > 0.0
@@ -110,6 +119,13 @@ mod tests {
         );
         assert!((got.p - 0.047_420_7).abs() < 1e-5, "{}", got.p);
         assert!(got.above_zero() && !got.below_zero());
+    }
+
+    /// Reaches of 3 (users) and 1.96 · 2 = 3.92 (noise) make √(9 + 15.3664) = 4.936233.
+    #[test]
+    fn noise_widens_an_interval() {
+        let wide = Interval { estimate: 5.0, low: 2.0, high: 8.0, p: 0.01 }.widened(2.0);
+        assert!(near(wide.low, 5.0 - 4.936_233) && near(wide.high, 5.0 + 4.936_233));
     }
 
     #[test]
