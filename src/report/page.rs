@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
 use super::claims::{Claim, INTERVALS, Verdict};
-use super::figures::Figure;
+use super::figures::{Figure, dark_sheet};
 use super::tables::{Cell, Table, Value};
 
 const STYLE: &str = include_str!("page.css");
@@ -13,7 +13,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// The whole page.
 pub fn render(report: &Report) -> String {
     let about = report.about;
-    let heat = heat_maps(&report.paper);
+    let heat = heat_maps(&report.paper, about.dataset.generated_note());
     let sections: [(&str, &str, Option<Markup>); 8] = [
         ("claims", "Claims", (!report.claims.is_empty()).then(|| claims(&report.claims))),
         ("tables", "Tables", (!report.paper.is_empty()).then(|| tables(&report.paper))),
@@ -33,7 +33,7 @@ pub fn render(report: &Report) -> String {
                 meta name="color-scheme" content="light dark";
                 link rel="icon" href="data:,";
                 title { (about.sweep) " · croloss" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(dark_sheet())) }
             }
             body {
                 header {
@@ -194,10 +194,10 @@ fn number(v: &Value) -> Markup {
 }
 
 /// Table 3 as colours: each N on a scale of its own, from its lowest to its highest value.
-fn heat_maps(tables: &[Table]) -> Option<Markup> {
+fn heat_maps(tables: &[Table], generated: &str) -> Option<Markup> {
     let maps: Vec<&Table> = tables.iter().filter(|t| is_table3(t)).collect();
     (!maps.is_empty()).then(|| html! {
-        p.note { "Table 3 in colours. Each list length has a scale of its own, from its lowest recall (pale) to its highest (deep); the best value is framed." }
+        p.note { "Table 3 in colours. Each list length has a scale of its own, from its lowest recall to its highest: the stronger the blue, the higher. The best value is framed." (generated) }
         div.heat-maps { @for map in maps { (heat_map(map)) } }
     })
 }
@@ -220,7 +220,7 @@ fn heat_map(map: &Table) -> Markup {
             } }
             tbody { @for row in &map.rows { tr {
                 @for cell in row { @match cell {
-                    Cell::Text(text) => th scope="row" { (text.trim_start_matches("lambda: ")) @if text.starts_with("lambda") { " λ" } },
+                    Cell::Text(text) => th scope="row" { (text.replace("lambda: ", "λ ")) },
                     Cell::Gone(why) => td.gone { (why) },
                     Cell::Value(v) => td
                         .deep[share(v.mean) > 65.0]

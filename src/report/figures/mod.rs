@@ -14,7 +14,7 @@ use super::paired::Recalls;
 use super::select::{Setting, Study, alpha_text, kernel_name, recall};
 use super::stats::{Interval, mean_sd};
 
-pub use draw::Figure;
+pub use draw::{Figure, dark_sheet};
 
 /// The names of all figures that a report can have.
 pub const IDS: [&str; 4] =
