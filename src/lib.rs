@@ -18,6 +18,7 @@ pub mod files;
 pub mod loss;
 pub mod optim;
 pub mod random;
+pub mod report;
 pub mod sampling;
 pub mod sweep;
 pub mod tower;
