@@ -70,15 +70,15 @@ fn a_second_call_runs_nothing_and_a_changed_one_only_what_changed() {
 fn two_shards_put_together_are_the_whole_sweep() {
     let place = Place::new();
     fs::write(place.path("s.toml"), SWEEP).unwrap();
-    place.ok(&["sweep", "s.toml", "--out", "whole"]);
-    place.ok(&["sweep", "s.toml", "--shard", "1/2", "--out", "a"]);
-    place.ok(&["sweep", "s.toml", "--shard", "2/2", "--out", "b"]);
+    place.ok(&["sweep", "s.toml", "--runs", "whole"]);
+    place.ok(&["sweep", "s.toml", "--shard", "1/2", "--runs", "a"]);
+    place.ok(&["sweep", "s.toml", "--shard", "2/2", "--runs", "b"]);
     assert_eq!((results(&place.path("a")).len(), results(&place.path("b")).len()), (2, 2));
     for name in results(&place.path("b")).keys() {
         fs::rename(place.path("b").join(name), place.path("a").join(name)).unwrap();
     }
     assert_eq!(results(&place.path("a")), results(&place.path("whole")));
-    let said = place.ok(&["sweep", "s.toml", "--out", "a"]);
+    let said = place.ok(&["sweep", "s.toml", "--runs", "a"]);
     assert!(said.contains("4 had a result, 0 ran"), "{said}");
 }
 
@@ -86,8 +86,8 @@ fn two_shards_put_together_are_the_whole_sweep() {
 fn a_killed_sweep_goes_on_where_it_was() {
     let place = Place::new();
     fs::write(place.path("s.toml"), SWEEP).unwrap();
-    place.ok(&["sweep", "s.toml", "--out", "unbroken"]);
-    let sweep = ["sweep", "s.toml", "--out", "broken"];
+    place.ok(&["sweep", "s.toml", "--runs", "unbroken"]);
+    let sweep = ["sweep", "s.toml", "--runs", "broken"];
     let mut child = place.command(&sweep).stderr(Stdio::null()).spawn().unwrap();
     let broken = place.path("broken");
     let patience = Instant::now();

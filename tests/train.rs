@@ -105,8 +105,8 @@ fn what_cannot_work_is_refused_before_a_folder_is_made() {
     fs::write(place.path("broken.toml"), "[data\n").unwrap();
     fs::write(place.path("value.toml"), CONFIG.replace("recall@10", "recal@10")).unwrap();
     let cases: [(Vec<&str>, i32, &[&str]); 12] = [
-        (vec!["train", "typo.toml", "--out", "run"], 2, &["typo.toml:9", "histroy", "`history`"]),
-        (vec!["train", "type.toml", "--out", "run"], 2, &["type.toml:8", "dim"]),
+        (vec!["train", "typo.toml", "--out", "run"], 2, &["typo.toml:10", "histroy", "`history`"]),
+        (vec!["train", "type.toml", "--out", "run"], 2, &["type.toml:9", "dim"]),
         (vec!["train", "broken.toml", "--out", "run"], 2, &["broken.toml:1"]),
         (vec!["train", "value.toml", "--out", "run"], 2, &["value.toml", "recal@10"]),
         (vec!["train", "none.toml", "--out", "run"], 1, &["none.toml"]),

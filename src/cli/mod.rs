@@ -10,6 +10,7 @@ mod generate;
 mod open;
 mod prepare;
 mod progress;
+mod report;
 mod results;
 mod run_progress;
 mod sweep;
@@ -33,6 +34,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
+    Report(report::Report),
     Export(export::Export),
 }
 
@@ -45,6 +47,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Export(command) => command.run(),
     }
 }

@@ -109,8 +109,9 @@ impl Prepare {
         let mut bar = Bar::of_bytes(size, "reading");
         let log = source.read(&mut |done| bar.set(done))?;
         bar.message("preparing");
-        let dataset =
+        let mut dataset =
             data::prepare(&description.name, log, &description.rules, &description.split)?;
+        dataset.manifest.generated = description.generated;
         bar.message("writing");
         dataset.save(&out, force)?;
         drop(bar);

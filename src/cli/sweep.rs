@@ -6,6 +6,7 @@ use super::sweep_progress::SweepProgress;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::device;
+use crate::report;
 use crate::sweep::{Filter, Point, PointResult, Runner, Shard, Status, SweepFile, collect};
 
 /// Train every point of a sweep file that has no result yet.
@@ -17,9 +18,8 @@ use crate::sweep::{Filter, Point, PointResult, Runner, Shard, Status, SweepFile,
 pub struct Sweep {
     /// The sweep file, for example experiments/amazon-beauty.toml
     file: PathBuf,
-    /// Put a value in place of the base configuration's: --set train.steps=1000
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    sets: Vec<String>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Points side by side; they share the cores, and take one GPU each where there are several
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
@@ -32,16 +32,29 @@ pub struct Sweep {
     /// Say what would be run, and run nothing
     #[arg(long)]
     dry_run: bool,
-    /// Where run folders and results are written [default: runs/NAME]
+}
+
+/// Which runs of a sweep file are meant.
+#[derive(clap::Args)]
+pub struct Chosen {
+    /// Put a value in place of every point's: --set train.steps=1000
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Where the run folders are, and results.csv and .parquet [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub runs: Option<PathBuf>,
+}
+
+/// The folder of a sweep's runs: the one that is given, or runs/NAME.
+pub fn runs_folder(given: Option<PathBuf>, sweep: &SweepFile) -> PathBuf {
+    given.unwrap_or_else(|| PathBuf::from("runs").join(sweep.name()))
 }
 
 impl Sweep {
     pub fn run(self) -> Result<()> {
-        let sweep = SweepFile::load(&self.file, &self.sets)?;
+        let sweep = SweepFile::load(&self.file, &self.chosen.sets)?;
         let all = sweep.points()?;
-        let runs = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(sweep.name()));
+        let runs = runs_folder(self.chosen.runs, &sweep);
         let mut chosen = Filter::apply(&self.only, all.clone())?;
         if let Some(shard) = self.shard {
             chosen = shard.apply(chosen);
@@ -62,7 +75,7 @@ impl Sweep {
         let mut progress = SweepProgress::new(&open, jobs);
         let failed = runner.run(&open, &mut |event| progress.hear(event))?;
         drop(progress);
-        //RW
+        report::write_results(&collect(&all, &runs)?, &runs)?;
         table::say(format_args!(
             "{} points: {} had a result, {} ran, {failed} of them failed; results in {}",
             count(chosen.len() as u64),

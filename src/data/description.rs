@@ -24,6 +24,9 @@ pub struct Description {
     pub homepage: String,
     #[serde(default)]
     pub licence: String,
+    /// Whether it was made by `croloss generate`: every report of it says so.
+    #[serde(default)]
+    pub generated: bool,
     #[serde(default)]
     pub source: SourceDescription,
     #[serde(default)]

@@ -24,6 +24,9 @@ pub struct Manifest {
     /// The version of the program that wrote it.
     pub croloss: String,
     pub name: String,
+    /// Whether its description calls it generated.
+    #[serde(default)]
+    pub generated: bool,
     /// Of all content, in hexadecimal; see [`super::Dataset::checksum`].
     pub checksum: String,
     pub counts: Counts,

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::stats::mean_sd;
-use crate::config::{Config, Estimator, Kernel, LossConfig, LossKind, Metric, MetricKind};
+use crate::config::{
+    Config, DeviceChoice, Estimator, Kernel, LossConfig, LossKind, Metric, MetricKind,
+};
 use crate::eval::value_of;
 use crate::sweep::PointResult;
 
@@ -141,7 +143,7 @@ impl<'a> Study<'a> {
         let mut settings: Vec<Setting> = vec![];
         for point in points {
             let mut plain = point.config.clone();
-            (plain.seed, plain.threads, plain.device) = (0, 0, String::new());
+            (plain.seed, plain.threads, plain.device) = (0, 0, DeviceChoice::Auto);
             plain.loss = LossConfig::default();
             let base = toml::to_string(&plain)?;
             let same = |s: &&mut Setting| s.base == base && s.config.loss == point.config.loss;
