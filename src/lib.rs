@@ -18,5 +18,6 @@ pub mod loss;
 pub mod optim;
 pub mod random;
 pub mod sampling;
+pub mod simd;
 pub mod tower;
 pub mod train;

@@ -9,6 +9,7 @@ use super::NegativeSampler;
 use crate::config::SamplingConfig;
 use crate::data::Sequences;
 use crate::misuse;
+use crate::optim::TouchedRows;
 use crate::random::{Purpose, stream};
 
 /// One training batch, int64 item ids on the run's device.
@@ -20,6 +21,23 @@ pub struct Batch {
     pub targets: Tensor,
     /// `[negatives]`
     pub negatives: Tensor,
+    /// All of them: histories, targets, negatives.
+    pub rows: TouchedRows,
+}
+
+impl Batch {
+    /// A batch of tensors on the host, brought to `device`.
+    pub fn new(histories: &Tensor, targets: &Tensor, negatives: &Tensor, device: Device) -> Self {
+        let ids = Tensor::cat(&[&histories.view(-1), targets, negatives], 0).to_device(device);
+        let parts = [histories, targets, negatives].map(|part| part.numel() as i64);
+        let parts = ids.split_with_sizes(parts, 0);
+        Self {
+            histories: parts[0].view(histories.size().as_slice()),
+            targets: parts[1].shallow_clone(),
+            negatives: parts[2].shallow_clone(),
+            rows: TouchedRows::new(ids),
+        }
+    }
 }
 
 /// Draws the batches of a training run.
@@ -73,11 +91,8 @@ impl<'a> Batches<'a> {
             histories.push(&sequence[position.saturating_sub(self.history)..position]);
             targets.push(i64::from(sequence[position]));
         }
-        Batch {
-            histories: pad(&histories).to_device(self.device),
-            targets: Tensor::from_slice(&targets).to_device(self.device),
-            negatives: Tensor::from_slice(&self.negatives.draw(step)).to_device(self.device),
-        }
+        let negatives = Tensor::from_slice(&self.negatives.draw(step));
+        Batch::new(&pad(&histories), &Tensor::from_slice(&targets), &negatives, self.device)
     }
 }
 

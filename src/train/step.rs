@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use crate::config::{AccidentalHits, Config};
 use crate::loss::{self, Loss, Scores};
-use crate::optim::{Adam, RowGradient};
+use crate::optim::{Adam, RowGradient, Rule, TableOptimizer};
 use crate::sampling::Batch;
 use crate::tower::{TwoTower, unit};
 
@@ -15,27 +15,29 @@ pub struct Stepper {
     accidental_hits: AccidentalHits,
     /// One for each of the encoder's parameters, in its order.
     encoder: Vec<Adam>,
-    items: Adam,
+    items: TableOptimizer,
 }
 
 impl Stepper {
     /// Optimisers with zero moments for `model`.
     pub fn new(config: &Config, model: &TwoTower) -> Self {
-        let adam = |parameter: &Tensor| Adam::new(&config.optimizer, parameter);
+        let rule = Rule::new(config);
+        let adam = |parameter: &Tensor| Adam::new(&rule, parameter);
         Self {
             loss: loss::build(&config.loss),
             scale: config.tower.scale,
             accidental_hits: config.sampling.accidental_hits,
             encoder: model.encoder.parameters().iter().map(|(_, p)| adam(p)).collect(),
-            items: adam(&model.items.weights()),
+            items: TableOptimizer::new(&config.optimizer, &rule, &model.items.weights()),
         }
     }
 
     /// Moves the model by one step on `batch`. Returns the loss, a scalar on the run's device.
     pub fn step(&mut self, model: &TwoTower, batch: &Batch) -> Tensor {
-        let ids = Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
+        let table = model.items.weights();
+        self.items.catch_up(&table, &batch.rows);
         // The gathered rows are the leaves of the gradient: none of the table's size is made.
-        let rows = model.items.gather(&ids).set_requires_grad(true);
+        let rows = model.items.gather(batch.rows.ids()).set_requires_grad(true);
         let loss = self.loss.loss(&self.scores(model, batch, &rows));
         let parameters = model.encoder.parameters();
         let leaves: Vec<&Tensor> =
@@ -47,8 +49,13 @@ impl Stepper {
             adam.step(parameter, gradient);
         }
         let values = gradients.last().expect("one gradient for each leaf");
-        self.items.step_rows(&model.items.weights(), &RowGradient { ids: &ids, values });
+        self.items.step_rows(&table, &RowGradient { rows: &batch.rows, values, sources: None });
         loss.detach()
+    }
+
+    /// Brings the whole model to the present. Must come before it is evaluated or saved.
+    pub fn catch_up(&mut self, model: &TwoTower) {
+        self.items.catch_up_all(&model.items.weights());
     }
 
     /// Scores of a batch from its rows `[histories + targets + negatives, dim]`.
@@ -79,11 +86,12 @@ mod tests {
     }
 
     fn batch() -> Batch {
-        Batch {
-            histories: Tensor::from_slice2(&[[1i64, 2], [3, 0]]),
-            targets: Tensor::from_slice(&[4i64, 5]),
-            negatives: Tensor::from_slice(&[4i64, 6, 6]),
-        }
+        Batch::new(
+            &Tensor::from_slice2(&[[1i64, 2], [3, 0]]),
+            &Tensor::from_slice(&[4i64, 5]),
+            &Tensor::from_slice(&[4i64, 6, 6]),
+            Device::Cpu,
+        )
     }
 
     #[test]
@@ -93,9 +101,8 @@ mod tests {
             let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
             let stepper = Stepper::new(&config, &model);
             let batch = batch();
-            let ids =
-                Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
-            let scores = stepper.scores(&model, &batch, &model.items.gather(&ids));
+            let rows = model.items.gather(batch.rows.ids());
+            let scores = stepper.scores(&model, &batch, &rows);
             let negative = Vec::<f32>::try_from(scores.negative.view(-1)).unwrap();
             assert_eq!(negative[0].is_infinite(), infinite);
             assert!(negative[1..].iter().all(|s| s.abs() <= 10.001));
@@ -126,10 +133,9 @@ mod tests {
         let mut stepper = Stepper::new(&config, &model);
         let table = model.items.weights().copy().set_requires_grad(true);
         let batch = batch();
-        let ids = Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
-        let scores = stepper.scores(&model, &batch, &table.index_select(0, &ids));
+        let scores = stepper.scores(&model, &batch, &table.index_select(0, batch.rows.ids()));
         stepper.loss.loss(&scores).backward();
-        Adam::new(&config.optimizer, &table).step(&table, &table.grad());
+        Adam::new(&Rule::new(&config), &table).step(&table, &table.grad());
         let _ = stepper.step(&model, &batch);
         assert!(model.items.weights().allclose(&table.detach(), 1e-5, 1e-7, false));
     }

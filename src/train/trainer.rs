@@ -173,6 +173,7 @@ pub fn train(
         }
         train_seconds += mark.elapsed().as_secs_f64();
         if step % config.train.validate_every == 0 || step == config.train.steps {
+            stepper.catch_up(&model);
             let metrics = session.evaluate(&model, Split::Validation, observe)?.means();
             log.write("validation", step, started.elapsed().as_secs_f64(), &named(&metrics))?;
             let monitored = value_of(&metrics, config.train.monitor)
