@@ -28,7 +28,7 @@ build: setup ## Build target/release/croloss
 	cargo build --release
 
 test: lint ## Run every check and test
-	cargo test --release
+	cargo test --release --lib --bins --tests
 
 lint: setup ## Check formatting, lints and documentation
 	cargo fmt --check

@@ -41,6 +41,14 @@ pub fn open(name: &str) -> Result<Device> {
     Ok(Device::Cuda(index))
 }
 
+/// How many GPUs CUDA sees; 0 where this libtorch has no CUDA.
+pub fn gpu_count() -> usize {
+    match load_cuda() {
+        Ok(()) => Cuda::device_count().max(0) as usize,
+        Err(_) => 0,
+    }
+}
+
 /// Loads CUDA into the process. It is not linked, because that would cost every start of the
 /// program the time of loading it. Must come before libtorch is first asked about CUDA: it
 /// remembers the answer.

@@ -19,5 +19,6 @@ pub mod optim;
 pub mod random;
 pub mod sampling;
 pub mod simd;
+pub mod sweep;
 pub mod tower;
 pub mod train;

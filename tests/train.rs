@@ -1,98 +1,21 @@
 //! `train`, `evaluate` and `compare` from outside, on a small generated data set.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use common::{CONFIG, Place, json};
 use serde_json::Value;
-use tempfile::TempDir;
 
-const CONFIG: &str = r#"
-threads = 1
-
-[data]
-path = "data"
-
-[tower]
-dim = 8
-history = 5
-
-[sampling]
-batch = 32
-negatives_per_positive = 2
-
-[train]
-steps = 60
-validate_every = 20
-log_every = 10
-monitor = "recall@10"
-
-[evaluation]
-at = [10, 50]
-"#;
-
-/// A folder with a prepared data set in `data` and a configuration in `c.toml`.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        place.ok(&[
-            "generate", "--preset", "demo", "--users", "400", "--items", "300", "--out", "log.csv",
-        ]);
-        place.ok(&[
-            "prepare", "--input", "log.csv", "--user", "user", "--item", "item", "--time", "time",
-            "--out", "data",
-        ]);
-        fs::write(place.path("c.toml"), CONFIG).unwrap();
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn croloss(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_croloss"))
-            .args(arguments)
-            .current_dir(self.0.path())
-            .output()
-            .unwrap()
-    }
-
-    /// Runs what must succeed; returns its standard output.
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.croloss(arguments);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs what must fail with `status` and all of `words` in one line on standard error.
-    fn refused(&self, arguments: &[&str], status: i32, words: &[&str]) {
-        let output = self.croloss(arguments);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {errors}");
-        let last = errors.lines().last().unwrap_or_default();
-        for word in words {
-            assert!(last.contains(word), "`{word}` is missing in: {errors}");
-        }
-    }
-
-    fn train(&self, out: &str, more: &[&str]) -> Value {
-        self.ok(&[&["train", "c.toml", "--out", out], more].concat());
-        json(&self.path(out).join("result.json"))
-    }
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+fn train(place: &Place, out: &str, more: &[&str]) -> Value {
+    place.ok(&[&["train", "c.toml", "--out", out], more].concat());
+    json(&place.path(out).join("result.json"))
 }
 
 #[test]
 fn a_run_leaves_all_its_files_and_its_result_can_be_had_again() {
     let place = Place::new();
-    let result = place.train("run", &[]);
+    let result = train(&place, "run", &[]);
     let run = place.path("run");
     for name in ["config.toml", "run.json", "metrics.jsonl", "best.safetensors", "result.json"] {
         assert!(run.join(name).exists(), "{name}");
@@ -128,7 +51,7 @@ fn a_run_leaves_all_its_files_and_its_result_can_be_had_again() {
 #[test]
 fn the_saved_configuration_makes_the_same_run_again() {
     let place = Place::new();
-    let first = place.train("a", &["--set", "loss.kind=cro-lambda", "--set", "seed=7"]);
+    let first = train(&place, "a", &["--set", "loss.kind=cro-lambda", "--set", "seed=7"]);
     place.ok(&["train", "a/config.toml", "--out", "b"]);
     let second = json(&place.path("b/result.json"));
     assert_eq!(first["test"], second["test"]);
@@ -136,7 +59,7 @@ fn the_saved_configuration_makes_the_same_run_again() {
         fs::read(place.path("a/best.safetensors")).unwrap(),
         fs::read(place.path("b/best.safetensors")).unwrap()
     );
-    let third = place.train("c", &["--set", "loss.kind=cro-lambda", "--set", "seed=8"]);
+    let third = train(&place, "c", &["--set", "loss.kind=cro-lambda", "--set", "seed=8"]);
     assert_ne!(first["test"], third["test"]);
 }
 
@@ -144,7 +67,7 @@ fn the_saved_configuration_makes_the_same_run_again() {
 fn every_loss_trains() {
     let place = Place::new();
     for loss in ["cro", "cro-lambda", "cross-entropy", "triplet", "bpr"] {
-        place.train(loss, &["--set", &format!("loss.kind={loss}"), "--set", "train.steps=20"]);
+        train(&place, loss, &["--set", &format!("loss.kind={loss}"), "--set", "train.steps=20"]);
     }
 }
 
@@ -152,18 +75,18 @@ fn every_loss_trains() {
 fn training_stops_when_nothing_gets_better() {
     let place = Place::new();
     let sets = ["--set", "train.patience=1", "--set", "optimizer.learning_rate=1e-12"];
-    let result = place.train("run", &sets);
+    let result = train(&place, "run", &sets);
     assert_eq!((&result["steps"], &result["best_step"]), (&40.into(), &20.into()));
 }
 
 #[test]
 fn a_run_that_stands_there_is_replaced_only_by_force() {
     let place = Place::new();
-    place.train("run", &[]);
+    train(&place, "run", &[]);
     let before = fs::read(place.path("run/result.json")).unwrap();
     place.refused(&["train", "c.toml", "--out", "run"], 2, &["run exists already", "--force"]);
     assert_eq!(fs::read(place.path("run/result.json")).unwrap(), before);
-    place.train("run", &["--force", "--set", "seed=2"]);
+    train(&place, "run", &["--force", "--set", "seed=2"]);
     assert_ne!(fs::read(place.path("run/result.json")).unwrap(), before);
     place.refused(&["train", "c.toml", "--out", "data", "--force"], 1, &["not a run folder"]);
     assert!(place.path("data/dataset.toml").exists());
@@ -172,7 +95,7 @@ fn a_run_that_stands_there_is_replaced_only_by_force() {
 #[test]
 fn what_cannot_work_is_refused_before_a_folder_is_made() {
     let place = Place::new();
-    let train = |more: &[&'static str]| -> Vec<&'static str> {
+    let arguments = |more: &[&'static str]| -> Vec<&'static str> {
         [&["train", "c.toml", "--out", "run"], more].concat()
     };
     fs::write(place.path("typo.toml"), CONFIG.replace("history", "histroy")).unwrap();
@@ -185,17 +108,25 @@ fn what_cannot_work_is_refused_before_a_folder_is_made() {
         (vec!["train", "broken.toml", "--out", "run"], 2, &["broken.toml:1"]),
         (vec!["train", "value.toml", "--out", "run"], 2, &["value.toml", "recal@10"]),
         (vec!["train", "none.toml", "--out", "run"], 1, &["none.toml"]),
-        (train(&["--set", "loss.alhpa=1"]), 2, &["--set", "alhpa", "`alpha`"]),
-        (train(&["--set", "loss.kind=bpr", "--set", "loss.alpha=1"]), 2, &["loss.alpha", "bpr"]),
-        (train(&["--set", "data.path=nowhere"]), 1, &["nowhere", "croloss prepare"]),
-        (train(&["--set", "device=cuda:99"]), 2, &["cuda:99"]),
-        (train(&["--set", "device=gpu"]), 2, &["gpu", "write auto"]),
-        (train(&["--set", "sampling.batch=5000"]), 2, &["sampling.batch = 5000", "training users"]),
-        (train(&["--set", "evaluation.at=[50]"]), 2, &["train.monitor", "recall@10"]),
+        (arguments(&["--set", "loss.alhpa=1"]), 2, &["--set", "alhpa", "`alpha`"]),
+        (
+            arguments(&["--set", "loss.kind=bpr", "--set", "loss.alpha=1"]),
+            2,
+            &["loss.alpha", "bpr"],
+        ),
+        (arguments(&["--set", "data.path=nowhere"]), 1, &["nowhere", "croloss prepare"]),
+        (arguments(&["--set", "device=cuda:99"]), 2, &["cuda:99"]),
+        (arguments(&["--set", "device=gpu"]), 2, &["gpu", "write auto"]),
+        (
+            arguments(&["--set", "sampling.batch=5000"]),
+            2,
+            &["sampling.batch = 5000", "training users"],
+        ),
+        (arguments(&["--set", "evaluation.at=[50]"]), 2, &["train.monitor", "recall@10"]),
     ];
-    for (arguments, status, words) in cases {
-        place.refused(&arguments, status, words);
-        assert!(!place.path("run").exists(), "{arguments:?} left a folder");
+    for (call, status, words) in cases {
+        place.refused(&call, status, words);
+        assert!(!place.path("run").exists(), "{call:?} left a folder");
     }
 }
 
@@ -211,7 +142,7 @@ fn a_diverged_training_says_so() {
 fn evaluation_refuses_what_does_not_belong_to_the_run() {
     let place = Place::new();
     place.refused(&["evaluate", "data"], 1, &["not a run folder"]);
-    place.train("run", &[]);
+    train(&place, "run", &[]);
     let weights = place.path("run/best.safetensors");
     let whole = fs::read(&weights).unwrap();
     fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
@@ -231,7 +162,7 @@ fn evaluation_refuses_what_does_not_belong_to_the_run() {
 #[test]
 fn seen_items_can_be_taken_out_of_the_ranking() {
     let place = Place::new();
-    let result = place.train("run", &[]);
+    let result = train(&place, "run", &[]);
     let without = place.ok(&["evaluate", "run", "--json", "--set", "evaluation.seen=exclude"]);
     let without: Value = serde_json::from_str(&without).unwrap();
     let (kept, excluded) = (&result["test"]["recall@50"], &without["metrics"]["recall@50"]);

@@ -1,12 +1,9 @@
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use serde::Deserialize;
 
 use super::results::{self, Row};
-use crate::config::Metric;
-use crate::train::RunFolder;
+use crate::train::{Outcome, RunFolder};
 
 /// Print the test results of several runs in one table
 #[derive(clap::Args)]
@@ -16,18 +13,12 @@ pub struct Compare {
     runs: Vec<PathBuf>,
 }
 
-/// The part of `result.json` that is compared.
-#[derive(Deserialize)]
-struct Tested {
-    test: BTreeMap<Metric, f64>,
-}
-
 impl Compare {
     pub fn run(self) -> Result<()> {
         let row = |path: &PathBuf| {
-            let tested: Tested = RunFolder::open(path)?.read_json("result.json")?;
+            let outcome: Outcome = RunFolder::open(path)?.read_json("result.json")?;
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            Ok(Row { name, metrics: tested.test.into_iter().collect() })
+            Ok(Row { name, metrics: outcome.test })
         };
         results::print(&self.runs.iter().map(row).collect::<Result<Vec<_>>>()?)
     }

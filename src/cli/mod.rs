@@ -10,6 +10,8 @@ mod prepare;
 mod progress;
 mod results;
 mod run_progress;
+mod sweep;
+mod sweep_progress;
 mod table;
 mod train;
 
@@ -23,11 +25,12 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Prepare(prepare::Prepare),
+    Prepare(Box<prepare::Prepare>),
     Generate(generate::Generate),
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
+    Sweep(sweep::Sweep),
 }
 
 /// Runs the subcommand that was asked for.
@@ -38,5 +41,6 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Compare(command) => command.run(),
+        Command::Sweep(command) => command.run(),
     }
 }

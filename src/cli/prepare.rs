@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::progress::Bar;
 use super::table::{self, count};
@@ -93,7 +93,10 @@ impl Prepare {
         let out = out.unwrap_or_else(|| PathBuf::from("data").join(&description.name));
         files::refuse_existing(&out, force)?;
         let source = description.source.source();
-        let size = source.size()?;
+        let size = source.size().with_context(|| match description.homepage.as_str() {
+            "" => "cannot read the log".into(),
+            from => format!("get the data from {from} and name its file with --input"),
+        })?;
         description.split.check()?;
 
         let mut bar = Bar::of_bytes(size, "reading");

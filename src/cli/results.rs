@@ -14,7 +14,7 @@ use crate::eval::value_of;
 #[derive(Serialize)]
 pub struct Row {
     pub name: String,
-    #[serde(serialize_with = "crate::eval::by_name")]
+    #[serde(serialize_with = "crate::train::by_name::serialize")]
     pub metrics: Vec<(Metric, f64)>,
 }
 

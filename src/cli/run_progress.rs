@@ -1,9 +1,10 @@
 //! Shows a training run: a bar on a terminal, lines in a log.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::config::MetricKind;
 use crate::data::Split;
@@ -27,8 +28,7 @@ impl RunProgress {
         let terminal = std::io::stderr().is_terminal();
         let bar =
             if terminal && steps > 0 { ProgressBar::new(steps) } else { ProgressBar::hidden() };
-        let style = "{bar:30} {pos}/{len} steps {per_sec} {msg} left: {eta}";
-        bar.set_style(ProgressStyle::with_template(style).expect("the template is well formed"));
+        bar.set_style(steps_style("[{bar:30}] {pos}/{len} steps, {rate}{msg}, at most {eta} left"));
         Self { bar, terminal, started: Instant::now(), last_line: None, steps }
     }
 
@@ -37,7 +37,7 @@ impl RunProgress {
         match event {
             Event::Step { step, loss } => {
                 self.bar.set_position(step);
-                self.bar.set_message(format!("loss {loss:.4}"));
+                self.bar.set_message(format!(", loss {loss:.4}"));
                 if !self.terminal && self.last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
                     self.last_line = Some(Instant::now());
                     let seconds = self.started.elapsed().as_secs_f64();
@@ -51,7 +51,8 @@ impl RunProgress {
             }
             Event::Ranking { part, done, users } => {
                 if part != Split::Train {
-                    self.bar.set_message(format!("ranking {} users: {done}/{users}", part.name()));
+                    self.bar
+                        .set_message(format!(", ranking {} users: {done}/{users}", part.name()));
                 }
             }
             Event::Validated { step, metrics, better } => {
@@ -77,4 +78,15 @@ impl RunProgress {
     fn line(&self, text: String) {
         self.bar.suspend(|| eprintln!("{text}"));
     }
+}
+
+/// A style that may name `{rate}`: steps a second.
+pub fn steps_style(template: &str) -> ProgressStyle {
+    let rate = |state: &ProgressState, to: &mut dyn Write| {
+        let _ = write!(to, "{:.1} steps/s", state.per_sec());
+    };
+    ProgressStyle::with_template(template)
+        .expect("the template is well formed")
+        .with_key("rate", rate)
+        .progress_chars("=> ")
 }

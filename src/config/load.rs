@@ -19,9 +19,10 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     let mut table: Table = text.parse().map_err(|e| explain(path, &text, &e))?;
     for set in sets {
-        apply(&mut table, set)?;
+        let (key, value) = parse_set(set)?;
+        put(&mut table, key, value).with_context(|| format!("--set {set}"))?;
     }
-    let config: Config = match Config::deserialize_from(table) {
+    let config: Config = match table.try_into() {
         Ok(config) => config,
         Err(merged) => match toml::from_str::<Config>(&text) {
             Err(own) if sets.is_empty() || own.span().is_some_and(|s| !s.is_empty()) => {
@@ -39,29 +40,33 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
     config.checked().with_context(|| path.display().to_string())
 }
 
-impl Config {
-    fn deserialize_from(table: Table) -> std::result::Result<Self, toml::de::Error> {
-        serde::Deserialize::deserialize(table)
-    }
-}
-
-/// Puts one `KEY=VALUE` into `table`.
-fn apply(table: &mut Table, set: &str) -> Result<()> {
+/// A `KEY=VALUE` in its parts; a value that is not TOML is plain text.
+///
+/// # Errors
+/// [`crate::error::Misuse`] where there is no `=`.
+pub fn parse_set(set: &str) -> Result<(&str, Value)> {
     let Some((key, text)) = set.split_once('=') else {
         misuse!("--set {set}: write KEY=VALUE, for example --set loss.alpha=1.2");
     };
-    let value = format!("v = {text}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut parsed| parsed.remove("v"))
-        .unwrap_or_else(|| Value::String(text.into()));
-    let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().unwrap_or_default();
+    let parsed = format!("v = {text}").parse::<Table>().ok();
+    let value = parsed.and_then(|mut parsed| parsed.remove("v"));
+    Ok((key.trim(), value.unwrap_or_else(|| Value::String(text.into()))))
+}
+
+/// Puts `value` in the place of a dotted key, making tables on the way.
+///
+/// # Errors
+/// [`crate::error::Misuse`] where a part of the key is a value already.
+pub fn put(table: &mut Table, key: &str, value: Value) -> Result<()> {
+    let (tables, last) = match key.rsplit_once('.') {
+        Some((tables, last)) => (tables.split('.').collect(), last),
+        None => (vec![], key),
+    };
     let mut at = table;
-    for part in parts {
+    for part in tables {
         let next = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
         let Value::Table(inner) = next else {
-            misuse!("--set {set}: `{part}` is a value, not a table");
+            misuse!("{key}: `{part}` is a value, not a table");
         };
         at = inner;
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::misuse;
 
 pub use explain::{explain, nearest};
-pub use load::load;
+pub use load::{load, parse_set, put};
 pub use loss::{Estimator, Kernel, LossConfig, LossKind};
 pub use metric::{Metric, MetricKind};
 

@@ -165,7 +165,7 @@ fn read_sequences(
     offsets: &[usize],
     item_count: usize,
 ) -> Result<(Vec<u32>, Option<Vec<i64>>)> {
-    let timed = Parquet::open(path)?.columns.iter().any(|name| name == "time");
+    let timed = Parquet::open(path)?.kind("time").is_some();
     let columns = if timed { &["user", "item", "time"][..] } else { &["user", "item"] };
     let (mut ids, mut times, mut user) = (Vec::new(), Vec::new(), 0);
     for_each(path, columns, |frame| {

@@ -19,7 +19,7 @@ pub(super) const FILE: &str = "dataset.toml";
 /// What a dataset is called, holds, and was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`] when it was written.
+    /// The version of the folder's layout when it was written.
     pub format: u32,
     /// The version of the program that wrote it.
     pub croloss: String,
@@ -78,7 +78,7 @@ impl Manifest {
     ///
     /// # Errors
     /// A folder that is none, or of another version of the layout.
-    pub(super) fn load(folder: &Path) -> Result<Manifest> {
+    pub fn load(folder: &Path) -> Result<Manifest> {
         let path = folder.join(FILE);
         if !path.is_file() {
             bail!("{} is not a dataset folder; make one with croloss prepare", folder.display());

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use polars::io::mmap::MmapBytesReader;
@@ -14,8 +15,7 @@ const ROWS: usize = 1 << 22;
 pub(super) struct Parquet<R> {
     path: PathBuf,
     reader: R,
-    /// The names of all columns.
-    pub columns: Vec<String>,
+    schema: Arc<ArrowSchema>,
     metadata: FileMetadataRef,
 }
 
@@ -34,8 +34,17 @@ impl<R: MmapBytesReader> Parquet<R> {
             .schema()
             .and_then(|schema| Ok((schema, open.get_metadata()?.clone())))
             .map_err(|error| unreadable(path, error))?;
-        let columns = schema.iter_names().map(|name| name.to_string()).collect();
-        Ok(Parquet { path: path.to_owned(), reader, columns, metadata })
+        Ok(Parquet { path: path.to_owned(), reader, schema, metadata })
+    }
+
+    /// The names of all columns.
+    pub fn columns(&self) -> Vec<String> {
+        self.schema.iter_names().map(|name| name.to_string()).collect()
+    }
+
+    /// The type of a column, if there is such a column.
+    pub fn kind(&self, column: &str) -> Option<&ArrowDataType> {
+        self.schema.get(column).map(|field| &field.dtype)
     }
 
     pub fn rows(&self) -> usize {

@@ -22,36 +22,41 @@ fn discount(rank: u64) -> f64 {
     1.0 / (rank as f64 + 1.0).log2()
 }
 
-/// Means over users of every metric at every N.
+/// Every metric at every N, from the ranks of each user.
 pub struct Metrics {
-    sums: Vec<(Metric, f64)>,
-    users: usize,
+    at: Vec<usize>,
+    ranks: Vec<Vec<u64>>,
 }
 
 impl Metrics {
     /// Every kind of metric at each of `at`.
     pub fn new(at: &[usize]) -> Self {
-        let metrics =
-            MetricKind::ALL.iter().flat_map(|&kind| at.iter().map(move |&at| Metric { kind, at }));
-        Self { sums: metrics.map(|metric| (metric, 0.0)).collect(), users: 0 }
+        Self { at: at.to_vec(), ranks: vec![] }
     }
 
     /// Counts one user in, by the ascending ranks of its targets.
-    pub fn add(&mut self, ranks: &[u64]) {
-        for (metric, sum) in &mut self.sums {
-            *sum += of_user(*metric, ranks);
-        }
-        self.users += 1;
+    pub fn add(&mut self, ranks: Vec<u64>) {
+        self.ranks.push(ranks);
     }
 
-    /// The means, in the order of [`MetricKind::ALL`].
+    /// The means over users, in the order of [`MetricKind::ALL`].
     pub fn means(&self) -> Vec<(Metric, f64)> {
-        self.sums.iter().map(|(metric, sum)| (*metric, sum / self.users as f64)).collect()
+        let mean = |metric| {
+            let sum: f64 = self.ranks.iter().map(|ranks| of_user(metric, ranks)).sum();
+            (metric, sum / self.ranks.len() as f64)
+        };
+        let at = |&kind: &MetricKind| self.at.iter().map(move |&at| Metric { kind, at });
+        MetricKind::ALL.iter().flat_map(at).map(mean).collect()
     }
 
     /// The number of users counted.
     pub fn users(&self) -> usize {
-        self.users
+        self.ranks.len()
+    }
+
+    /// The ranks of each user's targets, in the order they were counted.
+    pub fn into_ranks(self) -> Vec<Vec<u64>> {
+        self.ranks
     }
 }
 
@@ -97,8 +102,8 @@ mod tests {
     #[test]
     fn means_are_over_users() {
         let mut metrics = Metrics::new(&[5]);
-        metrics.add(&RANKS);
-        metrics.add(&[8]);
+        metrics.add(RANKS.to_vec());
+        metrics.add(vec![8]);
         let recall = Metric { kind: MetricKind::Recall, at: 5 };
         assert_eq!(value_of(&metrics.means(), recall), Some(1.0 / 3.0));
         assert_eq!(metrics.users(), 2);

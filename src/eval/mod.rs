@@ -46,7 +46,7 @@ impl Evaluation<'_> {
                 .collect();
             let vectors = model.users(&pad(&latest).to_device(self.device));
             for ranks in ranks(&vectors, &items, &queries, self.config.seen)? {
-                metrics.add(&ranks);
+                metrics.add(ranks);
             }
             progress(users.len() as u64);
         }
@@ -67,12 +67,4 @@ impl Evaluation<'_> {
 /// The value of one metric in a list of them.
 pub fn value_of(values: &[(Metric, f64)], metric: Metric) -> Option<f64> {
     values.iter().find(|(m, _)| *m == metric).map(|(_, value)| *value)
-}
-
-/// Writes metrics as a map from `recall@50` and the like, in their order.
-pub fn by_name<S: serde::Serializer>(
-    metrics: &[(Metric, f64)],
-    to: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    to.collect_map(metrics.iter().map(|(metric, value)| (metric.to_string(), value)))
 }

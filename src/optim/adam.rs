@@ -34,7 +34,8 @@ impl Adam {
         let (rate, epsilon) = self.rule.at(self.step);
         let tensors = [parameter, &self.m, &self.v, gradient];
         if tensors.iter().all(|t| host_floats(t)) {
-            let coefficients = [beta1, beta2, rate, epsilon].map(|x| x as f32);
+            // 1 − β is rounded once: from float32's β it would be wrong in its fifth digit.
+            let coefficients = [1.0 - beta1, beta2, 1.0 - beta2, rate, epsilon].map(|x| x as f32);
             return step_on_host(parameter, &self.m, &self.v, gradient, coefficients);
         }
         let _ = self.m.lerp_(gradient, 1.0 - beta1);
@@ -82,10 +83,10 @@ impl Adam {
 }
 
 /// The update of [`Adam::step`] in one pass over memory instead of one for each tensor op.
-fn step_on_host(p: &Tensor, m: &Tensor, v: &Tensor, g: &Tensor, coefficients: [f32; 4]) {
+fn step_on_host(p: &Tensor, m: &Tensor, v: &Tensor, g: &Tensor, coefficients: [f32; 5]) {
     /// Elements a task: their four arrays stay in a core's cache.
     const CHUNK: usize = 1 << 14;
-    let [beta1, beta2, rate, epsilon] = coefficients;
+    let [grow1, beta2, grow2, rate, epsilon] = coefficients;
     // SAFETY: contiguous float32 tensors on the host that outlive the slices; p, m and v are
     // distinct memory that nothing else reads or writes during a step.
     let [p, m, v] = [p, m, v]
@@ -95,8 +96,8 @@ fn step_on_host(p: &Tensor, m: &Tensor, v: &Tensor, g: &Tensor, coefficients: [f
     let chunks = p.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK)).zip(v.par_chunks_mut(CHUNK));
     chunks.zip(g.par_chunks(CHUNK)).for_each(|(((p, m), v), g)| {
         for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
-            *m += (1.0 - beta1) * (g - *m);
-            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            *m += grow1 * (g - *m);
+            *v = beta2 * *v + grow2 * g * g;
             *p -= rate * *m / (v.sqrt() + epsilon);
         }
     });

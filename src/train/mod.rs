@@ -1,12 +1,14 @@
 //! Training: the step, the schedule, the run folder.
 
 mod log;
+mod outcome;
 mod run_folder;
 mod step;
 mod stopping;
 mod tensorboard;
 mod trainer;
 
+pub use outcome::{Outcome, UserRanks, by_name};
 pub use run_folder::RunFolder;
 pub use step::Stepper;
-pub use trainer::{Event, Outcome, Session, train};
+pub use trainer::{Event, Session, train};

@@ -70,6 +70,11 @@ impl RunFolder {
         self.path.join("best.safetensors")
     }
 
+    /// The ranks of the test targets, see [`super::UserRanks`].
+    pub fn ranks_path(&self) -> PathBuf {
+        self.path.join("ranks.parquet")
+    }
+
     /// Writes a JSON file of the run.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         files::write_file(&self.path.join(name), serde_json::to_string_pretty(value)? + "\n")

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use serde::Serialize;
 use serde_json::json;
 use tch::{Device, Tensor};
 
-use super::RunFolder;
 use super::log::RunLog;
+use super::outcome::{Outcome, UserRanks, peak_memory_mib};
+use super::run_folder::RunFolder;
 use super::step::Stepper;
 use super::stopping::Stopping;
 use crate::config::{Config, Metric};
@@ -29,28 +29,6 @@ pub enum Event<'a> {
     Validated { step: u64, metrics: &'a [(Metric, f64)], better: bool },
     /// Training has stopped before `train.steps`.
     Stopped { step: u64, best_step: u64 },
-}
-
-/// What a run came to: the content of `result.json`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
-    /// Steps trained.
-    pub steps: u64,
-    /// The step whose weights were best in validation, and were tested.
-    pub best_step: u64,
-    /// Wall-clock seconds of training steps alone.
-    pub train_seconds: f64,
-    /// Wall-clock seconds of everything, validation and test included.
-    pub seconds: f64,
-    pub device: String,
-    pub threads: i32,
-    pub seed: u64,
-    pub test_users: usize,
-    /// Metrics at `best_step`.
-    #[serde(serialize_with = "crate::eval::by_name")]
-    pub validation: Vec<(Metric, f64)>,
-    #[serde(serialize_with = "crate::eval::by_name")]
-    pub test: Vec<(Metric, f64)>,
 }
 
 /// A configuration and a dataset that fit together, ready to train or evaluate.
@@ -193,8 +171,10 @@ pub fn train(
     }
     model.restore(&best)?;
     let tested = session.evaluate(&model, Split::Test, observe)?;
-    let test = tested.means();
+    let (test, test_users) = (tested.means(), tested.users());
     log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
+    let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
+    UserRanks { users, ranks: tested.into_ranks() }.save(&run.ranks_path())?;
     let outcome = Outcome {
         steps: step,
         best_step,
@@ -203,7 +183,10 @@ pub fn train(
         device: device::name(session.device),
         threads: tch::get_num_threads(),
         seed: config.seed,
-        test_users: tested.users(),
+        peak_memory_mib: peak_memory_mib(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: env!("CROLOSS_COMMIT").into(),
+        test_users,
         validation,
         test,
     };

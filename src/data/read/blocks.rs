@@ -41,22 +41,20 @@ impl Blocks {
     /// Text that is not UTF-8, a record longer than a block, what [`Input::read_into`] fails with.
     pub fn next(&mut self, input: &mut Input) -> Result<Option<Block>> {
         let mut bytes = std::mem::take(&mut self.rest);
-        while !self.ended {
+        if !self.ended {
             let wanted = self.size.saturating_sub(bytes.len()).max(1);
             self.ended = input.read_into(&mut bytes, wanted)? < wanted;
-            if self.ended {
-                break;
-            }
-            if let Some(end) = last_record_end(&bytes, self.quote) {
-                self.rest = bytes.split_off(end);
-                break;
-            }
-            let (path, line) = (input.path.display(), self.next_line);
-            let quote = if self.quote.is_some() { "; is a quote never closed?" } else { "" };
-            bail!(
-                "{path}:{line}: the record that starts here is over {} bytes long{quote}",
-                self.size
-            );
+        }
+        if !self.ended {
+            let Some(end) = last_record_end(&bytes, self.quote) else {
+                let (path, line) = (input.path.display(), self.next_line);
+                let quote = if self.quote.is_some() { "; is a quote never closed?" } else { "" };
+                let size = self.size;
+                bail!(
+                    "{path}:{line}: the record that starts here is over {size} bytes long{quote}"
+                );
+            };
+            self.rest = bytes.split_off(end);
         }
         if bytes.is_empty() {
             return Ok(None);

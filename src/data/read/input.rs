@@ -32,7 +32,7 @@ pub(super) struct Input {
 
 enum Stream {
     Plain(BufReader<Tap>),
-    Gzip(MultiGzDecoder<BufReader<Tap>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Tap>>>),
 }
 
 /// Passes bytes on and notes what went by.
@@ -69,7 +69,7 @@ impl Input {
             return Err(nothing_in(path));
         }
         let stream = if start.starts_with(&[0x1f, 0x8b]) {
-            Stream::Gzip(MultiGzDecoder::new(reader))
+            Stream::Gzip(Box::new(MultiGzDecoder::new(reader)))
         } else {
             Stream::Plain(reader)
         };

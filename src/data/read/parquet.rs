@@ -36,11 +36,20 @@ fn take<R: MmapBytesReader>(
     size: u64,
     mut parquet: Parquet<R>,
 ) -> Result<()> {
-    let known = &parquet.columns;
     let mut names: Vec<String> = Vec::new();
     for wanted in reader.wanted() {
-        if !known.iter().any(|name| name == wanted) {
-            return Err(no_column(&path.display().to_string(), wanted, known));
+        let Some(kind) = parquet.kind(wanted) else {
+            let place = path.display().to_string();
+            return Err(no_column(&place, wanted, &parquet.columns()));
+        };
+        let is_id = wanted == reader.user || wanted == reader.item;
+        if !(is_text(kind) || is_whole(kind) || (is_float(kind) && !is_id)) {
+            let what = if is_id { "text or whole numbers" } else { "text or numbers" };
+            bail!(
+                "{}: the column `{wanted}` is of the type {kind:?}, not {what} of 32 or 64 bits: \
+                 write it anew as that",
+                path.display()
+            );
         }
         if !names.iter().any(|name| name == wanted) {
             names.push(wanted.to_owned());
@@ -49,8 +58,9 @@ fn take<R: MmapBytesReader>(
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (rows, mut done) = (parquet.rows(), 0);
     parquet.frames(&names, |frame| {
-        let texts: Vec<Column> =
-            frame.columns().iter().map(|column| as_text(path, column)).collect::<Result<_>>()?;
+        // Ids and times are handled as text, as in all other formats.
+        let as_text = |column: &Column| Ok(column.cast(&DataType::String)?);
+        let texts: Vec<Column> = frame.columns().iter().map(as_text).collect::<Result<_>>()?;
         let text = |name: &str| texts.iter().find(|column| column.name() == name);
         let columns = reader
             .columns(|name| Ok(text(name).context("a column that was not asked for")?.str()?))?;
@@ -61,16 +71,17 @@ fn take<R: MmapBytesReader>(
     })
 }
 
-/// Ids and times are handled as text, as in all other formats.
-fn as_text(path: &Path, column: &Column) -> Result<Column> {
-    let kind = column.dtype();
-    if !(kind.is_primitive_numeric() || kind.is_string()) {
-        bail!(
-            "{}: the column `{}` holds {kind}; ids and times are read from text and numbers: \
-             write it anew as one of these",
-            path.display(),
-            column.name()
-        );
-    }
-    Ok(column.cast(&DataType::String)?)
+// polars, as it is built here, cannot read all that Parquet can hold: what it is given is checked.
+
+fn is_text(kind: &ArrowDataType) -> bool {
+    matches!(kind, ArrowDataType::Utf8 | ArrowDataType::LargeUtf8 | ArrowDataType::Utf8View)
+}
+
+fn is_whole(kind: &ArrowDataType) -> bool {
+    use ArrowDataType::{Int32, Int64, UInt32, UInt64};
+    matches!(kind, Int32 | Int64 | UInt32 | UInt64)
+}
+
+fn is_float(kind: &ArrowDataType) -> bool {
+    matches!(kind, ArrowDataType::Float32 | ArrowDataType::Float64)
 }

@@ -117,6 +117,31 @@ fn every_format_tells_the_same_events_gzipped_or_not() {
 }
 
 #[test]
+fn numbers_in_parquet_are_ids_and_times_and_other_types_are_refused() {
+    let bytes = |user: Series, time: Series| {
+        let item = Series::new("item".into(), [9_876_543_210_i64, 1]);
+        let columns = [user.with_name("user".into()), item, time.with_name("time".into())];
+        let mut frame = DataFrame::new_infer_height(columns.map(Column::from).into()).unwrap();
+        let mut bytes = Vec::new();
+        ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
+        bytes
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (ids, times) = (Series::new("".into(), [7u32, 8]), [1.5e9, -0.5]);
+    let good = bytes(ids.clone(), Series::new("".into(), times));
+    let log = read(&table(vec![put(&dir, "a.parquet", good)])).unwrap();
+    let expected = [("7", "9876543210", 1_500_000_000), ("8", "1", -1)];
+    let expected = expected.map(|(u, i, t)| (u.to_owned(), i.to_owned(), Some(t)));
+    assert_eq!(events(&log), expected);
+    let flags = bytes(ids, Series::new("".into(), [true, false]));
+    let said = complaint("a.parquet", flags, |_| ());
+    assert!(said.contains("`time` is of the type Boolean, not text or numbers"), "{said}");
+    let floats = bytes(Series::new("".into(), times), Series::new("".into(), [1i64, 2]));
+    let said = complaint("a.parquet", floats, |_| ());
+    assert!(said.contains("`user` is of the type Float64, not text or whole"), "{said}");
+}
+
+#[test]
 fn gzip_is_told_by_content_not_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let csv = b"user,item,time\na,b,1\n";

@@ -1,0 +1,99 @@
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use super::sweep_progress::SweepProgress;
+use super::table::{self, count};
+use crate::device;
+use crate::sweep::{Filter, Point, PointResult, Runner, Shard, Status, SweepFile, collect};
+
+/// Train every point of a sweep file that has no result yet.
+///
+/// Each point is one run folder, known by its effective configuration: a second call runs only
+/// what is missing, has failed, or has changed. Points run as processes of their own; one that
+/// fails is recorded with its reason and the others go on.
+#[derive(clap::Args)]
+pub struct Sweep {
+    /// The sweep file, for example experiments/amazon-beauty.toml
+    file: PathBuf,
+    /// Put a value in place of the base configuration's: --set train.steps=1000
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Points side by side; they share the cores, and take one GPU each where there are several
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    /// Run every n-th point only, from the i-th on, to spread a sweep over machines
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Run only points with this value: --only loss.kernel=softplus, --only grid=table3
+    #[arg(long, value_name = "KEY=VALUE")]
+    only: Vec<Filter>,
+    /// Say what would be run, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Where run folders and results are written [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Sweep {
+    pub fn run(self) -> Result<()> {
+        let sweep = SweepFile::load(&self.file, &self.sets)?;
+        let all = sweep.points()?;
+        let runs = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(sweep.name()));
+        let mut chosen = Filter::apply(&self.only, all.clone())?;
+        if let Some(shard) = self.shard {
+            chosen = shard.apply(chosen);
+        }
+        let results = collect(&chosen, &runs)?;
+        if self.dry_run {
+            return list(&results);
+        }
+        let is_open = |result: &PointResult| result.outcome().is_none();
+        let open: Vec<Point> = chosen
+            .iter()
+            .zip(&results)
+            .filter(|(_, r)| is_open(r))
+            .map(|(p, _)| p.clone())
+            .collect();
+        let jobs = usize::from(self.jobs).min(open.len().max(1));
+        let runner = Runner { runs: runs.clone(), jobs, gpus: gpus(&open) };
+        let mut progress = SweepProgress::new(&open, jobs);
+        let failed = runner.run(&open, &mut |event| progress.hear(event))?;
+        drop(progress);
+        //RW
+        table::say(format_args!(
+            "{} points: {} had a result, {} ran, {failed} of them failed; results in {}",
+            count(chosen.len() as u64),
+            chosen.len() - open.len(),
+            open.len(),
+            runs.join("results.csv").display(),
+        ))?;
+        if failed > 0 {
+            bail!("{failed} points failed: the column `reason` of results.csv says why");
+        }
+        Ok(())
+    }
+}
+
+/// The GPUs that jobs are spread over; CUDA is not even loaded for a sweep on the CPU.
+fn gpus(points: &[Point]) -> usize {
+    match points.iter().all(|point| point.config.device == "cpu") {
+        true => 0,
+        false => device::gpu_count(),
+    }
+}
+
+fn list(results: &[PointResult]) -> Result<()> {
+    let line = |result: &PointResult| {
+        let status = match &result.status {
+            Status::Missing => "to run",
+            Status::Failed(_) => "to run again",
+            Status::Done(_) => "done",
+        };
+        [format!("{}-{}", result.name, result.id), status.into()]
+    };
+    table::print(results.iter().map(line))?;
+    let open = results.iter().filter(|result| result.outcome().is_none()).count();
+    table::say(format_args!("{} points, {open} to run", results.len()))
+}

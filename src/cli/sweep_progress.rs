@@ -1,0 +1,69 @@
+//! Shows a sweep: a bar for each point that runs and one for all, or lines in a log.
+
+use std::io::IsTerminal;
+
+use indicatif::{MultiProgress, ProgressBar};
+
+use super::run_progress::steps_style;
+use crate::sweep::{Event, Point};
+
+/// Hears a sweep's events and shows them on standard error.
+pub struct SweepProgress {
+    bars: MultiProgress,
+    total: ProgressBar,
+    slots: Vec<ProgressBar>,
+    terminal: bool,
+    points: usize,
+    ended: usize,
+}
+
+impl SweepProgress {
+    /// A display for `points` in `jobs` slots.
+    pub fn new(points: &[Point], jobs: usize) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bars = MultiProgress::new();
+        let add = |template| {
+            let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
+            bars.add(bar).with_style(steps_style(template))
+        };
+        let slots = (0..jobs)
+            .map(|_| add("{prefix}: {pos}/{len} steps, {rate}{msg}, at most {eta} left"))
+            .collect();
+        let total = add("[{bar:30}] {pos}/{len} points, {elapsed} gone, {eta} left");
+        total.set_length(points.len() as u64);
+        Self { bars, total, slots, terminal, points: points.len(), ended: 0 }
+    }
+
+    /// Shows an event.
+    pub fn hear(&mut self, event: Event) {
+        match event {
+            Event::Started { slot, point } => {
+                let bar = &self.slots[slot];
+                bar.reset();
+                bar.set_length(point.config.train.steps);
+                bar.set_prefix(point.name.clone());
+                if !self.terminal {
+                    eprintln!("{}: started", point.name);
+                }
+            }
+            Event::Step { slot, step, loss } => {
+                self.slots[slot].set_position(step);
+                self.slots[slot].set_message(format!(", loss {loss:.4}"));
+            }
+            Event::Ended { slot, point, failure } => {
+                self.ended += 1;
+                let what = failure.map_or("done".into(), |reason| format!("failed: {reason}"));
+                let line = format!("[{}/{}] {}: {what}", self.ended, self.points, point.name);
+                self.bars.suspend(|| eprintln!("{line}"));
+                self.slots[slot].set_prefix("");
+                self.total.inc(1);
+            }
+        }
+    }
+}
+
+impl Drop for SweepProgress {
+    fn drop(&mut self) {
+        let _ = self.bars.clear();
+    }
+}

@@ -1,0 +1,155 @@
+use super::*;
+use crate::data::{Dataset, Sequences, Split};
+use crate::sweep::{Filter, Shard};
+
+/// A folder with a dataset in `data`, a base configuration and a sweep file of `text`.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        place.dataset(&[1, 2, 3]);
+        let data = place.0.path().join("data");
+        let base = format!("[data]\npath = {:?}\n[train]\nmonitor = \"recall@50\"\n", data);
+        fs::write(place.0.path().join("base.toml"), base).unwrap();
+        place
+    }
+
+    fn dataset(&self, items: &[u32]) {
+        let dataset = Dataset {
+            items: (1..=3)
+                .map(|i| crate::data::Item { original: i.to_string(), count: 1 })
+                .collect(),
+            users: vec!["u".into()],
+            sequences: Sequences { items: items.into(), offsets: vec![0, items.len()] },
+            times: None,
+            split: vec![Split::Train],
+            manifest: Manifest::default(),
+        };
+        dataset.save(&self.0.path().join("data"), true).unwrap();
+    }
+
+    fn load(&self, text: &str, sets: &[&str]) -> Result<Vec<Point>> {
+        let path = self.0.path().join("s.toml");
+        fs::write(&path, format!("base = \"base.toml\"\n{text}")).unwrap();
+        let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
+        SweepFile::load(&path, &sets)?.points()
+    }
+}
+
+fn names(points: &[Point]) -> Vec<&str> {
+    points.iter().map(|point| point.name.as_str()).collect()
+}
+
+const TWO_GRIDS: &str = r#"
+[[grid]]
+name = "t2"
+seeds = [1, 2]
+cases = [
+    { name = "bpr", set = { loss = { kind = "bpr" } } },
+    { name = "cro", set = { "loss.kind" = "cro" } },
+]
+
+[[grid]]
+name = "t3"
+[grid.axes]
+"loss.alpha" = [0.5, 1.0]
+"loss.kernel" = ["softplus", "hinge"]
+"#;
+
+#[test]
+fn grids_are_products_and_a_shared_point_stands_once() {
+    let points = Place::new().load(TWO_GRIDS, &[]).unwrap();
+    let expected = [
+        "t2_bpr_seed=1",
+        "t2_bpr_seed=2",
+        "t2_cro_seed=1",
+        "t2_cro_seed=2",
+        "t3_alpha=0.5_kernel=softplus_seed=1",
+        "t3_alpha=0.5_kernel=hinge_seed=1",
+        "t3_alpha=1.0_kernel=hinge_seed=1",
+    ];
+    assert_eq!(names(&points), expected);
+    // CRO with its defaults is softplus at α = 1: the point of both grids.
+    assert_eq!(points[2].grids, ["t2", "t3"]);
+    assert_eq!((points[5].config.loss.alpha, points[5].config.loss.margin), (Some(0.5), Some(5.0)));
+    assert_eq!(points[3].config.seed, 2);
+}
+
+#[test]
+fn the_id_follows_what_the_result_depends_on() {
+    let place = Place::new();
+    let ids = |sets: &[&str]| -> Vec<String> {
+        place.load(TWO_GRIDS, sets).unwrap().into_iter().map(|point| point.id).collect()
+    };
+    let plain = ids(&[]);
+    assert_eq!(plain, ids(&["threads=1", "device=cpu"]));
+    assert_ne!(plain[0], ids(&["train.steps=7"])[0]);
+    place.dataset(&[1, 3, 2]);
+    assert_ne!(plain[0], ids(&[])[0], "another dataset at the same path");
+}
+
+#[test]
+fn shards_and_filters_choose_points() {
+    let points = Place::new().load(TWO_GRIDS, &[]).unwrap();
+    let shard = |text: &str| text.parse::<Shard>().unwrap().apply(points.clone());
+    let mut both: Vec<String> =
+        [shard("1/2"), shard("2/2")].concat().into_iter().map(|point| point.id).collect();
+    let mut all: Vec<String> = points.iter().map(|point| point.id.clone()).collect();
+    assert_eq!((shard("1/2").len(), shard("2/2").len()), (4, 3));
+    both.sort();
+    all.sort();
+    assert_eq!(both, all);
+    for wrong in ["0/2", "3/2", "1", "a/b"] {
+        assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+    }
+    let only = |text: &str| Filter::apply(&[text.parse().unwrap()], points.clone());
+    assert_eq!(only("loss.kernel=hinge").unwrap().len(), 2);
+    assert_eq!(only("loss.alpha=1").unwrap().len(), 3);
+    assert_eq!(only("grid=t3").unwrap().len(), 4);
+    assert!(only("loss.kernel=sigmoid").unwrap_err().to_string().contains("no point"));
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_the_place() {
+    let grid = |text: &str| format!("[[grid]]\nname = \"g\"\n{text}");
+    let axes = |text: &str| grid(&format!("[grid.axes]\n{text}"));
+    let cases: [(String, &[&str]); 14] = [
+        (grid("axis = 1"), &["s.toml:4", "axis", "`axes`"]),
+        ("grid = []".into(), &["s.toml", "no [[grid]]"]),
+        (axes("\"loss.alpha\" = []"), &["grid `g`", "loss.alpha", "no values"]),
+        (axes("\"loss.alpha\" = 1.0"), &["loss.alpha", "list"]),
+        (axes("\"loss.alpha\" = [1.0, 1.0]"), &["loss.alpha", "twice"]),
+        (axes("\"loss.alhpa\" = [1.0]"), &["grid `g`", "alhpa", "did you mean `alpha`"]),
+        (axes("seed = [1, 2]"), &["grid `g`", "seeds = "]),
+        (grid("seeds = [1, 1]"), &["seed 1", "twice"]),
+        (grid("seeds = []"), &["seeds"]),
+        (
+            grid("set = { \"loss.alpha\" = 1.0 }\n[grid.axes]\n\"loss.alpha\" = [2.0]"),
+            &["loss.alpha", "is set as well"],
+        ),
+        (
+            grid("cases = [{ name = \"a\", set = {} }, { name = \"a\", set = {} }]"),
+            &["case name a", "twice"],
+        ),
+        (
+            grid("cases = [{ name = \"a\", set = {} }, { name = \"b\", set = {} }]"),
+            &["g_a_seed=1", "g_b_seed=1", "one configuration"],
+        ),
+        (
+            axes("\"loss.kind\" = [\"bpr\"]\n\"loss.alpha\" = [1.0]"),
+            &["g_", "loss.alpha", "not read"],
+        ),
+        (format!("dataset = \"nowhere\"\n{}", grid("")), &["nowhere", "not prepared"]),
+    ];
+    let place = Place::new();
+    for (text, words) in cases {
+        let error = place.load(&text, &[]).map(|points| names(&points).join(" ")).unwrap_err();
+        let error = format!("{error:#}");
+        for word in words {
+            assert!(error.contains(word), "`{word}` is missing for\n{text}\n: {error}");
+        }
+    }
+    let error = place.load(TWO_GRIDS, &["loss.alpha=1.0"]).unwrap_err();
+    assert!(format!("{error:#}").contains("--set loss.alpha"), "{error:#}");
+}

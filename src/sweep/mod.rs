@@ -1,0 +1,11 @@
+//! Grids of training runs from one TOML file, and their results.
+
+mod file;
+mod point;
+mod result;
+mod runner;
+
+pub use file::SweepFile;
+pub use point::{Filter, Point, Shard};
+pub use result::{PointResult, Status, collect};
+pub use runner::{Event, Runner};

@@ -1,0 +1,119 @@
+//! One point of a sweep, and which points are meant.
+
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use toml::{Table, Value};
+
+use crate::config::{Config, parse_set};
+use crate::misuse;
+
+/// A configuration under a readable name.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// Grid, case, axis values and seed: `table3_kernel=softplus_alpha=1.2_seed=1`.
+    pub name: String,
+    /// The first 12 hexadecimal digits of the SHA-256 of what the result depends on: the
+    /// configuration without device and threads, and the dataset's content.
+    pub id: String,
+    /// The grids that ask for it.
+    pub grids: Vec<String>,
+    pub config: Config,
+}
+
+impl Point {
+    pub(super) fn new(name: String, grid: String, config: Config, checksum: &str) -> Result<Self> {
+        let mut content = config.clone();
+        content.device = String::new();
+        content.threads = 0;
+        content.data.path = checksum.into();
+        let hash = Sha256::digest(toml::to_string(&content)?);
+        let id: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._=@-".contains(c);
+        let name = name.chars().map(|c| if plain(c) { c } else { '-' }).collect();
+        Ok(Self { name, id, grids: vec![grid], config })
+    }
+
+    /// The name of its run folder.
+    pub fn folder(&self) -> String {
+        format!("{}-{}", self.name, self.id)
+    }
+}
+
+/// `KEY=VALUE`: the points whose configuration has that value, or `grid=NAME`: those of a grid.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    key: String,
+    value: Value,
+}
+
+impl FromStr for Filter {
+    type Err = anyhow::Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let (key, value) = parse_set(text)?;
+        Ok(Self { key: key.into(), value })
+    }
+}
+
+impl Filter {
+    /// The points that all of `filters` let through.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] for a filter that lets no point through.
+    pub fn apply(filters: &[Filter], points: Vec<Point>) -> Result<Vec<Point>> {
+        let mut left = points;
+        for filter in filters {
+            let mut passed = vec![];
+            for point in left {
+                if filter.passes(&point)? {
+                    passed.push(point);
+                }
+            }
+            if passed.is_empty() {
+                misuse!("--only {}={}: no point of the sweep has that", filter.key, filter.value);
+            }
+            left = passed;
+        }
+        Ok(left)
+    }
+
+    fn passes(&self, point: &Point) -> Result<bool> {
+        if self.key == "grid" {
+            return Ok(point.grids.iter().any(|grid| Some(grid.as_str()) == self.value.as_str()));
+        }
+        let config = Value::Table(Table::try_from(&point.config).context("a configuration")?);
+        let found = self.key.split('.').try_fold(&config, |at, part| at.get(part));
+        Ok(match (found, &self.value) {
+            (Some(Value::Float(a)), Value::Integer(b)) => *a == *b as f64,
+            (Some(found), wanted) => found == wanted,
+            (None, _) => false,
+        })
+    }
+}
+
+/// `i/n`: every n-th point, from the i-th on; the n shards together are all points.
+#[derive(Clone, Copy, Debug)]
+pub struct Shard {
+    index: usize,
+    of: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/');
+        let parts = parts.and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
+            _ => Err("write i/n with i from 1 to n, for example 2/4".into()),
+        }
+    }
+}
+
+impl Shard {
+    /// The points of this shard.
+    pub fn apply(self, points: Vec<Point>) -> Vec<Point> {
+        points.into_iter().skip(self.index - 1).step_by(self.of).collect()
+    }
+}

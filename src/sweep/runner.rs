@@ -1,0 +1,171 @@
+//! Runs points as child processes of this binary, side by side: a crash or a NaN ends one point
+//! only.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::point::Point;
+use super::result::{FAILURE, Failure};
+use crate::files;
+use crate::train::RunFolder;
+
+/// Between two looks at the children.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What an observer of a sweep hears. `slot` is the place, from 0, among the points that run side
+/// by side.
+pub enum Event<'a> {
+    Started { slot: usize, point: &'a Point },
+    Step { slot: usize, step: u64, loss: f64 },
+    Ended { slot: usize, point: &'a Point, failure: Option<&'a str> },
+}
+
+/// How points are run.
+pub struct Runner {
+    /// Where run folders are made.
+    pub runs: PathBuf,
+    /// Points side by side.
+    pub jobs: usize,
+    /// GPUs of this machine; with several, each job gets one of its own.
+    pub gpus: usize,
+}
+
+struct Job<'a> {
+    point: &'a Point,
+    run: PathBuf,
+    child: Child,
+    log: PathBuf,
+    /// Bytes of metrics.jsonl that have been read.
+    read: u64,
+}
+
+impl Runner {
+    /// Runs every point, and returns how many failed.
+    ///
+    /// # Errors
+    /// When a child cannot be started or a file cannot be written; a point that fails is none.
+    pub fn run(&self, points: &[Point], observe: &mut dyn FnMut(Event)) -> Result<usize> {
+        fs::create_dir_all(self.logs())
+            .with_context(|| format!("cannot make the folder {}", self.logs().display()))?;
+        let mut waiting = points.iter();
+        let mut slots: Vec<Option<Job>> = (0..self.jobs.max(1)).map(|_| None).collect();
+        let mut failed = 0;
+        loop {
+            for (slot, place) in slots.iter_mut().enumerate() {
+                if place.is_none()
+                    && let Some(point) = waiting.next()
+                {
+                    *place = Some(self.start(point, slot)?);
+                    observe(Event::Started { slot, point });
+                }
+                let Some(job) = place else { continue };
+                if let Some((step, loss)) = job.progress() {
+                    observe(Event::Step { slot, step, loss });
+                }
+                if let Some(status) = job.child.try_wait()? {
+                    let failure = (!status.success()).then(|| job.reason(&status.to_string()));
+                    if let Some(reason) = &failure {
+                        job.record(reason)?;
+                        failed += 1;
+                    }
+                    observe(Event::Ended { slot, point: job.point, failure: failure.as_deref() });
+                    *place = None;
+                }
+            }
+            if slots.iter().all(Option::is_none) && waiting.len() == 0 {
+                return Ok(failed);
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.runs.join("logs")
+    }
+
+    fn start<'a>(&self, point: &'a Point, slot: usize) -> Result<Job<'a>> {
+        let run = self.runs.join(point.folder());
+        let config = self.logs().join(format!("{}.toml", point.folder()));
+        files::write_file(&config, toml::to_string(&point.config)?)?;
+        let log = self.logs().join(format!("{}.log", point.folder()));
+        let output =
+            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let binary = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut command = Command::new(binary);
+        command.arg("train").arg(&config).arg("--out").arg(&run).arg("--force");
+        if point.config.threads == 0 {
+            command.arg("--set").arg(format!("threads={}", self.threads()));
+        }
+        if self.gpus > 1 {
+            command.env("CUDA_VISIBLE_DEVICES", (slot % self.gpus).to_string());
+        }
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        end_with_parent(&mut command);
+        let child = command.spawn().context("cannot start a point")?;
+        Ok(Job { point, run, child, log, read: 0 })
+    }
+
+    /// The cores, shared out.
+    fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (cores / self.jobs.max(1)).max(1)
+    }
+}
+
+impl Job<'_> {
+    /// The latest training step in metrics.jsonl, if there is a new one.
+    fn progress(&mut self) -> Option<(u64, f64)> {
+        let mut file = File::open(self.run.join("metrics.jsonl")).ok()?;
+        file.seek(SeekFrom::Start(self.read)).ok()?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        let whole = text.rfind('\n')? + 1;
+        self.read += whole as u64;
+        let lines = text[..whole].lines().rev();
+        lines
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find_map(|line| Some((line["step"].as_u64()?, line["loss"].as_f64()?)))
+    }
+
+    /// Why the child ended: the last line it said, or how it ended.
+    fn reason(&self, status: &str) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let said = log.lines().rev().find_map(|line| line.strip_prefix("croloss: "));
+        said.map_or_else(|| format!("ended by {status}; see {}", self.log.display()), str::to_owned)
+    }
+
+    /// Leaves the reason in the run folder.
+    fn record(&self, reason: &str) -> Result<()> {
+        if !self.run.exists() {
+            RunFolder::create(&self.run, &self.point.config, false)?;
+        }
+        let failure = Failure { reason: reason.into() };
+        RunFolder::open(&self.run)?.write_json(FAILURE, &failure)
+    }
+}
+
+/// A sweep that is killed takes its children along, so that a later call finds nobody writing.
+fn end_with_parent(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::process::CommandExt;
+        let die = || {
+            // SAFETY: prctl with this option only sets a flag of the calling process; it may be
+            // called between fork and exec.
+            match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: the closure neither allocates nor takes locks.
+        unsafe { command.pre_exec(die) };
+    }
+}

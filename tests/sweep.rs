@@ -1,0 +1,149 @@
+//! `sweep` from outside.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::{Place, json};
+use serde_json::Value;
+
+/// Four points: two losses, two seeds.
+const SWEEP: &str = r#"
+base = "c.toml"
+seeds = [1, 2]
+
+[[grid]]
+name = "losses"
+cases = [
+    { name = "bpr", set = { "loss.kind" = "bpr" } },
+    { name = "cro", set = { "loss.kind" = "cro" } },
+]
+"#;
+
+/// What each point of a sweep came to, by the name of its folder; times left out.
+fn results(runs: &Path) -> BTreeMap<String, (Value, Value)> {
+    let entries = fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .filter(|path| path.join("result.json").exists())
+        .map(|path| {
+            let result = json(&path.join("result.json"));
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, (result["test"].clone(), result["best_step"].clone()))
+        })
+        .collect()
+}
+
+/// When each result was written.
+fn times(runs: &Path) -> Vec<std::time::SystemTime> {
+    let path = |name: &String| runs.join(name).join("result.json");
+    results(runs).keys().map(|name| path(name).metadata().unwrap().modified().unwrap()).collect()
+}
+
+#[test]
+fn a_second_call_runs_nothing_and_a_changed_one_only_what_changed() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SWEEP).unwrap();
+    let plan = place.ok(&["sweep", "s.toml", "--dry-run"]);
+    assert!(plan.contains("4 points, 4 to run"), "{plan}");
+    assert!(!place.path("runs").exists(), "a dry run writes nothing");
+    let said = place.ok(&["sweep", "s.toml", "--jobs", "2"]);
+    assert!(said.contains("4 points: 0 had a result, 4 ran, 0 of them failed"), "{said}");
+    let runs = place.path("runs/s");
+    let before = times(&runs);
+    assert_eq!(before.len(), 4);
+
+    let said = place.ok(&["sweep", "s.toml"]);
+    assert!(said.contains("4 had a result, 0 ran"), "{said}");
+    assert_eq!(times(&runs), before);
+
+    fs::write(place.path("s.toml"), SWEEP.replace("[1, 2]", "[1, 2, 3]")).unwrap();
+    let said = place.ok(&["sweep", "s.toml"]);
+    assert!(said.contains("4 had a result, 2 ran"), "{said}");
+}
+
+#[test]
+fn two_shards_put_together_are_the_whole_sweep() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SWEEP).unwrap();
+    place.ok(&["sweep", "s.toml", "--out", "whole"]);
+    place.ok(&["sweep", "s.toml", "--shard", "1/2", "--out", "a"]);
+    place.ok(&["sweep", "s.toml", "--shard", "2/2", "--out", "b"]);
+    assert_eq!((results(&place.path("a")).len(), results(&place.path("b")).len()), (2, 2));
+    for name in results(&place.path("b")).keys() {
+        fs::rename(place.path("b").join(name), place.path("a").join(name)).unwrap();
+    }
+    assert_eq!(results(&place.path("a")), results(&place.path("whole")));
+    let said = place.ok(&["sweep", "s.toml", "--out", "a"]);
+    assert!(said.contains("4 had a result, 0 ran"), "{said}");
+}
+
+#[test]
+fn a_killed_sweep_goes_on_where_it_was() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SWEEP).unwrap();
+    place.ok(&["sweep", "s.toml", "--out", "unbroken"]);
+    let sweep = ["sweep", "s.toml", "--out", "broken"];
+    let mut child = place.command(&sweep).stderr(Stdio::null()).spawn().unwrap();
+    let broken = place.path("broken");
+    let patience = Instant::now();
+    while !broken.exists() || results(&broken).is_empty() {
+        assert!(patience.elapsed() < Duration::from_secs(120), "no point ended");
+        sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let done = results(&broken).len();
+    assert!((1..4).contains(&done), "{done} points were done when the sweep was killed");
+    place.ok(&sweep);
+    assert_eq!(results(&broken), results(&place.path("unbroken")));
+}
+
+#[test]
+fn a_point_that_fails_is_recorded_and_the_others_go_on() {
+    let place = Place::new();
+    let case = "    { name = \"wild\", set = { \"optimizer.learning_rate\" = 1e38 } },\n";
+    let text = SWEEP.replace("cases = [\n", &format!("cases = [\n{case}"));
+    fs::write(place.path("s.toml"), text.replace("seeds = [1, 2]", "seeds = [1]")).unwrap();
+    let output = place.command(&["sweep", "s.toml"]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("diverged"), "{errors}");
+    let runs = place.path("runs/s");
+    assert_eq!(results(&runs).len(), 2, "{errors}");
+    let failed = fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().path());
+    let failed: Vec<_> = failed.filter(|path| path.join("failed.json").exists()).collect();
+    assert_eq!(failed.len(), 1);
+    let reason = json(&failed[0].join("failed.json"))["reason"].to_string();
+    assert!(reason.contains("learning_rate"), "{reason}");
+    let plan = place.ok(&["sweep", "s.toml", "--dry-run"]);
+    assert!(plan.contains("to run again") && plan.contains("3 points, 1 to run"), "{plan}");
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_runs() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SWEEP).unwrap();
+    fs::write(place.path("typo.toml"), SWEEP.replace("loss.kind\" = \"bpr", "loss.kidn\" = \"bpr"))
+        .unwrap();
+    fs::write(place.path("seed.toml"), SWEEP.replace("[1, 2]", "[1, 1]")).unwrap();
+    fs::write(place.path("data.toml"), format!("dataset = \"nowhere\"\n{SWEEP}")).unwrap();
+    let cases: [(&[&str], i32, &[&str]); 8] = [
+        (&["sweep", "none.toml"], 1, &["none.toml"]),
+        (&["sweep", "typo.toml"], 2, &["typo.toml", "losses", "kidn", "`kind`"]),
+        (&["sweep", "seed.toml"], 2, &["seed.toml", "seed 1", "twice"]),
+        (&["sweep", "data.toml"], 1, &["data.toml", "nowhere", "croloss prepare"]),
+        (&["sweep", "s.toml", "--only", "loss.kind=triplet"], 2, &["--only", "no point"]),
+        (&["sweep", "s.toml", "--set", "loss.kind=bpr"], 2, &["--set loss.kind"]),
+        (&["sweep", "s.toml", "--shard", "3/2"], 2, &[]),
+        (&["sweep", "s.toml", "--jobs", "0"], 2, &[]),
+    ];
+    for (call, status, words) in cases {
+        place.refused(call, status, words);
+        assert!(!place.path("runs").exists(), "{call:?}");
+    }
+}
