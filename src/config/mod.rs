@@ -162,6 +162,9 @@ pub struct TrainConfig {
     pub monitor: Metric,
     /// Steps between lines in the logs.
     pub log_every: u64,
+    /// On a CPU, take the loops written for it (mean-pool encoder); `false` takes the tensor ops
+    /// that run on a GPU.
+    pub fused: bool,
 }
 
 /// How ranking is measured.
@@ -224,6 +227,7 @@ impl Default for TrainConfig {
             patience: 10,
             monitor: Metric { kind: MetricKind::Recall, at: 100 },
             log_every: 100,
+            fused: true,
         }
     }
 }
