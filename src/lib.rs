@@ -20,6 +20,7 @@ pub mod optim;
 pub mod random;
 pub mod report;
 pub mod sampling;
+pub mod simd;
 pub mod sweep;
 pub mod tower;
 pub mod train;

@@ -105,11 +105,38 @@ pub enum AccidentalHits {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
+    /// How the item table is moved; the encoder's few parameters are always moved densely.
+    pub kind: OptimizerKind,
     pub learning_rate: f64,
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
     pub epsilon_form: EpsilonForm,
+    /// What becomes of the learning rate over the steps.
+    pub schedule: ScheduleKind,
+    /// Steps over which the learning rate rises in a straight line to its full value.
+    pub warmup_steps: u64,
+}
+
+/// How Adam reaches the rows of the item table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam whose rows are brought to the present when they are read: dense Adam's result at the
+    /// cost of the rows in use.
+    DeferredAdam,
+    /// Every row moves at every step: the definition.
+    Adam,
+}
+
+/// The learning rate after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// It stays.
+    Constant,
+    /// It falls along half a cosine towards 0 at `train.steps`.
+    Cosine,
 }
 
 /// Where Adam's ε stands.
@@ -136,6 +163,9 @@ pub struct TrainConfig {
     pub monitor: Metric,
     /// Steps between lines in the logs.
     pub log_every: u64,
+    /// On a CPU, take the loops written for it (mean-pool encoder); `false` takes the tensor ops
+    /// that run on a GPU.
+    pub fused: bool,
 }
 
 /// How ranking is measured.
@@ -178,11 +208,14 @@ impl Default for SamplingConfig {
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
+            kind: OptimizerKind::DeferredAdam,
             learning_rate: 0.02,
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
             epsilon_form: EpsilonForm::Tensorflow,
+            schedule: ScheduleKind::Constant,
+            warmup_steps: 0,
         }
     }
 }
@@ -195,6 +228,7 @@ impl Default for TrainConfig {
             patience: 10,
             monitor: Metric { kind: MetricKind::Recall, at: 100 },
             log_every: 100,
+            fused: true,
         }
     }
 }
@@ -237,6 +271,20 @@ impl Config {
         within("train.validate_every", self.train.validate_every, 1, 1 << 40)?;
         within("train.patience", self.train.patience, 1, 1 << 40)?;
         within("train.log_every", self.train.log_every, 1, 1 << 40)?;
+        if o.kind == OptimizerKind::DeferredAdam && o.beta1 > 0.99 * o.beta2.sqrt() {
+            misuse!(
+                "optimizer.beta1 = {}, beta2 = {}: deferred-adam needs beta1 of at most 0.99·√beta2; set optimizer.kind = \"adam\"",
+                o.beta1,
+                o.beta2
+            );
+        }
+        if o.warmup_steps >= self.train.steps {
+            misuse!(
+                "optimizer.warmup_steps = {}: must be below train.steps = {}",
+                o.warmup_steps,
+                self.train.steps
+            );
+        }
         self.check_evaluation()?;
         Ok(self)
     }
@@ -295,6 +343,8 @@ mod tests {
             ("[tower]\ndim = 0", "tower.dim"),
             ("[tower]\nscale = -1.0", "tower.scale"),
             ("[optimizer]\nbeta1 = 1.0", "optimizer.beta1"),
+            ("[optimizer]\nbeta1 = 0.99\nbeta2 = 0.99", "optimizer.kind"),
+            ("[optimizer]\nwarmup_steps = 9\n[train]\nsteps = 9", "optimizer.warmup_steps"),
             ("[train]\nsteps = 0", "train.steps"),
             ("[evaluation]\nat = []", "evaluation.at"),
             ("[train]\nmonitor = \"recall@77\"", "evaluation.at"),

@@ -7,6 +7,8 @@ mod cro;
 mod cross_entropy;
 mod kernel;
 mod pairwise;
+mod phi;
+mod rows;
 mod weighting;
 
 use tch::Tensor;
@@ -16,6 +18,7 @@ use crate::config::{LossConfig, LossKind};
 pub use cro::{Cro, CroLambda};
 pub use cross_entropy::CrossEntropy;
 pub use pairwise::{Bpr, Triplet};
+pub use rows::{RowLoss, RowOutcome, Sizes};
 pub use weighting::Weighting;
 
 /// The scores of a batch.

@@ -1,16 +1,15 @@
 //! Dense Adam: every element moves at every step, also where its gradient is zero, as in the
 //! training runs that were published.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rayon::prelude::*;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
-use super::RowGradient;
-use crate::config::{EpsilonForm, OptimizerConfig};
+use super::{RowGradient, Rule, entry, host_floats};
 
 /// Adam for one parameter tensor.
 pub struct Adam {
-    config: OptimizerConfig,
+    rule: Rule,
     step: i64,
     /// First moment, of the parameter's shape.
     m: Tensor,
@@ -22,27 +21,21 @@ pub struct Adam {
 
 impl Adam {
     /// Zero moments for `parameter`.
-    pub fn new(config: &OptimizerConfig, parameter: &Tensor) -> Self {
+    pub fn new(rule: &Rule, parameter: &Tensor) -> Self {
         let zeros = || parameter.detach().zeros_like();
-        Self { config: config.clone(), step: 0, m: zeros(), v: zeros(), scatter: None }
+        Self { rule: rule.clone(), step: 0, m: zeros(), v: zeros(), scatter: None }
     }
 
     /// One step with a gradient of the parameter's shape.
     pub fn step(&mut self, parameter: &Tensor, gradient: &Tensor) {
         let _guard = tch::no_grad_guard();
-        let OptimizerConfig { learning_rate, beta1, beta2, epsilon, epsilon_form } = self.config;
         self.step += 1;
-        let correction1 = 1.0 - beta1.powf(self.step as f64);
-        let correction2 = (1.0 - beta2.powf(self.step as f64)).sqrt();
-        // PyTorch's √(v/c₂²) + ε is (√v + ε·c₂)/c₂: both forms share one update.
-        let epsilon = match epsilon_form {
-            EpsilonForm::Tensorflow => epsilon,
-            EpsilonForm::Pytorch => epsilon * correction2,
-        };
-        let rate = learning_rate * correction2 / correction1;
+        let (beta1, beta2) = self.rule.betas();
+        let (rate, epsilon) = self.rule.at(self.step);
         let tensors = [parameter, &self.m, &self.v, gradient];
         if tensors.iter().all(|t| host_floats(t)) {
-            let coefficients = [beta1, beta2, rate, epsilon].map(|x| x as f32);
+            // 1 − β is rounded once: from float32's β it would be wrong in its fifth digit.
+            let coefficients = [1.0 - beta1, beta2, 1.0 - beta2, rate, epsilon].map(|x| x as f32);
             return step_on_host(parameter, &self.m, &self.v, gradient, coefficients);
         }
         let _ = self.m.lerp_(gradient, 1.0 - beta1);
@@ -57,9 +50,10 @@ impl Adam {
     pub fn step_rows(&mut self, table: &Tensor, gradient: &RowGradient) {
         let _guard = tch::no_grad_guard();
         let mut dense = self.scatter.take().unwrap_or_else(|| table.detach().zeros_like());
-        let _ = dense.index_add_(0, gradient.ids, gradient.values);
+        let ids = gradient.rows.ids();
+        let _ = dense.index_add_(0, ids, &gradient.expanded());
         self.step(table, &dense);
-        let _ = dense.index_fill_(0, gradient.ids, 0.0);
+        let _ = dense.index_fill_(0, ids, 0.0);
         self.scatter = Some(dense);
     }
 
@@ -77,11 +71,7 @@ impl Adam {
     /// # Errors
     /// Names the entry that is missing or does not fit the parameter.
     pub fn restore<S: AsRef<str>>(&mut self, state: &[(S, Tensor)]) -> Result<()> {
-        let find = |name: &str| {
-            let found = state.iter().find(|(n, _)| n.as_ref() == name);
-            found.map(|(_, t)| t).with_context(|| format!("the optimiser state lacks `{name}`"))
-        };
-        let (step, m, v) = (find("step")?, find("m")?, find("v")?);
+        let (step, m, v) = (entry(state, "step")?, entry(state, "m")?, entry(state, "v")?);
         if m.size() != self.m.size() || v.size() != self.v.size() {
             bail!("the optimiser state is of shape {:?}, not {:?}", m.size(), self.m.size());
         }
@@ -92,15 +82,11 @@ impl Adam {
     }
 }
 
-fn host_floats(tensor: &Tensor) -> bool {
-    tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous()
-}
-
 /// The update of [`Adam::step`] in one pass over memory instead of one for each tensor op.
-fn step_on_host(p: &Tensor, m: &Tensor, v: &Tensor, g: &Tensor, coefficients: [f32; 4]) {
+fn step_on_host(p: &Tensor, m: &Tensor, v: &Tensor, g: &Tensor, coefficients: [f32; 5]) {
     /// Elements a task: their four arrays stay in a core's cache.
     const CHUNK: usize = 1 << 14;
-    let [beta1, beta2, rate, epsilon] = coefficients;
+    let [grow1, beta2, grow2, rate, epsilon] = coefficients;
     // SAFETY: contiguous float32 tensors on the host that outlive the slices; p, m and v are
     // distinct memory that nothing else reads or writes during a step.
     let [p, m, v] = [p, m, v]
@@ -110,8 +96,8 @@ fn step_on_host(p: &Tensor, m: &Tensor, v: &Tensor, g: &Tensor, coefficients: [f
     let chunks = p.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK)).zip(v.par_chunks_mut(CHUNK));
     chunks.zip(g.par_chunks(CHUNK)).for_each(|(((p, m), v), g)| {
         for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
-            *m += (1.0 - beta1) * (g - *m);
-            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            *m += grow1 * (g - *m);
+            *v = beta2 * *v + grow2 * g * g;
             *p -= rate * *m / (v.sqrt() + epsilon);
         }
     });
@@ -120,8 +106,11 @@ fn step_on_host(p: &Tensor, m: &Tensor, v: &Tensor, g: &Tensor, coefficients: [f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{EpsilonForm, OptimizerConfig};
+    use crate::optim::TouchedRows;
     use crate::random::{Purpose, stream};
     use rand::RngExt;
+    use tch::{Device, Kind};
 
     /// One element, written from the two papers' formulas.
     struct Scalar {
@@ -159,8 +148,9 @@ mod tests {
         reload_at: Option<i32>,
     ) -> (Vec<f64>, Vec<f64>) {
         let config = OptimizerConfig { epsilon_form: form, epsilon, ..Default::default() };
+        let rule = Rule::over(&config, 300);
         let table = Tensor::ones([6, 2], (kind, Device::Cpu));
-        let mut adam = Adam::new(&config, &table);
+        let mut adam = Adam::new(&rule, &table);
         let mut plain: Vec<Scalar> = (0..12).map(|_| Scalar { p: 1.0, m: 0.0, v: 0.0 }).collect();
         let mut rng = stream(5, Purpose::Batch, 0);
         for t in 1..=300 {
@@ -181,12 +171,12 @@ mod tests {
             if reload_at == Some(t) {
                 let state: Vec<_> =
                     adam.state().into_iter().map(|(name, t)| (name, t.copy())).collect();
-                adam = Adam::new(&config, &table);
+                adam = Adam::new(&rule, &table);
                 adam.restore(&state).unwrap();
             }
-            let ids = Tensor::from_slice(&ids);
-            let gradients = Tensor::from_slice(&gradients).view([3, 2]).to_kind(kind);
-            adam.step_rows(&table, &RowGradient { ids: &ids, values: &gradients });
+            let rows = TouchedRows::new(Tensor::from_slice(&ids));
+            let values = &Tensor::from_slice(&gradients).view([3, 2]).to_kind(kind);
+            adam.step_rows(&table, &RowGradient { rows: &rows, values, sources: None });
         }
         (values(&table), plain.iter().map(|e| e.p).collect())
     }
@@ -222,9 +212,9 @@ mod tests {
 
     #[test]
     fn a_state_of_another_shape_is_refused() {
-        let config = OptimizerConfig::default();
-        let small = Adam::new(&config, &Tensor::ones([2], (Kind::Float, Device::Cpu)));
-        let mut large = Adam::new(&config, &Tensor::ones([3], (Kind::Float, Device::Cpu)));
+        let rule = Rule::over(&OptimizerConfig::default(), 1);
+        let small = Adam::new(&rule, &Tensor::ones([2], (Kind::Float, Device::Cpu)));
+        let mut large = Adam::new(&rule, &Tensor::ones([3], (Kind::Float, Device::Cpu)));
         assert!(large.restore(&small.state()).unwrap_err().to_string().contains("shape"));
     }
 }

@@ -9,6 +9,7 @@ use super::NegativeSampler;
 use crate::config::SamplingConfig;
 use crate::data::Sequences;
 use crate::misuse;
+use crate::optim::{Distinct, TouchedRows};
 use crate::random::{Purpose, stream};
 
 /// One training batch, int64 item ids on the run's device.
@@ -20,6 +21,45 @@ pub struct Batch {
     pub targets: Tensor,
     /// `[negatives]`
     pub negatives: Tensor,
+    /// All of them: histories, targets, negatives.
+    pub rows: TouchedRows,
+    /// Accidental hits, ascending: (row, negative) whose target and negative are one item. On the
+    /// host only.
+    pub hits: Vec<(u32, u32)>,
+}
+
+impl Batch {
+    /// A batch of tensors on the host, brought to `device`.
+    pub fn new(histories: &Tensor, targets: &Tensor, negatives: &Tensor, device: Device) -> Self {
+        let ids = Tensor::cat(&[&histories.view(-1), targets, negatives], 0).to_device(device);
+        let parts = [histories, targets, negatives].map(|part| part.numel() as i64);
+        let parts = ids.split_with_sizes(parts, 0);
+        let rows = TouchedRows::new(ids);
+        let first = histories.numel() as u32;
+        let hits = rows.distinct().map(|distinct| hits(distinct, first, targets.numel() as u32));
+        Self {
+            histories: parts[0].view(histories.size().as_slice()),
+            targets: parts[1].shallow_clone(),
+            negatives: parts[2].shallow_clone(),
+            rows,
+            hits: hits.unwrap_or_default(),
+        }
+    }
+}
+
+/// The accidental hits among ids of which the targets start at place `first`, followed by the
+/// negatives.
+fn hits(rows: &Distinct, first: u32, targets: u32) -> Vec<(u32, u32)> {
+    let mut hits = vec![];
+    for places in (0..rows.len()).map(|row| rows.places(row)) {
+        let drawn = places.partition_point(|&place| place < first + targets);
+        let own = places[..drawn].partition_point(|&place| place < first);
+        for target in &places[own..drawn] {
+            hits.extend(places[drawn..].iter().map(|p| (target - first, p - first - targets)));
+        }
+    }
+    hits.sort_unstable();
+    hits
 }
 
 /// Draws the batches of a training run.
@@ -73,11 +113,8 @@ impl<'a> Batches<'a> {
             histories.push(&sequence[position.saturating_sub(self.history)..position]);
             targets.push(i64::from(sequence[position]));
         }
-        Batch {
-            histories: pad(&histories).to_device(self.device),
-            targets: Tensor::from_slice(&targets).to_device(self.device),
-            negatives: Tensor::from_slice(&self.negatives.draw(step)).to_device(self.device),
-        }
+        let negatives = Tensor::from_slice(&self.negatives.draw(step));
+        Batch::new(&pad(&histories), &Tensor::from_slice(&targets), &negatives, self.device)
     }
 }
 

@@ -22,7 +22,31 @@ impl MeanPool {
     }
 }
 
+impl MeanPool {
+    /// The kernel's memory `[dim, dim]`, for loops on the host.
+    pub fn host_kernel(&self) -> &[f32] {
+        host(&self.kernel)
+    }
+
+    /// The bias's memory `[dim]`, for loops on the host.
+    pub fn host_bias(&self) -> &[f32] {
+        host(&self.bias)
+    }
+}
+
+fn host(tensor: &Tensor) -> &[f32] {
+    assert!(
+        tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous()
+    );
+    // SAFETY: contiguous float32 on the host, borrowed with the tensor.
+    unsafe { std::slice::from_raw_parts(tensor.data_ptr() as *const f32, tensor.numel()) }
+}
+
 impl Encoder for MeanPool {
+    fn as_mean_pool(&self) -> Option<&MeanPool> {
+        Some(self)
+    }
+
     fn encode(&self, rows: &Tensor, mask: &Tensor) -> Tensor {
         let sum = (rows * mask.unsqueeze(-1)).sum_dim_intlist(1, false, None::<Kind>);
         let count = mask.sum_dim_intlist(1, true, None::<Kind>).clamp_min(1.0);

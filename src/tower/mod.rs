@@ -22,6 +22,11 @@ pub trait Encoder {
 
     /// The trained parameters by name; the tensors share the encoder's memory.
     fn parameters(&self) -> Vec<(&'static str, Tensor)>;
+
+    /// The mean-pool encoder, if it is one: there is a faster path for it.
+    fn as_mean_pool(&self) -> Option<&MeanPool> {
+        None
+    }
 }
 
 /// v / √(|v|² + 1e-8), along the last dimension: unit length, and 0 for a zero vector.

@@ -1,5 +1,6 @@
 //! Training: the step, the schedule, the run folder.
 
+mod fused;
 mod log;
 mod outcome;
 mod run_folder;

@@ -1,10 +1,11 @@
 //! One training step.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use super::fused::{Fused, Outcome};
 use crate::config::{AccidentalHits, Config};
-use crate::loss::{self, Loss, Scores};
-use crate::optim::{Adam, RowGradient};
+use crate::loss::{self, Loss, RowLoss, Scores};
+use crate::optim::{Adam, RowGradient, Rule, TableOptimizer};
 use crate::sampling::Batch;
 use crate::tower::{TwoTower, unit};
 
@@ -12,31 +13,53 @@ use crate::tower::{TwoTower, unit};
 pub struct Stepper {
     loss: Box<dyn Loss>,
     scale: f64,
-    accidental_hits: AccidentalHits,
+    /// Whether accidental hits are left out.
+    mask: bool,
     /// One for each of the encoder's parameters, in its order.
     encoder: Vec<Adam>,
-    items: Adam,
+    items: TableOptimizer,
+    fused: Option<Fused>,
 }
 
 impl Stepper {
     /// Optimisers with zero moments for `model`.
     pub fn new(config: &Config, model: &TwoTower) -> Self {
-        let adam = |parameter: &Tensor| Adam::new(&config.optimizer, parameter);
+        let rule = Rule::new(config);
+        let weights = model.items.weights();
+        let host = weights.device() == Device::Cpu && weights.kind() == Kind::Float;
+        let fused = config.train.fused && host && model.encoder.as_mean_pool().is_some();
+        let mask = config.sampling.accidental_hits == AccidentalHits::Mask;
+        let adam = |parameter: &Tensor| Adam::new(&rule, parameter);
         Self {
             loss: loss::build(&config.loss),
             scale: config.tower.scale,
-            accidental_hits: config.sampling.accidental_hits,
+            mask,
             encoder: model.encoder.parameters().iter().map(|(_, p)| adam(p)).collect(),
-            items: adam(&model.items.weights()),
+            items: TableOptimizer::new(&config.optimizer, &rule, &weights),
+            fused: fused.then(|| Fused::new(RowLoss::new(&config.loss), config.tower.scale, mask)),
         }
     }
 
     /// Moves the model by one step on `batch`. Returns the loss, a scalar on the run's device.
     pub fn step(&mut self, model: &TwoTower, batch: &Batch) -> Tensor {
-        let ids = Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
+        let table = model.items.weights();
+        self.items.catch_up(&table, &batch.rows);
+        let rows = &batch.rows;
+        if let Some((fused, encoder)) = self.fused.as_mut().zip(model.encoder.as_mean_pool()) {
+            let Outcome { loss, encoder, values, sources } =
+                fused.run(&model.items, encoder, batch);
+            for ((adam, (_, parameter)), gradient) in
+                self.encoder.iter_mut().zip(model.encoder.parameters()).zip(&encoder)
+            {
+                adam.step(&parameter, gradient);
+            }
+            let sources = Some(sources);
+            self.items.step_rows(&table, &RowGradient { rows, values, sources });
+            return Tensor::from(loss as f32);
+        }
         // The gathered rows are the leaves of the gradient: none of the table's size is made.
-        let rows = model.items.gather(&ids).set_requires_grad(true);
-        let loss = self.loss.loss(&self.scores(model, batch, &rows));
+        let rows = model.items.gather(batch.rows.ids()).set_requires_grad(true);
+        let loss = self.loss.loss(&scores(model, batch, &rows, self.scale, self.mask));
         let parameters = model.encoder.parameters();
         let leaves: Vec<&Tensor> =
             parameters.iter().map(|(_, p)| p).chain(std::iter::once(&rows)).collect();
@@ -47,31 +70,42 @@ impl Stepper {
             adam.step(parameter, gradient);
         }
         let values = gradients.last().expect("one gradient for each leaf");
-        self.items.step_rows(&model.items.weights(), &RowGradient { ids: &ids, values });
+        self.items.step_rows(&table, &RowGradient { rows: &batch.rows, values, sources: None });
         loss.detach()
     }
 
-    /// Scores of a batch from its rows `[histories + targets + negatives, dim]`.
-    fn scores(&self, model: &TwoTower, batch: &Batch, rows: &Tensor) -> Scores {
-        let (users, length) = batch.histories.size2().expect("histories are a matrix");
-        let negatives = batch.negatives.size()[0];
-        let parts = rows.split_with_sizes([users * length, users, negatives], 0);
-        let histories = parts[0].view([users, length, -1]);
-        let user = model.user_vectors(&histories, &batch.histories) * self.scale;
-        let positive = (&user * unit(&parts[1])).sum_dim_intlist(1, false, None::<Kind>);
-        let mut negative = user.matmul(&unit(&parts[2]).tr());
-        if self.accidental_hits == AccidentalHits::Mask {
-            let hits = batch.targets.unsqueeze(1).eq_tensor(&batch.negatives.unsqueeze(0));
-            negative = negative.masked_fill(&hits, f64::NEG_INFINITY);
-        }
-        Scores { positive, negative, catalogue: model.items.items() as f64 }
+    /// Brings the whole model to the present. Must come before it is evaluated or saved.
+    pub fn catch_up(&mut self, model: &TwoTower) {
+        self.items.catch_up_all(&model.items.weights());
     }
+}
+
+/// Scores of a batch at scale γ from its rows `[histories + targets + negatives, dim]`; `mask`
+/// leaves accidental hits out.
+pub(super) fn scores(
+    model: &TwoTower,
+    batch: &Batch,
+    rows: &Tensor,
+    scale: f64,
+    mask: bool,
+) -> Scores {
+    let (users, length) = batch.histories.size2().expect("histories are a matrix");
+    let negatives = batch.negatives.size()[0];
+    let parts = rows.split_with_sizes([users * length, users, negatives], 0);
+    let histories = parts[0].view([users, length, -1]);
+    let user = model.user_vectors(&histories, &batch.histories) * scale;
+    let positive = (&user * unit(&parts[1])).sum_dim_intlist(1, false, None::<Kind>);
+    let mut negative = user.matmul(&unit(&parts[2]).tr());
+    if mask {
+        let hits = batch.targets.unsqueeze(1).eq_tensor(&batch.negatives.unsqueeze(0));
+        negative = negative.masked_fill(&hits, f64::NEG_INFINITY);
+    }
+    Scores { positive, negative, catalogue: model.items.items() as f64 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
 
     fn config(text: &str) -> Config {
         let text = format!("[data]\npath = \"x\"\n{text}");
@@ -79,11 +113,12 @@ mod tests {
     }
 
     fn batch() -> Batch {
-        Batch {
-            histories: Tensor::from_slice2(&[[1i64, 2], [3, 0]]),
-            targets: Tensor::from_slice(&[4i64, 5]),
-            negatives: Tensor::from_slice(&[4i64, 6, 6]),
-        }
+        Batch::new(
+            &Tensor::from_slice2(&[[1i64, 2], [3, 0]]),
+            &Tensor::from_slice(&[4i64, 5]),
+            &Tensor::from_slice(&[4i64, 6, 6]),
+            Device::Cpu,
+        )
     }
 
     #[test]
@@ -93,9 +128,8 @@ mod tests {
             let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
             let stepper = Stepper::new(&config, &model);
             let batch = batch();
-            let ids =
-                Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
-            let scores = stepper.scores(&model, &batch, &model.items.gather(&ids));
+            let rows = model.items.gather(batch.rows.ids());
+            let scores = scores(&model, &batch, &rows, stepper.scale, stepper.mask);
             let negative = Vec::<f32>::try_from(scores.negative.view(-1)).unwrap();
             assert_eq!(negative[0].is_infinite(), infinite);
             assert!(negative[1..].iter().all(|s| s.abs() <= 10.001));
@@ -126,10 +160,9 @@ mod tests {
         let mut stepper = Stepper::new(&config, &model);
         let table = model.items.weights().copy().set_requires_grad(true);
         let batch = batch();
-        let ids = Tensor::cat(&[&batch.histories.view(-1), &batch.targets, &batch.negatives], 0);
-        let scores = stepper.scores(&model, &batch, &table.index_select(0, &ids));
+        let scores = scores(&model, &batch, &table.index_select(0, batch.rows.ids()), 10.0, false);
         stepper.loss.loss(&scores).backward();
-        Adam::new(&config.optimizer, &table).step(&table, &table.grad());
+        Adam::new(&Rule::new(&config), &table).step(&table, &table.grad());
         let _ = stepper.step(&model, &batch);
         assert!(model.items.weights().allclose(&table.detach(), 1e-5, 1e-7, false));
     }

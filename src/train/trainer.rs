@@ -151,6 +151,7 @@ pub fn train(
         }
         let validate = step % config.train.validate_every == 0 || step == config.train.steps;
         if validate {
+            stepper.catch_up(&model);
             device::synchronize(session.device);
         }
         train_seconds += mark.elapsed().as_secs_f64();

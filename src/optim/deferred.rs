@@ -1,0 +1,142 @@
+//! Adam that touches only the rows in use, and equals dense Adam.
+//!
+//! Dense Adam moves every row at every step, also where the gradient is zero. But what a row does
+//! between two gradients is known in advance: its moments decay and it goes on along its first
+//! moment, ever shorter. So a row can be left alone until somebody reads it, and then be brought
+//! to the present at once (see [`super::tails`] for how far).
+
+use anyhow::{Result, bail};
+use tch::{Kind, Tensor};
+
+use super::tails::Tails;
+use super::{
+    RowGradient, Rule, TouchedRows, deferred_host as host, deferred_tensors as tensors, entry,
+    host_floats,
+};
+
+/// Deferred Adam for one table. Rows must be brought to the present before they are read.
+pub struct DeferredAdam {
+    rule: Rule,
+    tails: Tails,
+    /// `[rows, 2, dim]`: first and second moment of a row side by side.
+    moments: Tensor,
+    /// `[rows]` int32: the step that each row's values are those of; 0 for a row that never moved.
+    last: Tensor,
+    /// What the path by tensor ops keeps on the device.
+    device: Option<tensors::DeviceTails>,
+}
+
+impl DeferredAdam {
+    /// Zero moments for `table` `[rows, dim]`.
+    pub fn new(rule: &Rule, table: &Tensor) -> Self {
+        let (rows, dim) = table.size2().expect("a table is a matrix");
+        Self {
+            rule: rule.clone(),
+            tails: Tails::new(rule),
+            moments: Tensor::zeros([rows, 2, dim], (table.kind(), table.device())),
+            last: Tensor::zeros([rows], (Kind::Int, table.device())),
+            device: None,
+        }
+    }
+
+    /// Brings rows to the present.
+    pub fn catch_up(&mut self, table: &Tensor, rows: &TouchedRows) {
+        let _guard = tch::no_grad_guard();
+        match rows.distinct().filter(|_| host_floats(table)) {
+            Some(distinct) => {
+                host::catch_up(&self.rule, &self.tails, &self.slots(table), &distinct.ids)
+            }
+            None => self.by_tensors(table).catch_up(rows.ids()),
+        }
+    }
+
+    /// Brings every row to the present.
+    pub fn catch_up_all(&mut self, table: &Tensor) {
+        /// Rows a turn: bounds what the tensor ops hold at once.
+        const ROWS: i64 = 1 << 16;
+        let _guard = tch::no_grad_guard();
+        if host_floats(table) {
+            return host::catch_up_all(&self.rule, &self.tails, &self.slots(table));
+        }
+        let rows = table.size()[0];
+        for from in (0..rows).step_by(ROWS as usize) {
+            let ids =
+                Tensor::arange_start(from, rows.min(from + ROWS), (Kind::Int64, table.device()));
+            self.by_tensors(table).catch_up(&ids);
+        }
+    }
+
+    /// One step of the whole table from the gradient of some of its rows, all of them brought to
+    /// the present before.
+    pub fn step_rows(&mut self, table: &Tensor, gradient: &RowGradient) {
+        let _guard = tch::no_grad_guard();
+        let distinct = gradient.rows.distinct().filter(|_| host_floats(table));
+        if let Some(distinct) = distinct {
+            let values = gradient.values.contiguous();
+            let gradient = host::Gradient::new(distinct, &values, gradient.sources);
+            host::step(&self.rule, self.tails.now() + 1, &self.slots(table), &gradient);
+            self.tails.advance();
+        } else {
+            self.tails.advance();
+            self.by_tensors(table).step(gradient.rows.ids(), &gradient.expanded());
+        }
+    }
+
+    /// All that the next step depends on besides the table, by name; moments share memory.
+    pub fn state(&self) -> Vec<(&'static str, Tensor)> {
+        vec![
+            ("step", Tensor::from(self.tails.now())),
+            ("m", self.moments.select(1, 0)),
+            ("v", self.moments.select(1, 1)),
+            ("last", self.last.shallow_clone()),
+        ]
+    }
+
+    /// Takes over what [`DeferredAdam::state`] gave.
+    ///
+    /// # Errors
+    /// Names the entry that is missing or does not fit the table.
+    pub fn restore<S: AsRef<str>>(&mut self, state: &[(S, Tensor)]) -> Result<()> {
+        let (step, saved_last) = (entry(state, "step")?, entry(state, "last")?);
+        for ((name, mut own), what) in self.state().into_iter().skip(1).zip(["m", "v", "last"]) {
+            let saved = entry(state, what)?;
+            if saved.size() != own.size() {
+                bail!(
+                    "the optimiser state `{name}` is of shape {:?}, not {:?}",
+                    saved.size(),
+                    own.size()
+                );
+            }
+            own.copy_(saved);
+        }
+        let step = i64::try_from(step)?;
+        if step < saved_last.max().int64_value(&[]) {
+            bail!("the optimiser state is broken: a row is ahead of step {step}");
+        }
+        self.tails = Tails::new(&self.rule);
+        (0..step).for_each(|_| self.tails.advance());
+        self.device = None;
+        Ok(())
+    }
+
+    fn slots(&self, table: &Tensor) -> host::Slots {
+        host::Slots::new(table, &self.moments, &self.last)
+    }
+
+    fn by_tensors<'a>(&'a mut self, table: &Tensor) -> tensors::Rows<'a> {
+        let known = self.device.get_or_insert_with(|| tensors::DeviceTails::new(table));
+        known.follow(&self.tails);
+        tensors::Rows {
+            table: table.detach(),
+            moments: &self.moments,
+            last: &self.last,
+            rule: &self.rule,
+            tails: &self.tails,
+            known,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "deferred_tests.rs"]
+mod tests;

@@ -1,0 +1,218 @@
+//! Loss and gradients of a batch in loops over host memory, written by hand: the fast path beside
+//! the composition of tensor ops in [`super::step`], for the mean-pool encoder in float32 on a CPU.
+//!
+//! With û = unit(pooled·K + b), t̂, n̂ the unit rows of targets and negatives and s = γ·û·n̂ᵀ, a
+//! row of s gives slopes φ′ and one factor c ([`RowLoss`]), so that ∂s = c·φ′ and
+//!
+//! ∂û = γ·c·(φ′·n̂ − (Σφ′)·t̂),  ∂t̂ = −γ·c·(Σφ′)·û,  ∂n̂ = φ′ᵀ·(γ·c·û).
+//!
+//! Through y = unit(x) = r·x goes ∂x = r·(∂y − y·(y·∂y)). Work is cut by the batch's sizes alone:
+//! results do not depend on the number of threads.
+
+mod pairs;
+mod towers;
+
+use tch::Tensor;
+
+use crate::loss::{RowLoss, Sizes};
+use crate::sampling::Batch;
+use crate::simd::{self, Level};
+use crate::tower::{ItemTable, MeanPool};
+
+/// The loss of a batch and its gradients.
+pub struct Fused {
+    loss: RowLoss,
+    scale: f32,
+    mask_hits: bool,
+    level: Level,
+    kept: Kept,
+    /// `[2·batch + negatives, dim]`: gradients of pooled histories' items, targets, negatives.
+    values: Tensor,
+    /// For each place of a batch its row in `values`.
+    sources: Vec<u32>,
+    sources_of: [usize; 3],
+}
+
+/// What a batch comes to.
+pub struct Outcome<'a> {
+    pub loss: f64,
+    /// Of the encoder's kernel `[dim, dim]` and bias `[dim]`.
+    pub encoder: [Tensor; 2],
+    /// As [`crate::optim::RowGradient`] has them.
+    pub values: &'a Tensor,
+    pub sources: &'a [u32],
+}
+
+/// Sizes of a batch and of its rows in memory.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Shape {
+    batch: usize,
+    length: usize,
+    negatives: usize,
+    dim: usize,
+    /// `dim` rounded up to whole registers: what a row takes; the rest is 0.
+    wide: usize,
+    /// `negatives` rounded up, and such that rows do not fall on the same lines of the cache.
+    stride: usize,
+}
+
+/// Matrices that are kept from step to step, rows of `wide` or `stride` numbers.
+#[derive(Default)]
+struct Kept {
+    shape: Shape,
+    /// `[batch]` each.
+    users: Vec<towers::User>,
+    pooled: Vec<f32>,
+    /// γ·û
+    user: Vec<f32>,
+    /// ∂(γ·û), then ∂x before the unit.
+    user_gradient: Vec<f32>,
+    /// c·γ·û
+    driven: Vec<f32>,
+    /// t̂, then ∂t̂.
+    target: Vec<f32>,
+    target_gradient: Vec<f32>,
+    /// `[negatives]`: n̂, 1/|n|, ∂n̂.
+    negative: Vec<f32>,
+    negative_inverse: Vec<f32>,
+    negative_gradient: Vec<f32>,
+    /// `[wide, stride]`: n̂ᵀ.
+    across: Vec<f32>,
+    /// `[rows of a group, stride]`
+    scores: Vec<f32>,
+    /// The encoder's kernel and its transpose `[dim, wide]`.
+    kernel: Vec<f32>,
+    kernel_across: Vec<f32>,
+}
+
+impl Fused {
+    /// For a loss at score scale γ.
+    pub fn new(loss: RowLoss, scale: f64, mask_hits: bool) -> Self {
+        Self {
+            loss,
+            scale: scale as f32,
+            mask_hits,
+            level: simd::level(),
+            kept: Kept::default(),
+            values: Tensor::zeros([0, 0], (tch::Kind::Float, tch::Device::Cpu)),
+            sources: vec![],
+            sources_of: [0; 3],
+        }
+    }
+
+    /// Loss and gradients at the rows as they are: bring them to the present before.
+    pub fn run(&mut self, items: &ItemTable, encoder: &MeanPool, batch: &Batch) -> Outcome<'_> {
+        let (users, length) = batch.histories.size2().expect("histories are a matrix");
+        let negatives = batch.negatives.size()[0] as usize;
+        self.fit(users as usize, length as usize, negatives, items.dim() as usize);
+        let table = items.weights();
+        // SAFETY: contiguous tensors on the host that outlive the slices; nothing writes to them
+        // meanwhile.
+        let (table, ids) = unsafe {
+            (
+                std::slice::from_raw_parts(table.data_ptr() as *const f32, table.numel()),
+                std::slice::from_raw_parts(
+                    batch.rows.ids().data_ptr() as *const i64,
+                    batch.rows.ids().numel(),
+                ),
+            )
+        };
+        let kept = &mut self.kept;
+        let shape = kept.shape;
+        let (histories, rest) = ids.split_at(shape.batch * shape.length);
+        let (targets, drawn) = rest.split_at(shape.batch);
+        kept.take_encoder(encoder);
+        let bias = encoder.host_bias();
+        rayon::join(
+            || {
+                towers::users(
+                    self.level,
+                    shape,
+                    self.scale,
+                    &kept.kernel,
+                    bias,
+                    (table, histories, targets),
+                    (&mut kept.users, &mut kept.pooled, &mut kept.user, &mut kept.target),
+                )
+            },
+            || {
+                towers::negatives(
+                    shape,
+                    (table, drawn),
+                    (&mut kept.negative, &mut kept.negative_inverse, &mut kept.across),
+                )
+            },
+        );
+        let hits = if self.mask_hits { batch.hits.as_slice() } else { &[] };
+        let sizes = Sizes {
+            batch: shape.batch,
+            negatives: shape.negatives,
+            catalogue: items.items() as f64,
+        };
+        let loss = kept.pairs(self.level, &self.loss, sizes, hits);
+        // SAFETY: contiguous, made by this type alone.
+        let values = unsafe {
+            std::slice::from_raw_parts_mut(self.values.data_ptr() as *mut f32, self.values.numel())
+        };
+        let encoder = kept.backward(self.level, self.scale, values);
+        Outcome { loss, encoder, values: &self.values, sources: &self.sources }
+    }
+
+    /// Makes the matrices fit a batch; nothing is allocated while its sizes stay.
+    fn fit(&mut self, batch: usize, length: usize, negatives: usize, dim: usize) {
+        let wide = dim.next_multiple_of(16);
+        // An odd number of cache lines.
+        let stride = (negatives.div_ceil(16) | 1) * 16;
+        let shape = Shape { batch, length, negatives, dim, wide, stride };
+        if self.sources_of != [batch, length, negatives] {
+            self.sources_of = [batch, length, negatives];
+            let histories = (0..batch * length).map(|place| (place / length) as u32);
+            let rest = (0..batch + negatives).map(|at| (batch + at) as u32);
+            self.sources = histories.chain(rest).collect();
+        }
+        if (Shape { length: self.kept.shape.length, ..shape }) != self.kept.shape {
+            let rows = (2 * batch + negatives) as i64;
+            self.values = Tensor::zeros([rows, dim as i64], (tch::Kind::Float, tch::Device::Cpu));
+            self.kept = Kept::new(shape);
+        }
+        self.kept.shape = shape;
+    }
+}
+
+impl Kept {
+    fn new(shape: Shape) -> Self {
+        let Shape { batch, negatives, dim, wide, stride, .. } = shape;
+        let of_users = || vec![0.0; batch * wide];
+        Self {
+            shape,
+            users: vec![towers::User::default(); batch],
+            pooled: of_users(),
+            user: of_users(),
+            user_gradient: of_users(),
+            driven: of_users(),
+            target: of_users(),
+            target_gradient: of_users(),
+            negative: vec![0.0; negatives * wide],
+            negative_inverse: vec![0.0; negatives],
+            negative_gradient: vec![0.0; negatives * wide],
+            across: vec![0.0; wide * stride],
+            scores: vec![0.0; pairs::GROUP.min(batch) * stride],
+            kernel: vec![0.0; dim * wide],
+            kernel_across: vec![0.0; dim * wide],
+        }
+    }
+
+    /// Copies the encoder's kernel and its transpose.
+    fn take_encoder(&mut self, encoder: &MeanPool) {
+        let Shape { dim, wide, .. } = self.shape;
+        let kernel = encoder.host_kernel();
+        for (at, value) in kernel.iter().enumerate() {
+            let (row, column) = (at / dim, at % dim);
+            self.kernel[row * wide + column] = *value;
+            self.kernel_across[column * wide + row] = *value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
