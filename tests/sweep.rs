@@ -119,7 +119,7 @@ fn a_point_that_fails_is_recorded_and_the_others_go_on() {
     let failed: Vec<_> = failed.filter(|path| path.join("failed.json").exists()).collect();
     assert_eq!(failed.len(), 1);
     let reason = json(&failed[0].join("failed.json"))["reason"].to_string();
-    assert!(reason.contains("learning_rate"), "{reason}");
+    assert!(reason.contains("diverged"), "{reason}");
     let plan = place.ok(&["sweep", "s.toml", "--dry-run"]);
     assert!(plan.contains("to run again") && plan.contains("3 points, 1 to run"), "{plan}");
 }
