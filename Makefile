@@ -3,6 +3,12 @@
 # Another package index for libtorch's wheel, for example the CPU-only one that PyTorch publishes.
 TORCH_INDEX ?=
 
+# What `make reproduce` is about, the file of its log where it is not yet prepared, and how many
+# trainings run side by side.
+DATASET ?= generated
+INPUT ?=
+JOBS ?= 2
+
 CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
@@ -38,12 +44,13 @@ lint: setup ## Check formatting, lints and documentation
 bench: setup ## Measure a training step and the ranking
 	cargo bench
 
-reproduce: build ## Train cross-entropy and CROLoss-Lambda on generated data and compare them
-	@test -f data/demo.csv || $(CROLOSS) generate --preset demo --out data/demo.csv
-	@test -d data/demo || $(CROLOSS) prepare --input data/demo.csv --user user --item item --time time --out data/demo
-	$(CROLOSS) train configs/demo.toml --set loss.kind=cross-entropy --out runs/demo-cross-entropy --force
-	$(CROLOSS) train configs/demo.toml --set loss.kind=cro-lambda --out runs/demo-cro-lambda --force
-	$(CROLOSS) compare runs/demo-cross-entropy runs/demo-cro-lambda
+reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-books, INPUT=its log, JOBS=2
+	@test -f experiments/$(DATASET).toml || { echo "There is no experiments/$(DATASET).toml; DATASET is one of:" $(basename $(notdir $(wildcard experiments/*.toml))); exit 1; }
+	@mkdir -p data
+	@test $(DATASET) != generated || test -f data/generated.csv || $(CROLOSS) generate --preset small --out data/generated.csv
+	@test -d data/$(DATASET) || $(CROLOSS) prepare datasets/$(DATASET).toml $(if $(INPUT),--input $(INPUT))
+	@status=0; $(CROLOSS) sweep experiments/$(DATASET).toml --jobs $(JOBS) || status=$$?; \
+	test $$status -eq 2 || $(CROLOSS) report experiments/$(DATASET).toml; exit $$status
 
 clean: ## Remove what was built (.venv, data and runs stay)
 	cargo clean
