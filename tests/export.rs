@@ -1,0 +1,175 @@
+//! `export` from outside: the towers in Rust and in Python give the vectors of the trained model.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use common::{Place, json};
+use croloss::config::{self, Config};
+use croloss::data::Dataset;
+use croloss::export::Export;
+use croloss::tower::TwoTower;
+use tch::{Device, IValue, Tensor};
+
+/// Vectors of histories by the plain, the frozen and the optimised tower, and of items, one
+/// number a line.
+const SCRIPT: &str = r#"
+import json, sys, torch
+folder, histories = sys.argv[1], torch.tensor(json.loads(sys.argv[2]))
+tower = torch.jit.load(folder + "/user_tower.pt").eval()
+items = torch.jit.load(folder + "/item_tower.pt").eval()
+assert dict(tower.named_parameters())["items"].shape == dict(items.named_parameters())["items"].shape
+frozen = torch.jit.freeze(tower)
+with torch.no_grad():
+    for vectors in [tower(histories), frozen(histories),
+                    torch.jit.optimize_for_inference(torch.jit.load(folder + "/user_tower.pt").eval())(histories),
+                    items(histories)]:
+        print(*vectors.flatten().tolist(), sep="\n")
+"#;
+
+struct Exported {
+    place: Place,
+    config: Config,
+    model: TwoTower,
+}
+
+impl Exported {
+    fn new() -> Self {
+        let place = Place::new();
+        place.ok(&["train", "c.toml", "--out", "run", "--set", "train.steps=20"]);
+        place.ok(&["export", "run", "--out", "towers"]);
+        let config = config::load(&place.path("run/config.toml"), &[]).unwrap();
+        let dataset = Dataset::load(&place.path("data")).unwrap();
+        let model = TwoTower::new(&config.tower, dataset.item_count(), 1, Device::Cpu);
+        model.load(&place.path("run/best.safetensors")).unwrap();
+        Self { place, config, model }
+    }
+
+    /// The model's own vectors of histories that are padded at the end, each cut to its latest
+    /// items here.
+    fn expected(&self, histories: &[Vec<i64>]) -> Vec<f32> {
+        let latest = |history: &Vec<i64>| {
+            let known: Vec<i64> = history.iter().copied().filter(|id| *id != 0).collect();
+            let from = known.len().saturating_sub(self.config.tower.history);
+            let mut row = known[from..].to_vec();
+            row.resize(self.config.tower.history, 0);
+            row
+        };
+        let rows: Vec<Vec<i64>> = histories.iter().map(latest).collect();
+        numbers(&self.model.users(&Tensor::from_slice2(&rows)))
+    }
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    Vec::<f32>::try_from(tensor.contiguous().view(-1)).unwrap()
+}
+
+fn assert_close(a: &[f32], b: &[f32], what: &str) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (x, y) in a.iter().zip(b) {
+        assert!((x - y).abs() <= 1e-6, "{what}: {x} and {y}");
+    }
+}
+
+/// Histories of a batch: of all lengths up to `length`, the first all padding, some padded at the
+/// beginning.
+fn histories(batch: usize, length: usize) -> Vec<Vec<i64>> {
+    let row = |b: usize| {
+        let known = b % (length + 1);
+        let mut row: Vec<i64> = (0..known).map(|k| ((7 * b + 3 * k) % 200) as i64 + 1).collect();
+        match b % 2 {
+            0 => row.resize(length, 0),
+            _ => row = [vec![0; length - known], row].concat(),
+        }
+        row
+    };
+    (0..batch).map(row).collect()
+}
+
+#[test]
+fn towers_in_rust_and_python_give_the_vectors_of_the_model() {
+    let exported = Exported::new();
+    let folder = exported.place.path("towers");
+    let export = Export::open(&folder).unwrap();
+    let tower = export.user_tower(Device::Cpu).unwrap();
+    for (batch, length) in [(1, 1), (7, 5), (256, 5), (7, 12)] {
+        let what = format!("batch {batch}, length {length}");
+        let histories = histories(batch, length);
+        let expected = exported.expected(&histories);
+        let input = Tensor::from_slice2(&histories);
+        let IValue::Tensor(own) = tower.forward_is(&[IValue::Tensor(input)]).unwrap() else {
+            panic!("the tower gives no tensor");
+        };
+        assert_close(&numbers(&own), &expected, &what);
+        if let Some(said) = python(SCRIPT, &folder, &serde_json::to_string(&histories).unwrap()) {
+            let all: Vec<f32> = said.lines().map(|line| line.parse().unwrap()).collect();
+            let (users, items) = all.split_at(3 * expected.len());
+            for (part, name) in users.chunks(expected.len()).zip(["plain", "frozen", "optimised"]) {
+                assert_close(part, &expected, &format!("{name}, {what}"));
+            }
+            let dim = exported.config.tower.dim as usize;
+            let vectors = numbers(&exported.model.items.item_vectors());
+            for (id, vector) in histories.concat().into_iter().zip(items.chunks(dim)) {
+                let zero = vec![0.0; dim];
+                let own = match id as usize {
+                    0 => &zero[..],
+                    id => &vectors[(id - 1) * dim..id * dim],
+                };
+                assert_close(vector, own, &format!("item {id}"));
+            }
+        }
+    }
+    let vectors = export.item_vectors(Device::Cpu).unwrap();
+    let npy = Tensor::read_npy(folder.join("item_vectors.npy")).unwrap();
+    assert_eq!((&vectors, &npy), (&exported.model.items.item_vectors(), &vectors));
+}
+
+#[test]
+fn the_python_snippet_of_the_readme_works_as_it_stands() {
+    let exported = Exported::new();
+    let folder = exported.place.path("towers");
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let snippet = readme.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    if let Some(said) = python(snippet, &folder, "") {
+        assert_eq!(said.matches('[').count(), 3, "{said}");
+    }
+}
+
+#[test]
+fn a_truncated_or_altered_export_is_refused_with_its_file() {
+    let exported = Exported::new();
+    let folder = exported.place.path("towers");
+    for name in ["user_tower.pt", "item_vectors.safetensors", "items.parquet"] {
+        let path = folder.join(name);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        let error = Export::open(&folder).err().unwrap().to_string();
+        assert!(error.contains(name) && error.contains("truncated or altered"), "{error}");
+        fs::write(&path, whole).unwrap();
+    }
+    Export::open(&folder).unwrap();
+    assert_eq!(json(&folder.join("export.json"))["history"], 5);
+    exported.place.refused(&["export", "run", "--out", "towers"], 2, &["exists already"]);
+    exported.place.refused(&["export", "run", "--out", "data", "--force"], 2, &["not an export"]);
+    exported.place.refused(&["export", "data", "--out", "new"], 1, &["not a run folder"]);
+}
+
+/// What a script says on standard output, run in `folder`; nothing where there is no Python with
+/// torch.
+fn python(script: &str, folder: &Path, argument: &str) -> Option<String> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    if !python.exists() {
+        eprintln!("skipped: {} is not here", python.display());
+        return None;
+    }
+    let output = Command::new(python)
+        .args(["-c", script])
+        .args([folder.as_os_str(), argument.as_ref()])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
