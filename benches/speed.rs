@@ -140,7 +140,7 @@ fn ranking(items: usize, users: usize, targets: usize) -> f64 {
     let vectors = |n: usize| unit(&Tensor::randn([n as i64, 32], (Kind::Float, Device::Cpu)));
     let (items, users) = (vectors(items), vectors(users));
     let start = Instant::now();
-    let block = croloss::eval::users_a_block(items.size()[0] as usize);
+    let block = croloss::eval::users_a_block(&items);
     for (at, queries) in queries.chunks(block).enumerate() {
         let users = users.narrow(0, (at * block) as i64, queries.len() as i64);
         ranks(&users, &items, queries, Seen::Keep).unwrap();

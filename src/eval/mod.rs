@@ -2,6 +2,7 @@
 
 mod metrics;
 mod rank;
+mod rank_host;
 
 use anyhow::Result;
 use tch::Device;
@@ -38,7 +39,7 @@ impl Evaluation<'_> {
         let _guard = tch::no_grad_guard();
         let items = model.items.item_vectors();
         let mut metrics = Metrics::new(&self.config.at);
-        for users in self.users.chunks(rank::users_a_block(model.items.items())) {
+        for users in self.users.chunks(rank::users_a_block(&items)) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();
             let latest: Vec<&[u32]> = queries
                 .iter()
