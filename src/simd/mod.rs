@@ -41,6 +41,7 @@ pub trait Lanes: Copy {
     /// alike, so a sum of such terms is the same in whichever lane it is taken.
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
     unsafe fn sqrt(self) -> Self;
+    /// The larger; `other` where either is not a number. `min` likewise.
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
     /// The nearest whole number.
