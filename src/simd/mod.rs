@@ -21,7 +21,7 @@ pub use portable::{One, Portable};
 ///
 /// # Safety
 /// Every function asks for the instruction set of its implementation, and runs fast only where it
-/// is inlined into a function compiled for that set: see [`vectorised`]. Pointers are to
+/// is inlined into a function compiled for that set: see `vectorised`. Pointers are to
 /// [`Lanes::N`] numbers, of any alignment.
 #[allow(clippy::missing_safety_doc)]
 pub trait Lanes: Copy {
