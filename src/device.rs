@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind, Tensor};
 
 use crate::config::DeviceChoice;
 use crate::misuse;
@@ -86,6 +86,26 @@ pub fn use_threads(threads: u32) {
         .num_threads(threads as usize)
         .start_handler(|_| flush_denormals())
         .build_global();
+}
+
+/// Zeros for a table whose rows are read here and there: on Linux's host memory in pages of 2 MiB
+/// where the system has them, so that finding a row's place costs no walk through the page table.
+pub fn table_zeros(shape: &[i64], kind: Kind, device: Device) -> Tensor {
+    let mut zeros = Tensor::empty(shape, (kind, device));
+    #[cfg(target_os = "linux")]
+    if device == Device::Cpu {
+        const PAGE: usize = 4096;
+        let bytes = zeros.numel() * kind.elt_size_in_bytes();
+        let start = (zeros.data_ptr() as usize).next_multiple_of(PAGE);
+        let end = (zeros.data_ptr() as usize + bytes) / PAGE * PAGE;
+        if end > start {
+            // SAFETY: whole pages within the tensor; the advice changes no content. A refusal
+            // only means small pages.
+            unsafe { libc::madvise(start as *mut _, end - start, libc::MADV_HUGEPAGE) };
+        }
+    }
+    let _ = zeros.zero_();
+    zeros
 }
 
 fn flush_denormals() {

@@ -60,6 +60,7 @@ impl RunProgress {
                 let mark = if better { "  best so far" } else { "" };
                 self.line(format!("step {step}: validation, %: {}{mark}", recall.join("  ")));
             }
+            Event::Trained { .. } => {}
             Event::Stopped { step, best_step } => {
                 self.line(format!("stopped at step {step}: nothing better since step {best_step}"));
             }

@@ -7,7 +7,7 @@ use super::run_progress::RunProgress;
 use super::table;
 use crate::config;
 use crate::data::Dataset;
-use crate::train::{RunFolder, refuse_foreign, train};
+use crate::train::{Event, RunFolder, refuse_foreign, train};
 
 /// Train by a configuration, and test the weights that were best in validation
 #[derive(clap::Args)]
@@ -23,6 +23,9 @@ pub struct Train {
     /// Replace the run that stands at --out
     #[arg(long)]
     force: bool,
+    /// At the end, show how many milliseconds a step each part of the work took
+    #[arg(long)]
+    profile: bool,
 }
 
 impl Train {
@@ -33,8 +36,21 @@ impl Train {
             .with_context(|| format!("data.path in {}", self.config.display()))?;
         let make_folder = || RunFolder::create(&self.out, &config, self.force);
         let mut progress = RunProgress::new(config.train.steps);
-        let outcome = train(&config, &dataset, make_folder, &mut |event| progress.hear(event))?;
+        let mut parts = vec![];
+        let outcome = train(&config, &dataset, make_folder, &mut |event| {
+            if let Event::Trained { steps, profile } = &event {
+                let share = 1.0 / (*steps).max(1) as f64;
+                parts = profile.milliseconds();
+                parts.iter_mut().for_each(|(_, ms)| *ms *= share);
+            }
+            progress.hear(event);
+        })?;
         progress.finish();
+        if self.profile {
+            for (part, ms) in parts {
+                table::say(format_args!("{ms:>10.3} ms a step: {part}"))?;
+            }
+        }
         table::say(format_args!(
             "{} steps in {:.1} s of training, {:.1} s in all, on {} with {} threads; best at step {}",
             outcome.steps,

@@ -2,6 +2,7 @@
 
 mod metrics;
 mod rank;
+mod rank_host;
 
 use anyhow::{Result, ensure};
 use tch::Device;
@@ -44,7 +45,7 @@ impl Evaluation<'_> {
             "the item vectors are not all numbers: the weights have diverged or are damaged"
         );
         let mut metrics = Metrics::new(&self.config.at);
-        for users in self.users.chunks(rank::users_a_block(model.items.items())) {
+        for users in self.users.chunks(rank::users_a_block(&items)) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();
             let latest: Vec<&[u32]> = queries
                 .iter()

@@ -8,7 +8,8 @@ use super::kernel::EXPONENTIAL_KNEE;
 
 /// A kernel φ with its slope φ′, as [`Kernel::apply`] defines it.
 trait Phi {
-    /// φ(d) and φ′(d); both 0 at −∞.
+    /// φ(d) and φ′(d); both 0 at −∞. Where d is not a number φ is none either (the unit step
+    /// aside): a diverged training must show in its loss.
     ///
     /// # Safety
     /// As [`Lanes`].
@@ -50,7 +51,7 @@ impl Phi for Hinge {
     unsafe fn at<V: Lanes>(d: V, margin: V) -> (V, V) {
         unsafe {
             let (zero, value) = (V::splat(0.0), d.add(margin));
-            (value.max(zero), V::if_greater(value, zero, V::splat(1.0), zero))
+            (zero.max(value), V::if_greater(value, zero, V::splat(1.0), zero))
         }
     }
 }
@@ -60,7 +61,7 @@ impl Phi for Exponential {
     unsafe fn at<V: Lanes>(d: V, _: V) -> (V, V) {
         unsafe {
             let knee = V::splat(EXPONENTIAL_KNEE as f32);
-            let slope = exp(d.min(knee));
+            let slope = exp(knee.min(d));
             (d.sub(knee).max(V::splat(0.0)).mul_add(slope, slope), slope)
         }
     }

@@ -13,6 +13,7 @@ use super::{
     RowGradient, Rule, TouchedRows, deferred_host as host, deferred_tensors as tensors, entry,
     host_floats,
 };
+use crate::device::table_zeros;
 
 /// Deferred Adam for one table. Rows must be brought to the present before they are read.
 pub struct DeferredAdam {
@@ -33,8 +34,8 @@ impl DeferredAdam {
         Self {
             rule: rule.clone(),
             tails: Tails::new(rule),
-            moments: Tensor::zeros([rows, 2, dim], (table.kind(), table.device())),
-            last: Tensor::zeros([rows], (Kind::Int, table.device())),
+            moments: table_zeros(&[rows, 2, dim], table.kind(), table.device()),
+            last: table_zeros(&[rows], Kind::Int, table.device()),
             device: None,
         }
     }

@@ -186,6 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn batches_drawn_ahead_are_those_of_their_steps() {
+        let sequences = sequences();
+        let batches = batches(&sequences, 4).unwrap();
+        let targets = crate::sampling::ahead(&batches, 3..40, |next| {
+            // Not all that are drawn are taken.
+            (3..20).map(|_| next().targets).collect::<Vec<_>>()
+        });
+        for (step, targets) in (3..20).zip(targets) {
+            assert_eq!(targets, batches.draw(step).targets);
+        }
+    }
+
+    #[test]
     fn a_batch_larger_than_the_users_is_refused() {
         let sequences = sequences();
         let error = batches(&sequences, 9).err().unwrap().to_string();

@@ -5,7 +5,7 @@ use rand::RngExt;
 use crate::random::{Purpose, stream};
 
 /// Draws the negatives of a batch.
-pub trait NegativeSampler {
+pub trait NegativeSampler: Sync {
     /// Item ids for training step `step`: the same for the same step, whatever was drawn before.
     fn draw(&self, step: u64) -> Vec<i64>;
 }

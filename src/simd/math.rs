@@ -2,7 +2,7 @@
 
 use super::Lanes;
 
-/// eˣ for x ≤ 88; exactly 0 below −87, also for −∞.
+/// eˣ for x ≤ 88; exactly 0 below −87, also for −∞; not a number where x is none.
 ///
 /// # Safety
 /// As [`Lanes`].
@@ -18,7 +18,7 @@ pub unsafe fn exp<V: Lanes>(x: V) -> V {
     // SAFETY: the caller's.
     unsafe {
         let (low, one) = (V::splat(-87.0), V::splat(1.0));
-        let at = x.max(low).min(V::splat(88.0));
+        let at = V::splat(88.0).min(low.max(x));
         let n = at.mul(V::splat(LOG2_E)).round();
         let r = n.mul_add(V::splat(-LN2_HIGH), at);
         let r = n.mul_add(V::splat(-LN2_LOW), r);
@@ -95,6 +95,9 @@ mod tests {
             // SAFETY: as above.
             unsafe { run(level, &[f32::NEG_INFINITY, -100.0], &mut ends) };
             assert_eq!(ends, [[0.0, 0.0, 1.0]; 2]);
+            // SAFETY: as above.
+            unsafe { run(level, &[f32::NAN], &mut ends) };
+            assert!(ends[0][0].is_nan());
         }
     }
 }

@@ -21,7 +21,7 @@ pub use portable::{One, Portable};
 ///
 /// # Safety
 /// Every function asks for the instruction set of its implementation, and runs fast only where it
-/// is inlined into a function compiled for that set: see [`vectorised`]. Pointers are to
+/// is inlined into a function compiled for that set: see `vectorised`. Pointers are to
 /// [`Lanes::N`] numbers, of any alignment.
 #[allow(clippy::missing_safety_doc)]
 pub trait Lanes: Copy {
@@ -41,6 +41,7 @@ pub trait Lanes: Copy {
     /// alike, so a sum of such terms is the same in whichever lane it is taken.
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
     unsafe fn sqrt(self) -> Self;
+    /// The larger; `other` where either is not a number. `min` likewise.
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
     /// The nearest whole number.

@@ -3,6 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::{glorot, unit};
+use crate::device::table_zeros;
 
 /// `[items + 1, dim]`; row 0 is padding: never drawn, never ranked.
 pub struct ItemTable {
@@ -12,7 +13,9 @@ pub struct ItemTable {
 impl ItemTable {
     /// Glorot-uniform rows for `items` items, and a zero row for padding.
     pub fn new(items: usize, dim: i64, seed: u64, device: Device) -> Self {
-        let weights = glorot(items as i64 + 1, dim, seed, 0, device);
+        let drawn = glorot(items as i64 + 1, dim, seed, 0, device);
+        let mut weights = table_zeros(&drawn.size(), drawn.kind(), device);
+        weights.copy_(&drawn);
         let _ = weights.get(0).zero_();
         Self { weights }
     }

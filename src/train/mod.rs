@@ -3,6 +3,7 @@
 mod fused;
 mod log;
 mod outcome;
+mod profile;
 mod run_folder;
 mod step;
 mod stopping;
@@ -10,6 +11,7 @@ mod tensorboard;
 mod trainer;
 
 pub use outcome::{Outcome, UserRanks, by_name};
+pub use profile::Profile;
 pub use run_folder::{RunFolder, refuse_foreign};
 pub use step::Stepper;
 pub use trainer::{Event, Session, train};

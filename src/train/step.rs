@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::Profile;
 use super::fused::{Fused, Outcome};
 use crate::config::{AccidentalHits, Config};
 use crate::loss::{self, Loss, RowLoss, Scores};
@@ -19,6 +20,7 @@ pub struct Stepper {
     encoder: Vec<Adam>,
     items: TableOptimizer,
     fused: Option<Fused>,
+    profile: Profile,
 }
 
 impl Stepper {
@@ -37,17 +39,21 @@ impl Stepper {
             encoder: model.encoder.parameters().iter().map(|(_, p)| adam(p)).collect(),
             items: TableOptimizer::new(&config.optimizer, &rule, &weights),
             fused: fused.then(|| Fused::new(RowLoss::new(&config.loss), config.tower.scale, mask)),
+            profile: Profile::default(),
         }
     }
 
     /// Moves the model by one step on `batch`. Returns the loss, a scalar on the run's device.
     pub fn step(&mut self, model: &TwoTower, batch: &Batch) -> Tensor {
         let table = model.items.weights();
+        let mut lap = self.profile.lap();
         self.items.catch_up(&table, &batch.rows);
+        self.profile.add("rows to the present", &mut lap);
         let rows = &batch.rows;
         if let Some((fused, encoder)) = self.fused.as_mut().zip(model.encoder.as_mean_pool()) {
             let Outcome { loss, encoder, values, sources } =
-                fused.run(&model.items, encoder, batch);
+                fused.run(&model.items, encoder, batch, &mut self.profile);
+            let mut lap = self.profile.lap();
             for ((adam, (_, parameter)), gradient) in
                 self.encoder.iter_mut().zip(model.encoder.parameters()).zip(&encoder)
             {
@@ -55,15 +61,18 @@ impl Stepper {
             }
             let sources = Some(sources);
             self.items.step_rows(&table, &RowGradient { rows, values, sources });
+            self.profile.add("optimiser", &mut lap);
             return Tensor::from(loss as f32);
         }
         // The gathered rows are the leaves of the gradient: none of the table's size is made.
         let rows = model.items.gather(batch.rows.ids()).set_requires_grad(true);
         let loss = self.loss.loss(&scores(model, batch, &rows, self.scale, self.mask));
+        self.profile.add("scores and loss", &mut lap);
         let parameters = model.encoder.parameters();
         let leaves: Vec<&Tensor> =
             parameters.iter().map(|(_, p)| p).chain(std::iter::once(&rows)).collect();
         let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
+        self.profile.add("backward", &mut lap);
         for ((adam, (_, parameter)), gradient) in
             self.encoder.iter_mut().zip(&parameters).zip(&gradients)
         {
@@ -71,7 +80,13 @@ impl Stepper {
         }
         let values = gradients.last().expect("one gradient for each leaf");
         self.items.step_rows(&table, &RowGradient { rows: &batch.rows, values, sources: None });
+        self.profile.add("optimiser", &mut lap);
         loss.detach()
+    }
+
+    /// Where the time of the steps went. On a GPU these are times of launching, not of computing.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// Brings the whole model to the present. Must come before it is evaluated or saved.

@@ -8,6 +8,7 @@ use tch::{Device, Tensor};
 
 use super::log::RunLog;
 use super::outcome::{Outcome, UserRanks, peak_memory_mib};
+use super::profile::Profile;
 use super::run_folder::RunFolder;
 use super::step::Stepper;
 use super::stopping::Stopping;
@@ -16,7 +17,7 @@ use crate::data::{Dataset, Split};
 use crate::device;
 use crate::eval::{Evaluation, Metrics, value_of};
 use crate::misuse;
-use crate::sampling::{Batches, Uniform};
+use crate::sampling::{Batches, Uniform, ahead};
 use crate::tower::{TwoTower, save};
 
 /// What an observer of a training run hears.
@@ -27,6 +28,8 @@ pub enum Event<'a> {
     Ranking { part: Split, done: u64, users: u64 },
     /// A validation is over.
     Validated { step: u64, metrics: &'a [(Metric, f64)], better: bool },
+    /// The last step is done; where the time went.
+    Trained { steps: u64, profile: &'a Profile },
     /// Training has stopped before `train.steps`.
     Stopped { step: u64, best_step: u64 },
 }
@@ -45,7 +48,12 @@ impl<'a> Session<'a> {
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
         device::use_threads(config.threads);
-        Ok(Self { config, dataset, device: device::open(config.device)? })
+        let device = device::open(config.device)?;
+        if device == Device::Cpu && config.train.fused {
+            // The loops of this crate do the work: libtorch's threads would spin beside them.
+            tch::set_num_threads(1);
+        }
+        Ok(Self { config, dataset, device })
     }
 
     /// A model with initial weights.
@@ -135,45 +143,60 @@ pub fn train(
     let model = session.model();
     let mut stepper = Stepper::new(config, &model);
     let mut stopping = Stopping::new(config.train.patience);
-    let mut best = model.snapshot();
     let mut validation = vec![];
     let mut losses = Losses::new(session.device);
     let mut train_seconds = 0.0;
     let mut step = 0;
-    while step < config.train.steps && !stopping.exhausted() {
-        let mark = Instant::now();
-        losses.add(&stepper.step(&model, &batches.draw(step)));
-        step += 1;
-        if step % config.train.log_every == 0 {
-            let loss = losses.mean(step)?;
-            log.write("train", step, started.elapsed().as_secs_f64(), &[("loss".into(), loss)])?;
-            observe(Event::Step { step, loss });
-        }
-        let validate = step % config.train.validate_every == 0 || step == config.train.steps;
-        if validate {
-            stepper.catch_up(&model);
-            device::synchronize(session.device);
-        }
-        train_seconds += mark.elapsed().as_secs_f64();
-        if validate {
-            let metrics = session.evaluate(&model, Split::Validation, observe)?.means();
-            log.write("validation", step, started.elapsed().as_secs_f64(), &named(&metrics))?;
-            let monitored = value_of(&metrics, config.train.monitor)
-                .expect("a checked configuration measures what it monitors");
-            let better = stopping.better(monitored, step);
-            observe(Event::Validated { step, metrics: &metrics, better });
-            if better {
-                best = model.snapshot();
-                save(&best, &run.weights_path())?;
-                validation = metrics;
+    let mut profile = Profile::default();
+    ahead(&batches, 0..config.train.steps, |next| -> Result<()> {
+        while step < config.train.steps && !stopping.exhausted() {
+            let mark = Instant::now();
+            let mut lap = profile.lap();
+            let batch = next();
+            profile.add("waiting for batches", &mut lap);
+            losses.add(&stepper.step(&model, &batch));
+            step += 1;
+            if step % config.train.log_every == 0 {
+                let loss = losses.mean(step)?;
+                log.write(
+                    "train",
+                    step,
+                    started.elapsed().as_secs_f64(),
+                    &[("loss".into(), loss)],
+                )?;
+                observe(Event::Step { step, loss });
+            }
+            let validate = step % config.train.validate_every == 0 || step == config.train.steps;
+            if validate {
+                stepper.catch_up(&model);
+                device::synchronize(session.device);
+            }
+            train_seconds += mark.elapsed().as_secs_f64();
+            if validate {
+                let mut lap = profile.lap();
+                let metrics = session.evaluate(&model, Split::Validation, observe)?.means();
+                log.write("validation", step, started.elapsed().as_secs_f64(), &named(&metrics))?;
+                let monitored = value_of(&metrics, config.train.monitor)
+                    .expect("a checked configuration measures what it monitors");
+                let better = stopping.better(monitored, step);
+                observe(Event::Validated { step, metrics: &metrics, better });
+                if better {
+                    save(&model.weights(), &run.weights_path())?;
+                    validation = metrics;
+                }
+                profile.add("validation", &mut lap);
             }
         }
-    }
+        Ok(())
+    })?;
+    profile.append(stepper.profile());
+    observe(Event::Trained { steps: step, profile: &profile });
     let best_step = stopping.best().map_or(step, |(_, step)| step);
     if step < config.train.steps {
         observe(Event::Stopped { step, best_step });
     }
-    model.restore(&best)?;
+    // From the file, not from a copy in memory: a large table takes its own size in memory once.
+    model.load(&run.weights_path())?;
     let tested = session.evaluate(&model, Split::Test, observe)?;
     let (test, test_users) = (tested.means(), tested.users());
     log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
@@ -185,7 +208,7 @@ pub fn train(
         train_seconds,
         seconds: started.elapsed().as_secs_f64(),
         device: device::name(session.device),
-        threads: tch::get_num_threads(),
+        threads: rayon::current_num_threads() as i32,
         seed: config.seed,
         peak_memory_mib: peak_memory_mib(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -14,6 +14,7 @@ mod towers;
 
 use tch::Tensor;
 
+use super::Profile;
 use crate::loss::{RowLoss, Sizes};
 use crate::sampling::Batch;
 use crate::simd::{self, Level};
@@ -101,7 +102,14 @@ impl Fused {
     }
 
     /// Loss and gradients at the rows as they are: bring them to the present before.
-    pub fn run(&mut self, items: &ItemTable, encoder: &MeanPool, batch: &Batch) -> Outcome<'_> {
+    pub fn run(
+        &mut self,
+        items: &ItemTable,
+        encoder: &MeanPool,
+        batch: &Batch,
+        profile: &mut Profile,
+    ) -> Outcome<'_> {
+        let mut lap = profile.lap();
         let (users, length) = batch.histories.size2().expect("histories are a matrix");
         let negatives = batch.negatives.size()[0] as usize;
         self.fit(users as usize, length as usize, negatives, items.dim() as usize);
@@ -143,6 +151,7 @@ impl Fused {
                 )
             },
         );
+        profile.add("towers", &mut lap);
         let hits = if self.mask_hits { batch.hits.as_slice() } else { &[] };
         let sizes = Sizes {
             batch: shape.batch,
@@ -150,11 +159,13 @@ impl Fused {
             catalogue: items.items() as f64,
         };
         let loss = kept.pairs(self.level, &self.loss, sizes, hits);
+        profile.add("scores and loss", &mut lap);
         // SAFETY: contiguous, made by this type alone.
         let values = unsafe {
             std::slice::from_raw_parts_mut(self.values.data_ptr() as *mut f32, self.values.numel())
         };
         let encoder = kept.backward(self.level, self.scale, values);
+        profile.add("backward", &mut lap);
         Outcome { loss, encoder, values: &self.values, sources: &self.sources }
     }
 

@@ -56,8 +56,8 @@ fn compare(loss: &str, scale: f64, dim: i64, mask: bool, batch: &Batch) {
     let encoder = model.encoder.as_mean_pool().unwrap();
     let mut fused = Fused::new(RowLoss::new(&config.loss), scale, mask);
     // Twice: the second run finds the first one's matrices.
-    fused.run(&model.items, encoder, batch);
-    let got = fused.run(&model.items, encoder, batch);
+    fused.run(&model.items, encoder, batch, &mut Profile::default());
+    let got = fused.run(&model.items, encoder, batch, &mut Profile::default());
 
     let rows = model.items.gather(batch.rows.ids()).set_requires_grad(true);
     let of = scores(&model, batch, &rows, scale, mask);
