@@ -10,7 +10,7 @@ use super::tables::signed;
 use crate::config::{Kernel, LossKind};
 
 /// Said above the claims.
-pub const INTERVALS: &str = "Every answer rests on a 95 % interval of a paired difference over test users, widened by what other seeds would change: the standard deviation over seeds, pooled over all settings that have several. Where none has, it covers users only and says so.";
+pub const INTERVALS: &str = "Every answer rests on a 95 % interval of a paired difference over test users, widened by what other seeds would change: the standard deviation over seeds, that of the two settings where both have several, else pooled over all settings that have. Where none has, it covers users only and says so.";
 
 /// The answer to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

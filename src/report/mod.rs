@@ -216,7 +216,7 @@ fn tests(study: &Study, table2: &Table2, recalls: &Recalls, about: &About) -> Op
         "users",
         "seeds agreeing",
     ];
-    let note = "Recall@N of the first minus the second, in percentage points: each test user's mean over the seeds that both have, paired t-test over users. The first interval and p cover the choice of users; the second interval also covers what other seeds would change, by the standard deviation over seeds pooled over all settings that have several.";
+    let note = "Recall@N of the first minus the second, in percentage points: each test user's mean over the seeds that both have, paired t-test over users. The first interval and p cover the choice of users; the second interval also covers what other seeds would change, by the standard deviation over seeds (that of the two where both have several seeds, else pooled over all settings that have).";
     (!rows.is_empty()).then(|| Table {
         id: "tests".into(),
         title: "Paired tests over test users".into(),

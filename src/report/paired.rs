@@ -59,16 +59,20 @@ impl Paired {
 impl Recalls {
     /// For the settings of `study` and its list lengths.
     pub fn new(study: &Study) -> Self {
-        let noise = study.at.iter().map(|&at| seed_noise(study, at)).collect();
+        let paper = || study.settings.iter().filter(|setting| setting.row.is_some());
+        let noise = study.at.iter().map(|&at| seed_noise(paper(), at)).collect();
         Self { at: study.at.clone(), noise, runs: RefCell::default() }
     }
 
-    /// The standard deviation that seeds give to the difference of two settings' Recall@`at`.
-    /// `None` where no setting has several seeds.
+    /// The standard deviation that seeds give to the difference of two settings' Recall@`at`: by
+    /// their own spread where all of them have several seeds (losses differ in it), else by that
+    /// of the whole study. `None` where no setting has several seeds.
     fn noise(&self, settings: &[&Setting], at: usize) -> Option<f64> {
         let n = self.at.iter().position(|&n| n == at)?;
         let seeds = common_seeds(settings).len().max(1);
-        Some(self.noise.get(n).copied().flatten()? * (2.0 / seeds as f64).sqrt())
+        let own = if seeds > 1 { seed_noise(settings.iter().copied(), at) } else { None };
+        let sd = own.or(self.noise.get(n).copied().flatten())?;
+        Some(sd * (2.0 / seeds as f64).sqrt())
     }
 
     /// The same for the difference between two list lengths of the relative difference of
@@ -150,12 +154,12 @@ impl Recalls {
     }
 }
 
-/// The standard deviation of Recall@`at` from seed to seed, pooled over the settings with one of
-/// the paper's losses and several seeds.
-fn seed_noise(study: &Study, at: usize) -> Option<f64> {
+/// The standard deviation of Recall@`at` from seed to seed, pooled over those of `settings` that
+/// have several.
+fn seed_noise<'a>(settings: impl Iterator<Item = &'a Setting<'a>>, at: usize) -> Option<f64> {
     let mut squares = 0.0;
     let mut freedom = 0;
-    for setting in study.settings.iter().filter(|s| s.row.is_some()) {
+    for setting in settings {
         let values = setting.test(recall(at));
         if let Some((_, Some(sd))) = mean_sd(&values) {
             squares += sd * sd * (values.len() - 1) as f64;
@@ -223,8 +227,9 @@ mod tests {
             of("cross-entropy", 1, 0.9),
         ];
         let study = Study::of(&points).unwrap();
-        assert!((seed_noise(&study, 50).unwrap() - 0.01).abs() < 1e-12);
-        assert_eq!(seed_noise(&Study::of(&points[3..]).unwrap(), 50), None);
+        assert!((seed_noise(study.settings.iter(), 50).unwrap() - 0.01).abs() < 1e-12);
+        let single = Study::of(&points[3..]).unwrap();
+        assert_eq!(seed_noise(single.settings.iter(), 50), None);
         // Two common seeds: √(2/2) · 0.01; relative to the lowest recall of 0.11.
         let recalls = Recalls::new(&study);
         let pair = [&study.settings[0], &study.settings[1]];
