@@ -159,6 +159,8 @@ pub struct TrainConfig {
     pub validate_every: u64,
     /// Validations without a better `monitor` after which training stops.
     pub patience: u64,
+    /// Users of the validation part that a validation ranks for, spread evenly over it; 0: all.
+    pub validation_users: usize,
     /// The validation metric that chooses the best weights.
     pub monitor: Metric,
     /// Steps between lines in the logs.
@@ -225,6 +227,7 @@ impl Default for TrainConfig {
         Self {
             steps: 500_000,
             validate_every: 4_000,
+            validation_users: 0,
             patience: 10,
             monitor: Metric { kind: MetricKind::Recall, at: 100 },
             log_every: 100,

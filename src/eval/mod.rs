@@ -13,7 +13,7 @@ use crate::sampling::pad;
 use crate::tower::TwoTower;
 
 pub use metrics::{Metrics, of_user};
-pub use rank::{Query, ranks, users_a_block};
+pub use rank::{Catalogue, Query, ranks};
 
 /// The part of a sequence, from its start, that is the history of an evaluation; the rest are
 /// its targets.
@@ -38,14 +38,13 @@ impl Evaluation<'_> {
     pub fn run(&self, model: &TwoTower, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
-        let items = model.items.item_vectors();
-        // A rival whose score is not a number would never be counted.
+        let items = Catalogue::of_unit(model.items.rows());
         ensure!(
-            items.isfinite().all().int64_value(&[]) == 1,
+            items.is_finite(),
             "the item vectors are not all numbers: the weights have diverged or are damaged"
         );
         let mut metrics = Metrics::new(&self.config.at);
-        for users in self.users.chunks(rank::users_a_block(&items)) {
+        for users in self.users.chunks(items.users_a_block()) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();
             let latest: Vec<&[u32]> = queries
                 .iter()

@@ -9,7 +9,7 @@ mod rule;
 mod tails;
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use crate::config::{OptimizerConfig, OptimizerKind};
 
@@ -98,11 +98,6 @@ impl TableOptimizer {
             Self::Deferred(adam) => adam.restore(state),
         }
     }
-}
-
-/// Whether a loop over memory can take the place of tensor ops.
-fn host_floats(tensor: &Tensor) -> bool {
-    tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous()
 }
 
 /// The entry `name` of a saved state.

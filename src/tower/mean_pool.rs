@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{Encoder, glorot};
+use crate::device::host_floats;
 
 /// u = mean(rows)·kernel + bias, no activation. A user without history gets the bias.
 pub struct MeanPool {
@@ -23,23 +24,10 @@ impl MeanPool {
 }
 
 impl MeanPool {
-    /// The kernel's memory `[dim, dim]`, for loops on the host.
-    pub fn host_kernel(&self) -> &[f32] {
-        host(&self.kernel)
+    /// The memory of the kernel `[dim, dim]` and of the bias `[dim]`, on the host in float32 only.
+    pub fn on_host(&self) -> Option<(&[f32], &[f32])> {
+        host_floats(&self.kernel).zip(host_floats(&self.bias))
     }
-
-    /// The bias's memory `[dim]`, for loops on the host.
-    pub fn host_bias(&self) -> &[f32] {
-        host(&self.bias)
-    }
-}
-
-fn host(tensor: &Tensor) -> &[f32] {
-    assert!(
-        tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous()
-    );
-    // SAFETY: contiguous float32 on the host, borrowed with the tensor.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr() as *const f32, tensor.numel()) }
 }
 
 impl Encoder for MeanPool {

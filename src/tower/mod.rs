@@ -31,8 +31,12 @@ pub trait Encoder {
 
 /// v / √(|v|² + 1e-8), along the last dimension: unit length, and 0 for a zero vector.
 pub fn unit(v: &Tensor) -> Tensor {
-    let square = v.square().sum_dim_intlist(-1, true, None::<Kind>);
-    v * (square + 1e-8).rsqrt()
+    v * inverse_length(v)
+}
+
+/// 1 / √(|v|² + 1e-8), along the last dimension, which stays as one of size 1.
+pub fn inverse_length(v: &Tensor) -> Tensor {
+    (v.square().sum_dim_intlist(-1, true, None::<Kind>) + 1e-8).rsqrt()
 }
 
 /// A `[rows, columns]` matrix, uniform in ±√(6 / (rows + columns)) (Glorot), on `device`. `part`

@@ -10,8 +10,8 @@ mod stopping;
 mod tensorboard;
 mod trainer;
 
-pub use outcome::{Outcome, UserRanks, by_name};
+pub use outcome::{Outcome, UserRanks, by_name, peak_memory_mib};
 pub use profile::Profile;
 pub use run_folder::{RunFolder, refuse_foreign};
-pub use step::Stepper;
-pub use trainer::{Event, Session, train};
+pub use step::{Stepper, by_loops};
+pub use trainer::{Event, Session, open_device, train};

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Profile;
 use super::fused::{Fused, Outcome};
-use crate::config::{AccidentalHits, Config};
+use crate::config::{AccidentalHits, Config, EncoderKind};
 use crate::loss::{self, Loss, RowLoss, Scores};
 use crate::optim::{Adam, RowGradient, Rule, TableOptimizer};
 use crate::sampling::Batch;
@@ -23,13 +23,17 @@ pub struct Stepper {
     profile: Profile,
 }
 
+/// Whether a step is taken by the loops of this crate, not by tensor ops.
+pub fn by_loops(config: &Config, device: Device) -> bool {
+    config.train.fused && device == Device::Cpu && config.tower.encoder == EncoderKind::MeanPool
+}
+
 impl Stepper {
     /// Optimisers with zero moments for `model`.
     pub fn new(config: &Config, model: &TwoTower) -> Self {
         let rule = Rule::new(config);
         let weights = model.items.weights();
-        let host = weights.device() == Device::Cpu && weights.kind() == Kind::Float;
-        let fused = config.train.fused && host && model.encoder.as_mean_pool().is_some();
+        let fused = by_loops(config, weights.device());
         let mask = config.sampling.accidental_hits == AccidentalHits::Mask;
         let adam = |parameter: &Tensor| Adam::new(&rule, parameter);
         Self {
@@ -121,6 +125,9 @@ pub(super) fn scores(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Sequences;
+    use crate::device::operations;
+    use crate::sampling::BatchSource;
 
     fn config(text: &str) -> Config {
         let text = format!("[data]\npath = \"x\"\n{text}");
@@ -132,7 +139,6 @@ mod tests {
             &Tensor::from_slice2(&[[1i64, 2], [3, 0]]),
             &Tensor::from_slice(&[4i64, 5]),
             &Tensor::from_slice(&[4i64, 6, 6]),
-            Device::Cpu,
         )
     }
 
@@ -164,6 +170,41 @@ mod tests {
             assert!(losses[49] < 0.9 * losses[0], "{kind}: {losses:?}");
             let padding = model.items.weights().get(0).abs().sum(Kind::Float);
             assert_eq!(padding.double_value(&[]), 0.0);
+        }
+    }
+
+    /// What a GPU runs, run here: no operation brings a number from the device to the host, or
+    /// must know one to know its result's size.
+    #[test]
+    fn the_step_by_tensor_ops_reads_nothing_back() {
+        const READS: [&str; 6] = [
+            "_local_scalar_dense",
+            "is_nonzero",
+            "nonzero",
+            "masked_select",
+            "_unique2",
+            "unique_consecutive",
+        ];
+        for optimizer in ["deferred-adam", "adam"] {
+            let config = config(&format!(
+                "[sampling]\nbatch = 4\n[optimizer]\nkind = \"{optimizer}\"\n[train]\nfused = false"
+            ));
+            let sequences = Sequences {
+                items: (0..60).map(|i| i % 9 + 1).collect(),
+                offsets: (0..=6).map(|user| 10 * user).collect(),
+            };
+            let users = (0..6).collect();
+            let source = BatchSource::new(&config, &sequences, users, 9, false, Device::Cpu);
+            let model = TwoTower::new(&config.tower, 9, 1, Device::Cpu);
+            let mut stepper = Stepper::new(&config, &model);
+            source.unwrap().run(0..3, |next| {
+                for _ in 0..3 {
+                    let names = operations(|| drop(stepper.step(&model, &next())));
+                    assert!(names.len() > 40, "{names:?}");
+                    let read = |name: &&String| READS.contains(&name.trim_start_matches("aten::"));
+                    assert_eq!(names.iter().find(read), None, "{optimizer}");
+                }
+            });
         }
     }
 

@@ -10,14 +10,14 @@ use super::log::RunLog;
 use super::outcome::{Outcome, UserRanks, peak_memory_mib};
 use super::profile::Profile;
 use super::run_folder::RunFolder;
-use super::step::Stepper;
+use super::step::{Stepper, by_loops};
 use super::stopping::Stopping;
 use crate::config::{Config, Metric};
 use crate::data::{Dataset, Split};
 use crate::device;
 use crate::eval::{Evaluation, Metrics, value_of};
 use crate::misuse;
-use crate::sampling::{Batches, Uniform, ahead};
+use crate::sampling::BatchSource;
 use crate::tower::{TwoTower, save};
 
 /// What an observer of a training run hears.
@@ -34,6 +34,20 @@ pub enum Event<'a> {
     Stopped { step: u64, best_step: u64 },
 }
 
+/// Opens the device of `config` and sets the process's threads.
+///
+/// # Errors
+/// [`crate::error::Misuse`] when the device is not there.
+pub fn open_device(config: &Config) -> Result<Device> {
+    device::use_threads(config.threads);
+    let device = device::open(config.device)?;
+    if by_loops(config, device) {
+        // The loops of this crate do the work: libtorch's threads would spin beside them.
+        tch::set_num_threads(1);
+    }
+    Ok(device)
+}
+
 /// A configuration and a dataset that fit together, ready to train or evaluate.
 pub struct Session<'a> {
     pub config: &'a Config,
@@ -47,12 +61,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
-        device::use_threads(config.threads);
-        let device = device::open(config.device)?;
-        if device == Device::Cpu && config.train.fused {
-            // The loops of this crate do the work: libtorch's threads would spin beside them.
-            tch::set_num_threads(1);
-        }
+        let device = open_device(config)?;
         Ok(Self { config, dataset, device })
     }
 
@@ -72,9 +81,20 @@ impl<'a> Session<'a> {
         part: Split,
         observe: &mut dyn FnMut(Event),
     ) -> Result<Metrics> {
+        self.evaluate_for(model, part, self.dataset.users_of(part), observe)
+    }
+
+    /// Ranks the catalogue for `users`, some of `part`.
+    fn evaluate_for(
+        &self,
+        model: &TwoTower,
+        part: Split,
+        users: Vec<usize>,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<Metrics> {
         let evaluation = Evaluation {
             sequences: &self.dataset.sequences,
-            users: self.dataset.users_of(part),
+            users,
             config: &self.config.evaluation,
             history: self.config.tower.history,
             device: self.device,
@@ -91,25 +111,18 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// [`crate::error::Misuse`] when the dataset is too small for the configuration.
-    fn batches(&self) -> Result<Batches<'a>> {
-        let sampling = &self.config.sampling;
+    fn batches(&self) -> Result<BatchSource<'a>> {
         for part in [Split::Validation, Split::Test] {
             if self.dataset.users_of(part).is_empty() {
                 misuse!("the dataset has no {} users: prepare it with another split", part.name());
             }
         }
-        let negatives = Uniform {
-            items: self.dataset.item_count(),
-            count: sampling.batch * sampling.negatives_per_positive,
-            seed: self.config.seed,
-        };
-        Batches::new(
+        BatchSource::new(
+            self.config,
             &self.dataset.sequences,
             self.dataset.users_of(Split::Train),
-            sampling,
-            self.config.tower.history,
-            Box::new(negatives),
-            self.config.seed,
+            self.dataset.item_count(),
+            by_loops(self.config, self.device),
             self.device,
         )
     }
@@ -144,11 +157,13 @@ pub fn train(
     let mut stepper = Stepper::new(config, &model);
     let mut stopping = Stopping::new(config.train.patience);
     let mut validation = vec![];
+    let validation_users =
+        spread(dataset.users_of(Split::Validation), config.train.validation_users);
     let mut losses = Losses::new(session.device);
     let mut train_seconds = 0.0;
     let mut step = 0;
     let mut profile = Profile::default();
-    ahead(&batches, 0..config.train.steps, |next| -> Result<()> {
+    batches.run(0..config.train.steps, |next| -> Result<()> {
         while step < config.train.steps && !stopping.exhausted() {
             let mark = Instant::now();
             let mut lap = profile.lap();
@@ -174,7 +189,9 @@ pub fn train(
             train_seconds += mark.elapsed().as_secs_f64();
             if validate {
                 let mut lap = profile.lap();
-                let metrics = session.evaluate(&model, Split::Validation, observe)?.means();
+                let users = validation_users.clone();
+                let metrics =
+                    session.evaluate_for(&model, Split::Validation, users, observe)?.means();
                 log.write("validation", step, started.elapsed().as_secs_f64(), &named(&metrics))?;
                 let monitored = value_of(&metrics, config.train.monitor)
                     .expect("a checked configuration measures what it monitors");
@@ -195,7 +212,9 @@ pub fn train(
     if step < config.train.steps {
         observe(Event::Stopped { step, best_step });
     }
-    // From the file, not from a copy in memory: a large table takes its own size in memory once.
+    // The weights that are read take a table's size in memory for a while: instead of the moments,
+    // not beside them.
+    drop(stepper);
     model.load(&run.weights_path())?;
     let tested = session.evaluate(&model, Split::Test, observe)?;
     let (test, test_users) = (tested.means(), tested.users());
@@ -219,6 +238,14 @@ pub fn train(
     };
     run.write_json("result.json", &outcome)?;
     Ok(outcome)
+}
+
+/// `count` of `users`, evenly spread; all of them if `count` is 0.
+fn spread(users: Vec<usize>, count: usize) -> Vec<usize> {
+    if count == 0 || count >= users.len() {
+        return users;
+    }
+    (0..count).map(|at| users[at * users.len() / count]).collect()
 }
 
 /// The loss since the last report, summed on the device so that a step never waits for the host.
@@ -253,4 +280,16 @@ impl Losses {
 
 fn named(metrics: &[(Metric, f64)]) -> Vec<(String, f64)> {
     metrics.iter().map(|(metric, value)| (metric.to_string(), *value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_spread_evenly_and_all_are_taken_when_there_are_too_few() {
+        assert_eq!(spread((10..20).collect(), 4), [10, 12, 15, 17]);
+        assert_eq!(spread(vec![3, 5], 0), [3, 5]);
+        assert_eq!(spread(vec![3, 5], 9), [3, 5]);
+    }
 }

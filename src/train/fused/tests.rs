@@ -38,7 +38,7 @@ fn batch(users: i64, length: i64, negatives: i64, items: i64) -> Batch {
     };
     let histories = draw(users * length, true).view([users, length]);
     let _ = histories.get(0).zero_();
-    Batch::new(&histories, &draw(users, false), &draw(negatives, false), Device::Cpu)
+    Batch::new(&histories, &draw(users, false), &draw(negatives, false))
 }
 
 fn close(name: &str, a: &Tensor, b: &Tensor) {

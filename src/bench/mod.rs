@@ -1,0 +1,14 @@
+//! Speed on random data made on the spot, so that it can be measured anywhere and compared with
+//! other programs: `croloss bench`.
+
+mod rank;
+mod step;
+
+pub use rank::RankBench;
+pub use step::StepBench;
+
+/// The median, which a few disturbed steps do not move.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
