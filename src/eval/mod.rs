@@ -1,18 +1,20 @@
 //! Exact evaluation: every target's rank among the whole catalogue, and the metrics of ranks.
 
 mod metrics;
+mod positions;
 mod rank;
 mod rank_host;
 
 use anyhow::{Result, ensure};
 use tch::Device;
 
-use crate::config::{EvaluationConfig, Metric};
+use crate::config::{EvaluationConfig, Metric, Protocol};
 use crate::data::Sequences;
 use crate::sampling::pad;
 use crate::tower::TwoTower;
 
 pub use metrics::{Metrics, of_user};
+pub use positions::{PositionEvaluation, PositionVectors};
 pub use rank::{Catalogue, Query, ranks};
 
 /// The part of a sequence, from its start, that is the history of an evaluation; the rest are
@@ -38,12 +40,8 @@ impl Evaluation<'_> {
     pub fn run(&self, model: &TwoTower, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
-        let items = Catalogue::of_unit(model.items.rows());
-        ensure!(
-            items.is_finite(),
-            "the item vectors are not all numbers: the weights have diverged or are damaged"
-        );
-        let mut metrics = Metrics::new(&self.config.at);
+        let items = Catalogue::of_unit(model.items.rows()).checked()?;
+        let mut metrics = Metrics::new(Protocol::Holdout, &self.config.at);
         for users in self.users.chunks(items.users_a_block()) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();
             let latest: Vec<&[u32]> = queries

@@ -1,6 +1,6 @@
 //! The exact rank of each target among the whole catalogue.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use tch::{Kind, Tensor};
 
 use super::rank_host;
@@ -49,9 +49,21 @@ impl Catalogue {
         }
     }
 
-    /// Whether all vectors are numbers: a rival whose score is none would never be counted.
-    pub fn is_finite(&self) -> bool {
-        self.rows.sum(self.rows.kind()).double_value(&[]).is_finite()
+    /// The items, if all their vectors are numbers.
+    ///
+    /// # Errors
+    /// When they are not: a rival whose score is no number would never be counted.
+    pub fn checked(self) -> Result<Self> {
+        ensure!(
+            self.rows.sum(self.rows.kind()).double_value(&[]).is_finite(),
+            "the item vectors are not all numbers: the weights have diverged or are damaged"
+        );
+        Ok(self)
+    }
+
+    /// The width of a vector.
+    pub fn dim(&self) -> i64 {
+        self.rows.size()[1]
     }
 }
 
