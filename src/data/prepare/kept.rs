@@ -46,12 +46,12 @@ impl<'a> Kept<'a> {
 
     /// Drops users with fewer kept events than `least`; `lengths` are theirs.
     pub fn drop_short_users(&mut self, lengths: &[u64], least: u64) -> Dropped {
-        drop(&mut self.users, lengths, |user| lengths[user] < least)
+        remove(&mut self.users, lengths, |user| lengths[user] < least)
     }
 
     /// Drops the items that `goes` names; `popularity` is theirs.
     pub fn drop_items(&mut self, popularity: &[u64], goes: impl Fn(usize) -> bool) -> Dropped {
-        drop(&mut self.items, popularity, goes)
+        remove(&mut self.items, popularity, goes)
     }
 
     /// `[users]`: the day, or else the time, of each user's first or last kept event, 0 where there
@@ -74,7 +74,7 @@ impl<'a> Kept<'a> {
     }
 }
 
-fn drop(kept: &mut [bool], counts: &[u64], goes: impl Fn(usize) -> bool) -> Dropped {
+fn remove(kept: &mut [bool], counts: &[u64], goes: impl Fn(usize) -> bool) -> Dropped {
     let mut dropped = (0, 0);
     for (at, kept) in kept.iter_mut().enumerate() {
         if *kept && goes(at) {

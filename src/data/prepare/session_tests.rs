@@ -279,7 +279,7 @@ fn the_given_split_of_diginetica_has_the_known_size() {
     assert_eq!((parts[0].0 + parts[1].0, items), (186_670, 43_097));
     // The last sessions of the training file, which is in the order of time.
     assert_eq!(dataset.split[182_936..186_670], [Split::Validation; 3_734]);
-    // The items seen by all: those of the first line, and how they come back.
+    // The first line of the file comes back as it was.
     let first: Vec<_> = dataset.sequences.get(0).iter().map(|id| *id as usize - 1).collect();
     let first: Vec<_> = first.iter().map(|item| &*dataset.items[*item].original).collect();
     assert_eq!(first, ["1", "2"]);
