@@ -17,7 +17,7 @@ const TILE: usize = 512;
 const USERS: usize = 8;
 
 /// Tiles a task at most.
-const TILES: usize = 64;
+const TILES: usize = 16;
 
 /// `rows` `[items, dim]`, taken at unit length if `unit`.
 pub struct Items<'a> {
