@@ -18,6 +18,8 @@ pub enum Purpose {
     Split = 4,
     /// A generated log.
     Generation = 5,
+    /// The histories that an index is measured with.
+    Queries = 16,
 }
 
 /// The stream for one step of one purpose under one seed.

@@ -3,10 +3,8 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
-use common::{Place, json};
+use common::{Place, json, python};
 use croloss::config::{self, Config};
 use croloss::data::Dataset;
 use croloss::export::Export;
@@ -154,22 +152,4 @@ fn a_truncated_or_altered_export_is_refused_with_its_file() {
     exported.place.refused(&["export", "run", "--out", "towers"], 2, &["exists already"]);
     exported.place.refused(&["export", "run", "--out", "data", "--force"], 2, &["not an export"]);
     exported.place.refused(&["export", "data", "--out", "new"], 1, &["not a run folder"]);
-}
-
-/// What a script says on standard output, run in `folder`; nothing where there is no Python with
-/// torch.
-fn python(script: &str, folder: &Path, argument: &str) -> Option<String> {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    if !python.exists() {
-        eprintln!("skipped: {} is not here", python.display());
-        return None;
-    }
-    let output = Command::new(python)
-        .args(["-c", script])
-        .args([folder.as_os_str(), argument.as_ref()])
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap())
 }

@@ -8,12 +8,17 @@ mod compare;
 mod evaluate;
 mod export;
 mod generate;
+mod index;
 mod open;
 mod prepare;
 mod progress;
+mod recommend;
+mod recommend_io;
 mod report;
 mod results;
+mod retrieval;
 mod run_progress;
+mod serve;
 mod sweep;
 mod sweep_progress;
 mod table;
@@ -37,6 +42,9 @@ enum Command {
     Sweep(sweep::Sweep),
     Report(report::Report),
     Export(export::Export),
+    Index(index::Index),
+    Recommend(Box<recommend::Recommend>),
+    Serve(serve::Serve),
     Bench(bench::Bench),
 }
 
@@ -51,6 +59,9 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Sweep(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Index(command) => command.run(),
+        Command::Recommend(command) => command.run(),
+        Command::Serve(command) => command.run(),
         Command::Bench(command) => command.run(),
     }
 }

@@ -6,7 +6,7 @@ mod folder;
 mod generate;
 mod interactions;
 mod manifest;
-mod parquet;
+pub(crate) mod parquet;
 mod prepare;
 mod read;
 mod split;

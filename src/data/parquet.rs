@@ -12,7 +12,7 @@ use polars::prelude::*;
 const ROWS: usize = 1 << 22;
 
 /// An open Parquet file.
-pub(super) struct Parquet<R> {
+pub(crate) struct Parquet<R> {
     path: PathBuf,
     reader: R,
     schema: Arc<ArrowSchema>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use polars::df;
-use polars::prelude::ParquetWriter;
+use polars::prelude::{ParquetReader, ParquetWriter, SerReader};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
@@ -99,6 +99,11 @@ impl Export {
         })
     }
 
+    /// Whether `folder` says that it is an export.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(MANIFEST).is_file()
+    }
+
     /// Opens an export and checks every file against its checksum.
     ///
     /// # Errors
@@ -140,6 +145,24 @@ impl Export {
         Ok(vectors.1.to_device(device))
     }
 
+    /// The SHA-256 of the file of vectors.
+    ///
+    /// # Errors
+    /// When the manifest does not tell it.
+    pub fn vectors_checksum(&self) -> Result<&str> {
+        let known = self.manifest.files.get(VECTORS).map(String::as_str);
+        known.with_context(|| format!("{MANIFEST} does not list {VECTORS}: export again"))
+    }
+
+    /// The items, that of row `i` at `i`.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn items(&self) -> Result<Vec<Item>> {
+        let path = self.folder.join(ITEMS);
+        read_items(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
     /// The user tower, on `device`.
     ///
     /// # Errors
@@ -161,6 +184,25 @@ fn write_items(items: &[Item], path: &Path) -> Result<()> {
     written.map(drop).with_context(|| format!("cannot write {}", path.display()))
 }
 
+fn read_items(path: &Path) -> Result<Vec<Item>> {
+    let frame = ParquetReader::new(File::open(path)?).finish()?;
+    let (original, count) = (frame.column("original")?.str()?, frame.column("count")?.u64()?);
+    let rows = original.iter().zip(count.iter());
+    let item = |(original, count): (Option<&str>, Option<u64>)| {
+        Some(Item { original: original?.to_owned(), count: count? })
+    };
+    rows.map(item).collect::<Option<_>>().context("a row has no value")
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn sha256(path: &Path) -> Result<String> {
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut hash = Sha256::new();
@@ -173,5 +215,5 @@ fn sha256(path: &Path) -> Result<String> {
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }

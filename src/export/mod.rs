@@ -5,4 +5,4 @@ mod readme;
 mod script;
 mod towers;
 
-pub use folder::{Export, Manifest};
+pub use folder::{Export, Manifest, sha256_of};

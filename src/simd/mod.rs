@@ -50,6 +50,8 @@ pub trait Lanes: Copy {
     unsafe fn power_of_two(self) -> Self;
     /// a > b ? yes : no
     unsafe fn if_greater(a: Self, b: Self, yes: Self, no: Self) -> Self;
+    /// A bit for each lane, lane 0 lowest: whether self > other.
+    unsafe fn greater(self, other: Self) -> u32;
     /// The sum of the lanes.
     unsafe fn sum(self) -> f32;
     /// No count in any lane.

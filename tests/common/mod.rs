@@ -85,6 +85,26 @@ impl Place {
     }
 }
 
+#[allow(dead_code)] // Not every test file reads JSON.
 pub fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// What a script says on standard output, run in `folder`; nothing where there is no Python with
+/// torch.
+#[allow(dead_code)] // Not every test file asks Python.
+pub fn python(script: &str, folder: &Path, argument: &str) -> Option<String> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    if !python.exists() {
+        eprintln!("skipped: {} is not here", python.display());
+        return None;
+    }
+    let output = Command::new(python)
+        .args(["-c", script])
+        .args([folder.as_os_str(), argument.as_ref()])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
 }

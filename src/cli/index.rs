@@ -1,0 +1,123 @@
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::progress::Bar;
+use super::retrieval::open_device;
+use super::table::{self, count};
+use crate::config::DeviceChoice;
+use crate::export::Export;
+use crate::misuse;
+use crate::retrieve::{Catalogue, Exact, Index as Built, Requests, measure, popular, user_vectors};
+
+/// The top that recall is measured at.
+const TOP: usize = 100;
+
+/// Candidates that a search holds, at the settings that are measured.
+const EXPANSIONS: [usize; 5] = [100, 200, 400, 800, 1600];
+
+/// Histories that are measured with.
+const HISTORIES: usize = 1000;
+
+/// Build an approximate index over an export's item vectors
+///
+/// The index is a usearch file, index.usearch, beside the vectors; usearch's bindings for other
+/// languages open it. What it finds of the exact top 100, and how fast, is measured at several
+/// settings; the quickest that reaches --recall becomes the default of `recommend --index` and
+/// `serve --index`.
+#[derive(clap::Args)]
+pub struct Index {
+    /// A folder that `croloss export` wrote
+    export: PathBuf,
+    /// Histories to measure with, of which the first 1000 are taken: a file as `recommend --input`
+    /// reads it [default: 1000 items drawn by popularity, each a history of its own]
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// The recall of the exact top 100 that the default setting must reach
+    #[arg(long, default_value_t = 0.95, value_parser = share)]
+    recall: f64,
+    /// CPU threads; 0: one for every core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    threads: u32,
+    /// Replace the index if there is one
+    #[arg(long)]
+    force: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("give a number from 0 to 1".into()),
+    }
+}
+
+impl Index {
+    pub fn run(self) -> Result<()> {
+        let export = Export::open(&self.export)?;
+        if Built::exists(&export) && !self.force {
+            misuse!("{} has an index: replace it with --force", self.export.display());
+        }
+        let device = open_device(DeviceChoice::Cpu, self.threads)?;
+        let vectors = export.item_vectors(device)?;
+        let items = export.items()?;
+        let counts: Vec<u64> = items.iter().map(|item| item.count).collect();
+        let originals = items.into_iter().map(|item| item.original).collect();
+        let catalogue = Catalogue::new(originals);
+        let histories = match &self.input {
+            Some(path) => read(&Requests::open(path)?, &catalogue)?,
+            None => popular(&counts, HISTORIES).into_iter().map(|item| vec![item]).collect(),
+        };
+        ensure!(
+            !histories.is_empty(),
+            "no history has a known item: there is nothing to measure with"
+        );
+        let histories: Vec<&[u32]> = histories.iter().map(Vec::as_slice).collect();
+        let tower = export.user_tower(device)?;
+        let users = user_vectors(&tower, &histories, export.manifest.history, device)?;
+
+        let mut bar = Bar::new(counts.len() as u64, "indexing");
+        let mut index = Built::build(&vectors, &mut |done| bar.set(done))?;
+        drop(bar);
+        let exact = Exact::new(&vectors, None)?;
+        let measured = measure(&mut index, &exact, &users, TOP, &EXPANSIONS)?;
+        let chosen = measured.choose(self.recall).context("nothing was measured")?;
+        index.save(&export, &chosen)?;
+
+        let row = |name: String, recall: f64, per_second: f64, mark: &str| {
+            let per_second = count(per_second.round() as u64);
+            [name, format!("{:.2}", 100.0 * recall), per_second, mark.to_owned()]
+        };
+        let head =
+            ["candidates".to_owned(), format!("recall@{TOP}, %"), "users/s".into(), String::new()];
+        let settings = measured.settings.iter().map(|setting| {
+            let mark = if *setting == chosen { "default" } else { "" };
+            row(setting.expansion.to_string(), setting.recall, setting.per_second, mark)
+        });
+        let exact = row("exact".into(), 1.0, measured.exact_per_second, "");
+        table::print(std::iter::once(head).chain(settings).chain([exact]))?;
+        if chosen.recall < self.recall {
+            let (best, wanted) = (100.0 * chosen.recall, 100.0 * self.recall);
+            table::note(format_args!(
+                "warning: no setting finds {wanted} % of the exact top {TOP}; the default finds {best:.2} %"
+            ));
+        }
+        let histories = count(histories.len() as u64);
+        table::say(format_args!(
+            "\nMeasured with {histories} histories on {} threads; index: {}",
+            rayon::current_num_threads(),
+            self.export.join("index.usearch").display()
+        ))
+    }
+}
+
+/// The first histories of a file that have a known item.
+fn read(requests: &Requests, catalogue: &Catalogue) -> Result<Vec<Vec<u32>>> {
+    let mut histories = vec![];
+    requests.read(&mut |rows, _| {
+        let known = rows.iter().map(|row| catalogue.known(&row.history).ids);
+        let wanted = HISTORIES - histories.len();
+        histories.extend(known.filter(|ids| !ids.is_empty()).take(wanted));
+        Ok(())
+    })?;
+    Ok(histories)
+}

@@ -1,0 +1,186 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use super::open::OpenRun;
+use super::progress::Bar;
+use super::recommend_io::{Asked, Out, Work};
+use super::retrieval::Retrieval;
+use super::table::{self, count};
+use crate::data::Dataset;
+use crate::export::Export;
+use crate::retrieve::{Answers, Recommender, Requests, UserTower};
+use crate::{files, misuse};
+
+/// Recommend items for histories
+///
+/// Histories come from the command line, from a file, or from the users of a dataset. A file is CSV,
+/// JSON lines or Parquet with a column `history` (original item ids, oldest first; in CSV separated
+/// by blanks, in JSON lines a list) and, if you like, a column `user`, which is written back.
+///
+/// Items that are not known are passed over, with a warning. A history without any known item gets
+/// nothing and is reported; only if that is so for all of them, the exit status is 1.
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("histories").required(true))]
+pub struct Recommend {
+    /// A run folder, or an export
+    from: PathBuf,
+    /// A history: original item ids separated by blanks, oldest first (can be repeated)
+    #[arg(long, value_name = "ITEMS", group = "histories")]
+    history: Vec<String>,
+    /// A file of histories: .csv, .jsonl or .parquet
+    #[arg(long, value_name = "FILE", group = "histories")]
+    input: Option<PathBuf>,
+    /// The history of a user of the dataset, by original id (can be repeated)
+    #[arg(long, value_name = "ID", group = "histories")]
+    user: Vec<String>,
+    /// The histories of all users of the dataset
+    #[arg(long, group = "histories")]
+    all_users: bool,
+    /// The dataset of --user and --all-users [default: for a run, the one it was trained on]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How many items for each history
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
+    /// Leave out the items of the history
+    #[arg(long)]
+    exclude_seen: bool,
+    /// Write to a file instead of showing a table: .csv, .jsonl or .parquet
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    retrieval: Retrieval,
+}
+
+impl Recommend {
+    pub fn run(self) -> Result<()> {
+        if let Some(out) = &self.out {
+            Answers::format(out)?;
+            files::refuse_existing(out, self.force)?;
+        }
+        let input = self.input.as_deref().map(Requests::open).transpose()?;
+        let of_dataset = self.all_users || !self.user.is_empty();
+        if Export::is_at(&self.from) {
+            let export = Export::open(&self.from)?;
+            let recommender = self.retrieval.of_export(&export)?;
+            let dataset = if of_dataset { Some(self.dataset(&export)?) } else { None };
+            return self.with(&recommender, input, dataset.as_ref());
+        }
+        if self.data.is_some() {
+            misuse!("--data is for exports: a run names its dataset itself");
+        }
+        let run = OpenRun::new(&self.from, &[])?;
+        let (recommender, run) = self.retrieval.of_run(run, &self.from)?;
+        self.with(&recommender, input, Some(&run.dataset))
+    }
+
+    fn dataset(&self, export: &Export) -> Result<Dataset> {
+        let Some(path) = &self.data else {
+            misuse!("an export holds no users: name their dataset with --data");
+        };
+        let dataset = Dataset::load(path)?;
+        if dataset.manifest.checksum != export.manifest.dataset_checksum {
+            misuse!(
+                "{} is not the dataset that {} was trained on: their checksums differ",
+                path.display(),
+                self.from.display()
+            );
+        }
+        Ok(dataset)
+    }
+
+    fn with<T: UserTower>(
+        &self,
+        recommender: &Recommender<T>,
+        input: Option<Requests>,
+        dataset: Option<&Dataset>,
+    ) -> Result<()> {
+        let Some(out) = &self.out else {
+            return self.work(recommender, input, dataset, Out::Table)?.report();
+        };
+        let format = Answers::format(out)?;
+        // What goes wrong in here need not be the output's fault.
+        let mut work = Ok(None);
+        let written = files::write_with(out, |staging| {
+            work = Answers::create(staging, format)
+                .and_then(|answers| self.work(recommender, input, dataset, Out::File(answers)))
+                .map(Some);
+            if work.is_err() { bail!("nothing to write") } else { Ok(()) }
+        });
+        let work = work?;
+        written?;
+        let work = work.context("nothing was done")?;
+        let users = count(work.answered);
+        work.report()?;
+        table::say(format_args!("Recommendations for {users} histories: {}", out.display()))
+    }
+
+    fn work<T: UserTower>(
+        &self,
+        recommender: &Recommender<T>,
+        input: Option<Requests>,
+        dataset: Option<&Dataset>,
+        out: Out,
+    ) -> Result<Work> {
+        let mut work = Work::new(self.top as usize, self.exclude_seen, out);
+        if let Some(input) = input {
+            let mut bar = Bar::of_bytes(input.size, "recommending");
+            let path = self.input.as_deref().unwrap_or(&self.from).display();
+            input.read(&mut |rows, done| {
+                let place = |line| format!("{path}:{line}");
+                let known = |row: &crate::retrieve::Request| {
+                    (place(row.line), recommender.catalogue.known(&row.history))
+                };
+                let places: Vec<_> = rows.iter().map(known).collect();
+                let asked = rows.into_iter().zip(places).map(|(row, (place, known))| Asked {
+                    place,
+                    user: row.user,
+                    known,
+                });
+                work.take(recommender, asked.collect())?;
+                bar.set(done);
+                Ok(())
+            })?;
+        } else if let (Some(dataset), true) = (dataset, self.history.is_empty()) {
+            self.users(recommender, dataset, &mut work)?;
+        } else {
+            let asked = self.history.iter().zip(1..).map(|(history, number)| {
+                let items: Vec<&str> = history.split_whitespace().collect();
+                let known = recommender.catalogue.known(&items);
+                Asked { place: "--history".into(), user: number.to_string(), known }
+            });
+            work.take(recommender, asked.collect())?;
+        }
+        work.finish()
+    }
+
+    fn users<T: UserTower>(
+        &self,
+        recommender: &Recommender<T>,
+        dataset: &Dataset,
+        work: &mut Work,
+    ) -> Result<()> {
+        let asked = |user: usize| Asked::user(&dataset.users[user], dataset.sequences.get(user));
+        if self.all_users {
+            let mut bar = Bar::new(dataset.users.len() as u64, "recommending");
+            for start in (0..dataset.users.len()).step_by(Work::BLOCK) {
+                let end = dataset.users.len().min(start + Work::BLOCK);
+                work.take(recommender, (start..end).map(asked).collect())?;
+                bar.set(end as u64);
+            }
+            return Ok(());
+        }
+        let numbers: HashMap<&str, usize> =
+            dataset.users.iter().map(String::as_str).zip(0..).collect();
+        let known = |user: &String| match numbers.get(user.as_str()) {
+            Some(&number) => asked(number),
+            None => Asked::stranger(user),
+        };
+        work.take(recommender, self.user.iter().map(known).collect())
+    }
+}

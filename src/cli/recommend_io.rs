@@ -1,0 +1,136 @@
+//! The work of `recommend`: blocks of histories in, a table or a file out, failures counted.
+
+use anyhow::{Result, bail};
+
+use super::table::{self, count};
+use crate::retrieve::{Answers, Ask, Known, Recommender, UserTower};
+
+/// Failures that are told one by one.
+const TOLD: usize = 20;
+
+/// A history to recommend for.
+pub struct Asked {
+    /// Where it stands.
+    pub place: String,
+    pub user: String,
+    pub known: Known,
+}
+
+impl Asked {
+    /// A user of a dataset.
+    pub fn user(user: &str, items: &[u32]) -> Self {
+        let known = Known { ids: items.to_vec(), unknown: 0 };
+        Self { place: "--user".into(), user: user.into(), known }
+    }
+
+    /// Someone whom the dataset does not have.
+    pub fn stranger(user: &str) -> Self {
+        Self { place: "not in the dataset".into(), user: user.into(), known: Known::default() }
+    }
+}
+
+/// Where recommendations go.
+pub enum Out {
+    Table,
+    File(Answers),
+}
+
+/// Histories that are being worked off.
+pub struct Work {
+    top: usize,
+    exclude_seen: bool,
+    out: Option<Out>,
+    /// Histories that were answered.
+    pub answered: u64,
+    failed: u64,
+    failures: Vec<String>,
+    unknown: u64,
+}
+
+impl Work {
+    /// Histories to be taken at a time.
+    pub const BLOCK: usize = 4096;
+
+    /// Nothing done yet.
+    pub fn new(top: usize, exclude_seen: bool, out: Out) -> Self {
+        let (answered, failed, unknown) = (0, 0, 0);
+        Self { top, exclude_seen, out: Some(out), answered, failed, failures: vec![], unknown }
+    }
+
+    /// Recommends for a block of histories.
+    ///
+    /// # Errors
+    /// Those of the search and of the output.
+    pub fn take<T: UserTower>(
+        &mut self,
+        recommender: &Recommender<T>,
+        block: Vec<Asked>,
+    ) -> Result<()> {
+        let (good, bad): (Vec<Asked>, Vec<Asked>) =
+            block.into_iter().partition(|asked| !asked.known.ids.is_empty());
+        self.unknown += good.iter().map(|asked| asked.known.unknown as u64).sum::<u64>();
+        self.failed += bad.len() as u64;
+        for asked in bad.into_iter().take(TOLD - self.failures.len()) {
+            let why = asked.known.why_nothing();
+            self.failures.push(format!("{}: user {}: {why}", asked.place, asked.user));
+        }
+        let (top, exclude_seen) = (self.top, self.exclude_seen);
+        let asks: Vec<Ask> =
+            good.iter().map(|asked| Ask { history: &asked.known.ids, top, exclude_seen }).collect();
+        let found = recommender.recommend(&asks)?;
+        for (asked, hits) in good.iter().zip(found) {
+            let items = hits.iter().map(|hit| (recommender.catalogue.original(hit.row), hit.score));
+            match &mut self.out {
+                Some(Out::File(answers)) => answers.write(&asked.user, items)?,
+                _ => show(&asked.user, items)?,
+            }
+            self.answered += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the output.
+    ///
+    /// # Errors
+    /// When all histories have failed; a disk that fails.
+    pub fn finish(mut self) -> Result<Self> {
+        if self.answered == 0 && self.failed > 0 {
+            self.tell();
+            bail!("no history has a known item: nothing is recommended");
+        }
+        if let Some(Out::File(answers)) = self.out.take() {
+            answers.finish()?;
+        }
+        Ok(self)
+    }
+
+    /// Tells what was passed over.
+    ///
+    /// # Errors
+    /// None; it ends a chain.
+    pub fn report(self) -> Result<()> {
+        self.tell();
+        Ok(())
+    }
+
+    fn tell(&self) {
+        self.failures.iter().for_each(table::note);
+        if self.failed > 0 {
+            let failed = count(self.failed);
+            table::note(format_args!("warning: nothing is recommended for {failed} histories"));
+        }
+        if self.unknown > 0 {
+            let unknown = count(self.unknown);
+            table::note(format_args!("warning: {unknown} items of histories are not known"));
+        }
+    }
+}
+
+fn show<'a>(user: &str, items: impl Iterator<Item = (&'a str, f32)>) -> Result<()> {
+    let head = ["user".to_owned(), "rank".into(), "item".into(), "score".into()];
+    let row = |(rank, (item, score)): (usize, (&str, f32))| {
+        [user.to_owned(), rank.to_string(), item.to_owned(), format!("{score:.4}")]
+    };
+    table::print(std::iter::once(head).chain((1..).zip(items).map(row)))?;
+    table::say("")
+}

@@ -1,0 +1,128 @@
+//! What the subcommands that recommend have in common: how they open what they recommend with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use tch::{CModule, Device, Tensor};
+
+use super::open::OpenRun;
+use super::table::{self, count};
+use crate::config::DeviceChoice;
+use crate::device;
+use crate::export::Export;
+use crate::misuse;
+use crate::retrieve::{Catalogue, Exact, Filter, Index, Recommender, Search, UserTower};
+
+/// Options of `recommend` and `serve`.
+#[derive(clap::Args)]
+pub struct Retrieval {
+    /// Search the index that `croloss index` built: quicker, and nearly as good
+    #[arg(long)]
+    index: bool,
+    /// Recommend only these items: a file of one original id a line
+    #[arg(long, value_name = "FILE")]
+    allow: Option<PathBuf>,
+    /// Never recommend these items: a file of one original id a line
+    #[arg(long, value_name = "FILE")]
+    deny: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:INDEX [default: as the run is configured; for an export: auto]
+    #[arg(long, value_parser = device_choice)]
+    device: Option<DeviceChoice>,
+    /// CPU threads; 0: one for every core [default: as the run is configured; for an export: 0]
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+}
+
+/// Reads `--device`.
+pub fn device_choice(text: &str) -> Result<DeviceChoice, String> {
+    DeviceChoice::try_from(text.to_owned())
+}
+
+/// A tower of either kind of folder.
+pub type AnyTower = Box<dyn UserTower>;
+
+impl Retrieval {
+    /// A recommender from an export alone.
+    ///
+    /// # Errors
+    /// Names the file that is missing or altered.
+    pub fn of_export(&self, export: &Export) -> Result<Recommender<CModule>> {
+        let device = open_device(self.device.unwrap_or_default(), self.threads.unwrap_or(0))?;
+        let originals = export.items()?.into_iter().map(|item| item.original).collect();
+        let catalogue = Catalogue::new(originals);
+        let rows = self.rows(&catalogue)?;
+        let search = match self.index {
+            true => Search::Approximate(Index::open(export, rows.as_deref())?),
+            false => Search::Exact(Exact::new(&export.item_vectors(device)?, rows)?),
+        };
+        Ok(Recommender {
+            catalogue: Arc::new(catalogue),
+            tower: export.user_tower(device)?,
+            search,
+            history: export.manifest.history,
+            device,
+        })
+    }
+
+    /// A recommender from a run's weights.
+    ///
+    /// # Errors
+    /// When the weights do not fit; with `--index`, which needs an export.
+    pub fn of_run(
+        &self,
+        mut run: OpenRun,
+        path: &Path,
+    ) -> Result<(Recommender<AnyTower>, OpenRun)> {
+        if self.index {
+            misuse!(
+                "{} has no index: make an export of it with croloss export, then croloss index",
+                path.display()
+            );
+        }
+        run.config.device = self.device.unwrap_or(run.config.device);
+        run.config.threads = self.threads.unwrap_or(run.config.threads);
+        let session = run.session()?;
+        let model = run.model(&session)?;
+        let device = session.device;
+        let originals = run.dataset.items.iter().map(|item| item.original.clone()).collect();
+        let catalogue = Catalogue::new(originals);
+        let rows = self.rows(&catalogue)?;
+        let vectors: Tensor = model.items.item_vectors();
+        let recommender = Recommender {
+            catalogue: Arc::new(catalogue),
+            search: Search::Exact(Exact::new(&vectors, rows)?),
+            tower: Box::new(model) as AnyTower,
+            history: run.config.tower.history,
+            device,
+        };
+        Ok((recommender, run))
+    }
+
+    /// The rows that may be recommended; `None`: all.
+    fn rows(&self, catalogue: &Catalogue) -> Result<Option<Vec<u32>>> {
+        if self.allow.is_none() && self.deny.is_none() {
+            return Ok(None);
+        }
+        let filter = Filter::read(catalogue, self.allow.as_deref(), self.deny.as_deref())?;
+        if filter.unknown > 0 {
+            let unknown = count(filter.unknown as u64);
+            table::note(format_args!("warning: {unknown} items to allow or deny are not known"));
+        }
+        Ok(Some(filter.rows))
+    }
+}
+
+/// Opens a device for work without training: this crate's loops use the threads.
+///
+/// # Errors
+/// When the device is not there.
+pub fn open_device(choice: DeviceChoice, threads: u32) -> Result<Device> {
+    device::use_threads(threads);
+    let device = device::open(choice)?;
+    if device == Device::Cpu {
+        // libtorch's threads would spin beside them.
+        tch::set_num_threads(1);
+    }
+    Ok(device)
+}

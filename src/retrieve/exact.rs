@@ -1,0 +1,193 @@
+//! Exact top-N by inner product.
+
+use anyhow::{Result, ensure};
+use tch::{Device, Kind, Tensor};
+
+use super::best::Hit;
+use super::panels::Panels;
+
+/// Scores that are held at once on a device: 32 MiB of float32.
+const SCORES: i64 = 1 << 23;
+
+/// Users that are searched for at once on a device.
+const USERS: usize = 1024;
+
+/// Item vectors to be searched, all of them or some.
+pub struct Exact {
+    items: Items,
+    /// The rows of the items that are searched, ascending; `None`: all of them.
+    rows: Option<Vec<u32>>,
+}
+
+enum Items {
+    /// Float32 on the host.
+    Panels(Panels),
+    /// `[items, dim]` elsewhere.
+    Tensor(Tensor),
+}
+
+impl Exact {
+    /// Searches float32 `vectors` `[items, dim]`, or of these only `rows` (ascending).
+    ///
+    /// # Errors
+    /// When a vector is not all numbers.
+    pub fn new(vectors: &Tensor, rows: Option<Vec<u32>>) -> Result<Self> {
+        let vectors = match &rows {
+            None => vectors.shallow_clone(),
+            Some(rows) => {
+                let rows: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
+                vectors.index_select(0, &Tensor::from_slice(&rows).to_device(vectors.device()))
+            }
+        };
+        all_numbers(&vectors, "item")?;
+        let items = match vectors.device() {
+            Device::Cpu => {
+                let dim = vectors.size()[1] as usize;
+                Items::Panels(Panels::new(&host(&vectors)?, dim))
+            }
+            _ => Items::Tensor(vectors),
+        };
+        Ok(Self { items, rows })
+    }
+
+    /// For each of `users` `[users, dim]` its `top[user]` best items, the higher score first, the
+    /// lower row first among equal scores; fewer where there are fewer items.
+    ///
+    /// # Errors
+    /// When a user vector is not all numbers.
+    pub fn search(&self, users: &Tensor, top: &[usize]) -> Result<Vec<Vec<Hit>>> {
+        all_numbers(users, "user")?;
+        let mut found = match &self.items {
+            Items::Panels(panels) => panels.search(&host(users)?, top),
+            Items::Tensor(items) => {
+                let blocks = users.split(USERS as i64, 0);
+                let blocks = blocks.iter().zip(top.chunks(USERS));
+                let tile = |users: &Tensor| (SCORES / users.size()[0].max(1)).max(1);
+                let found = blocks.map(|(users, top)| by_tensors(users, items, top, tile(users)));
+                found.collect::<Result<Vec<_>>>()?.concat()
+            }
+        };
+        if let Some(rows) = &self.rows {
+            found.iter_mut().flatten().for_each(|hit| hit.row = rows[hit.row as usize]);
+        }
+        Ok(found)
+    }
+}
+
+/// Refuses vectors that are not all numbers: they compare with nothing.
+pub(super) fn all_numbers(vectors: &Tensor, whose: &str) -> Result<()> {
+    ensure!(
+        vectors.isfinite().all().int64_value(&[]) == 1,
+        "the {whose} vectors are not all numbers: the weights have diverged or are damaged"
+    );
+    Ok(())
+}
+
+/// The numbers of a float32 tensor.
+pub(super) fn host(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(Vec::<f32>::try_from(tensor.to_device(Device::Cpu).contiguous().view(-1))?)
+}
+
+/// The same on any device, a tile of items at a time. A score and its row are one int64 whose order
+/// is that of hits, so that of equal scores the lower row is taken on every device.
+fn by_tensors(users: &Tensor, items: &Tensor, top: &[usize], tile: i64) -> Result<Vec<Vec<Hit>>> {
+    let _guard = tch::no_grad_guard();
+    let (device, count) = (items.device(), items.size()[0]);
+    let users = users.to_device(device);
+    let wanted = top.iter().copied().max().unwrap_or(0).min(count as usize) as i64;
+    let mut best = Tensor::zeros([users.size()[0], 0], (Kind::Int64, device));
+    for start in (0..count).step_by(tile as usize) {
+        let length = tile.min(count - start);
+        let scores = users.matmul(&items.narrow(0, start, length).tr());
+        let rows = Tensor::arange_start(start, start + length, (Kind::Int64, device));
+        best = Tensor::cat(&[best, keys(&scores, &rows)], 1);
+        best = best.topk(wanted.min(best.size()[1]), 1, true, true).0;
+    }
+    let held = best.size()[1] as usize;
+    let best = Vec::<i64>::try_from(best.to_device(Device::Cpu).contiguous().view(-1))?;
+    let hits = |(user, &top): (usize, &usize)| {
+        best[user * held..][..held.min(top)].iter().map(|&key| hit(key)).collect()
+    };
+    Ok(top.iter().enumerate().map(hits).collect())
+}
+
+/// Bits of a float32 that fall as the number rises, among numbers below 0.
+const MAGNITUDE: i64 = 0x7fff_ffff;
+
+/// One int64 a score, rising with the score and falling with the row. `scores` `[users, items]`,
+/// `rows` `[items]`.
+fn keys(scores: &Tensor, rows: &Tensor) -> Tensor {
+    // Adding 0 makes −0 the same as 0.
+    let bits = (scores + 0.0).view_dtype(Kind::Int).to_kind(Kind::Int64);
+    let negative = bits.lt(0).to_kind(Kind::Int64) * MAGNITUDE;
+    bits.bitwise_xor_tensor(&negative) * (1i64 << 32) + (MAGNITUDE - rows)
+}
+
+fn hit(key: i64) -> Hit {
+    let bits = (key >> 32) as i32;
+    let bits = if bits < 0 { bits ^ MAGNITUDE as i32 } else { bits };
+    let row = MAGNITUDE - (key & 0xffff_ffff);
+    Hit { row: row as u32, score: f32::from_bits(bits as u32) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{brute, whole_numbers};
+    use super::*;
+
+    fn tensor(rows: &[Vec<f32>]) -> Tensor {
+        Tensor::from_slice(&rows.concat()).view([rows.len() as i64, rows[0].len() as i64])
+    }
+
+    #[test]
+    fn tensors_and_loops_find_what_brute_force_finds_ties_included() {
+        for items in [1, 40, 3000] {
+            let (vectors, users) = (whole_numbers(items, 3, 5), whole_numbers(7, 3, 6));
+            let top = [1, 2, 3, 10, 100, 1000, 5000];
+            let expected = brute(&users, &vectors, &top);
+            let exact = Exact::new(&tensor(&vectors), None).unwrap();
+            assert_eq!(exact.search(&tensor(&users), &top).unwrap(), expected);
+            for tile in [7, 999, 5000] {
+                let found = by_tensors(&tensor(&users), &tensor(&vectors), &top, tile).unwrap();
+                assert_eq!(found, expected, "tiles of {tile}");
+            }
+        }
+    }
+
+    #[test]
+    fn some_of_the_items_are_searched_as_if_there_were_no_others() {
+        let (vectors, users) = (whole_numbers(200, 3, 7), whole_numbers(4, 3, 8));
+        let rows: Vec<u32> = (0..200).filter(|row| row % 3 == 1).collect();
+        let exact = Exact::new(&tensor(&vectors), Some(rows.clone())).unwrap();
+        let mut expected = brute(&users, &vectors, &[200; 4]);
+        for hits in &mut expected {
+            hits.retain(|hit| rows.contains(&hit.row));
+            hits.truncate(20);
+        }
+        assert_eq!(exact.search(&tensor(&users), &[20; 4]).unwrap(), expected);
+    }
+
+    #[test]
+    fn keys_keep_score_and_row_and_their_order() {
+        let scores = [-1.5f32, -1e-30, 0.0, 1e-30, 0.25, 1.0];
+        let rows = [0i64, 5, 1 << 30];
+        let mut last = i64::MIN;
+        for score in scores {
+            for row in rows.iter().rev() {
+                let score_of = Tensor::from_slice(&[score]).view([1, 1]);
+                let key = keys(&score_of, &Tensor::from_slice(&[*row])).int64_value(&[0, 0]);
+                assert!(key > last);
+                last = key;
+                assert_eq!(hit(key), Hit { row: *row as u32, score });
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_that_are_not_numbers_are_refused() {
+        let bad = Tensor::from_slice(&[f32::NAN, 1.0]).view([1, 2]);
+        assert!(Exact::new(&bad, None).is_err());
+        let good = Exact::new(&bad.ones_like(), None).unwrap();
+        assert!(good.search(&bad, &[1]).unwrap_err().to_string().contains("user"));
+    }
+}

@@ -1,0 +1,192 @@
+//! An approximate index over the item vectors: usearch's graph (HNSW), in usearch's own file, which
+//! its bindings for other languages open. Keys are rows of the item vectors.
+
+use std::fs;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use usearch::{IndexOptions, MetricKind, ScalarKind};
+
+use super::best::{Hit, order};
+use super::exact::{all_numbers, host};
+use super::recall::Setting;
+use crate::export::{Export, sha256_of};
+use crate::files;
+
+/// The version of `index.json`.
+const FORMAT: u32 = 1;
+const FILE: &str = "index.usearch";
+const ABOUT: &str = "index.json";
+
+/// Items between two reports of progress.
+const STRIDE: usize = 4096;
+
+/// Neighbours of an item in the graph; in its lowest layer twice as many.
+const CONNECTIVITY: usize = 16;
+
+/// Candidates that are held while an item's neighbours are looked for.
+const EXPANSION_ADD: usize = 128;
+
+/// The content of `index.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    pub format: u32,
+    /// The program's version.
+    pub croloss: String,
+    pub items: usize,
+    pub dim: usize,
+    pub connectivity: usize,
+    pub expansion_add: usize,
+    /// Candidates that a search holds, if more are not wanted: the more, the better and slower.
+    pub expansion_search: usize,
+    /// What was measured at that setting: the share of the exact top 100 that is found.
+    pub recall_at_100: f64,
+    /// SHA-256 of `index.usearch`.
+    pub sha256: String,
+    /// SHA-256 of the vectors that are indexed, as in `export.json`.
+    pub vectors: String,
+}
+
+/// The graph in memory, ready to search.
+pub struct Index {
+    graph: usearch::Index,
+    expansion: usize,
+    /// Whether a row may be found; `None`: all may.
+    allowed: Option<Vec<bool>>,
+}
+
+impl Index {
+    /// Builds the graph over unit vectors `[items, dim]` with all threads. `progress` hears how
+    /// many items are in.
+    ///
+    /// # Errors
+    /// Too little memory; vectors that are not numbers.
+    pub fn build(vectors: &Tensor, progress: &mut dyn FnMut(u64)) -> Result<Self> {
+        all_numbers(vectors, "item")?;
+        let (dim, rows) = (vectors.size()[1] as usize, host(vectors)?);
+        let graph = usearch::Index::new(&IndexOptions {
+            dimensions: dim,
+            metric: MetricKind::IP,
+            quantization: ScalarKind::F32,
+            connectivity: CONNECTIVITY,
+            expansion_add: EXPANSION_ADD,
+            ..Default::default()
+        })?;
+        graph.reserve_capacity_and_threads(rows.len() / dim, threads())?;
+        for (stride, piece) in rows.chunks(STRIDE * dim).enumerate() {
+            let first = stride * STRIDE;
+            let add = |(at, row): (usize, &[f32])| graph.add((first + at) as u64, row);
+            piece.par_chunks(dim).enumerate().try_for_each(add)?;
+            progress((first + piece.len() / dim) as u64);
+        }
+        Ok(Self { graph, expansion: EXPANSION_ADD, allowed: None })
+    }
+
+    /// Writes the index into its export, to be searched at `setting`.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save(&mut self, export: &Export, setting: &Setting) -> Result<About> {
+        self.set_expansion(setting.expansion);
+        let mut bytes = vec![0; self.graph.serialized_length()];
+        self.graph.save_to_buffer(&mut bytes)?;
+        let about = About {
+            format: FORMAT,
+            croloss: env!("CARGO_PKG_VERSION").into(),
+            items: self.graph.size(),
+            dim: self.graph.dimensions(),
+            connectivity: CONNECTIVITY,
+            expansion_add: EXPANSION_ADD,
+            expansion_search: setting.expansion,
+            recall_at_100: setting.recall,
+            sha256: sha256_of(&bytes),
+            vectors: export.vectors_checksum()?.into(),
+        };
+        files::write_file(&export.folder.join(FILE), bytes)?;
+        let text = serde_json::to_string_pretty(&about)? + "\n";
+        files::write_file(&export.folder.join(ABOUT), text)?;
+        Ok(about)
+    }
+
+    /// Opens the index of an export; of its items only the `allowed` rows are found, if given.
+    ///
+    /// # Errors
+    /// Names the file that is missing, altered, or of other vectors.
+    pub fn open(export: &Export, allowed: Option<&[u32]>) -> Result<Self> {
+        let [file, about] = [FILE, ABOUT].map(|name| export.folder.join(name));
+        let remedy = format!("build it with croloss index {}", export.folder.display());
+        let text = fs::read_to_string(&about)
+            .with_context(|| format!("cannot read {}: {remedy}", about.display()))?;
+        let altered = || format!("{} is truncated or altered: {remedy} --force", about.display());
+        let about: About = serde_json::from_str(&text).with_context(altered)?;
+        ensure!(
+            about.format == FORMAT,
+            "{} is of another version: {remedy} --force",
+            file.display()
+        );
+        ensure!(
+            about.vectors == export.vectors_checksum()?,
+            "{} was built for other vectors: {remedy} --force",
+            file.display()
+        );
+        let bytes =
+            fs::read(&file).with_context(|| format!("cannot read {}: {remedy}", file.display()))?;
+        ensure!(
+            sha256_of(&bytes) == about.sha256,
+            "{} is truncated or altered: {remedy} --force",
+            file.display()
+        );
+        let graph = usearch::Index::restore_from_buffer(&bytes)
+            .map_err(|error| anyhow!("{}: {error}", file.display()))?;
+        graph.reserve_capacity_and_threads(graph.size(), threads())?;
+        let allowed = allowed.map(|rows| {
+            let mut mask = vec![false; graph.size()];
+            rows.iter().for_each(|&row| mask[row as usize] = true);
+            mask
+        });
+        let mut index = Self { graph, expansion: 0, allowed };
+        index.set_expansion(about.expansion_search);
+        Ok(index)
+    }
+
+    /// Whether an export has an index.
+    pub fn exists(export: &Export) -> bool {
+        export.folder.join(FILE).exists()
+    }
+
+    /// Makes searches hold this many candidates.
+    pub fn set_expansion(&mut self, candidates: usize) {
+        self.expansion = candidates;
+        self.graph.change_expansion_search(candidates);
+    }
+
+    /// For each of `users` `[users, dim]` about its `top[user]` best items, in the order of exact
+    /// search; scores differ from exact ones by rounding.
+    ///
+    /// # Errors
+    /// When a user vector is not all numbers; too little memory.
+    pub fn search(&self, users: &Tensor, top: &[usize]) -> Result<Vec<Vec<Hit>>> {
+        all_numbers(users, "user")?;
+        let search = |(user, &top): (&[f32], &usize)| -> Result<Vec<Hit>> {
+            let top = top.min(self.graph.size());
+            let found = match &self.allowed {
+                None => self.graph.search(user, top)?,
+                Some(may) => self.graph.filtered_search(user, top, |row| may[row as usize])?,
+            };
+            let pairs = found.keys.iter().zip(&found.distances);
+            let hit =
+                |(&row, distance): (&u64, &f32)| Hit { row: row as u32, score: 1.0 - distance };
+            let mut hits: Vec<Hit> = pairs.map(hit).collect();
+            hits.sort_unstable_by(order);
+            Ok(hits)
+        };
+        host(users)?.par_chunks(self.graph.dimensions()).zip(top).map(search).collect()
+    }
+}
+
+/// Threads that may be in the graph at once.
+fn threads() -> usize {
+    rayon::current_num_threads() + 1
+}

@@ -1,0 +1,149 @@
+//! Histories in, the best items out.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tch::{CModule, Device, Tensor};
+
+use super::best::Hit;
+use super::catalogue::Catalogue;
+use super::exact::Exact;
+use super::index::Index;
+use crate::sampling::pad;
+use crate::tower::TwoTower;
+
+/// Users whose vectors are made at once.
+const USERS: usize = 2048;
+
+/// Turns histories into user vectors.
+pub trait UserTower {
+    /// Unit vectors `[batch, dim]` of int64 histories `[batch, length]`, padded with 0 at the end.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    fn vectors(&self, histories: &Tensor) -> Result<Tensor>;
+}
+
+impl UserTower for TwoTower {
+    fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
+        Ok(self.users(histories))
+    }
+}
+
+impl UserTower for CModule {
+    fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
+        Ok(self.forward_ts(&[histories])?)
+    }
+}
+
+impl<T: UserTower + ?Sized> UserTower for Box<T> {
+    fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
+        (**self).vectors(histories)
+    }
+}
+
+/// Where the best items are looked for.
+pub enum Search {
+    Exact(Exact),
+    Approximate(Index),
+}
+
+/// One user's wish.
+pub struct Ask<'a> {
+    /// Item ids, oldest first; of any length.
+    pub history: &'a [u32],
+    /// How many items, at most.
+    pub top: usize,
+    /// Whether items of the history are left out.
+    pub exclude_seen: bool,
+}
+
+/// A tower, a search, and the names of the items.
+pub struct Recommender<T> {
+    pub catalogue: Arc<Catalogue>,
+    pub tower: T,
+    pub search: Search,
+    /// The latest items of a history that the tower reads.
+    pub history: usize,
+    pub device: Device,
+}
+
+impl<T: UserTower> Recommender<T> {
+    /// For each wish the best items, the best first: the higher score first, of equal scores the
+    /// item that is more popular in the training data.
+    ///
+    /// # Errors
+    /// When a user vector is not all numbers.
+    pub fn recommend(&self, asks: &[Ask]) -> Result<Vec<Vec<Hit>>> {
+        let mut all = Vec::with_capacity(asks.len());
+        for asks in asks.chunks(USERS) {
+            let histories: Vec<&[u32]> = asks.iter().map(|ask| ask.history).collect();
+            let users = user_vectors(&self.tower, &histories, self.history, self.device)?;
+            let seen: Vec<Vec<u32>> = asks.iter().map(seen).collect();
+            let top: Vec<usize> = asks.iter().zip(&seen).map(|(a, s)| a.top + s.len()).collect();
+            let mut found = match &self.search {
+                Search::Exact(exact) => exact.search(&users, &top)?,
+                Search::Approximate(index) => index.search(&users, &top)?,
+            };
+            for ((hits, ask), seen) in found.iter_mut().zip(asks).zip(&seen) {
+                hits.retain(|hit| seen.binary_search(&(hit.row + 1)).is_err());
+                hits.truncate(ask.top);
+            }
+            all.append(&mut found);
+        }
+        Ok(all)
+    }
+}
+
+/// The vectors `[histories, dim]` of users with these histories, of which a tower on `device` reads
+/// the `latest` items.
+///
+/// # Errors
+/// What libtorch says.
+pub fn user_vectors<T: UserTower>(
+    tower: &T,
+    histories: &[&[u32]],
+    latest: usize,
+    device: Device,
+) -> Result<Tensor> {
+    let _guard = tch::no_grad_guard();
+    let read: Vec<&[u32]> =
+        histories.iter().map(|h| &h[h.len().saturating_sub(latest)..]).collect();
+    tower.vectors(&pad(&read).to_device(device))
+}
+
+/// The distinct ids that are left out, ascending.
+fn seen(ask: &Ask) -> Vec<u32> {
+    let mut seen = if ask.exclude_seen { ask.history.to_vec() } else { vec![] };
+    seen.sort_unstable();
+    seen.dedup();
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TowerConfig;
+
+    #[test]
+    fn what_was_seen_is_left_out_and_nothing_else() {
+        let config = TowerConfig { dim: 4, history: 3, ..Default::default() };
+        let tower = TwoTower::new(&config, 50, 1, Device::Cpu);
+        let search = Search::Exact(Exact::new(&tower.items.item_vectors(), None).unwrap());
+        let names = (1..=50).map(|id| format!("i{id}")).collect();
+        let catalogue = Arc::new(Catalogue::new(names));
+        let recommender = Recommender { catalogue, tower, search, history: 3, device: Device::Cpu };
+        let history = [9, 9, 1, 2, 3, 4];
+        let ask = |top, exclude_seen| Ask { history: &history, top, exclude_seen };
+        let answers = recommender.recommend(&[ask(50, false), ask(10, true), ask(50, true)]);
+        let [all, ten, rest] = answers.unwrap().try_into().unwrap();
+        let unseen: Vec<Hit> =
+            all.iter().copied().filter(|hit| !history.contains(&(hit.row + 1))).collect();
+        assert_eq!((all.len(), unseen.len()), (50, 45));
+        assert_eq!((&ten[..], &rest), (&unseen[..10], &unseen));
+        // The tower reads the latest three.
+        let vectors =
+            |history: &[u32]| user_vectors(&recommender.tower, &[history], 3, Device::Cpu).unwrap();
+        assert_eq!(vectors(&history), vectors(&[2, 3, 4]));
+    }
+}

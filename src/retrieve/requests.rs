@@ -1,0 +1,363 @@
+//! Files of histories to recommend for, read in blocks: CSV, JSON lines, Parquet.
+//!
+//! A row has a `history`, oldest first, and may have a `user`, which is only carried along. In CSV a
+//! history is item ids separated by blanks; in JSON lines a list of texts or whole numbers; in
+//! Parquet either.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use polars::prelude::*;
+use serde::Deserialize;
+
+use super::csv;
+use crate::data::Format;
+use crate::data::parquet::Parquet;
+use crate::misuse;
+
+/// Rows of a block.
+const BLOCK: usize = 4096;
+
+/// The longest line of JSON, in bytes.
+const LINE: u64 = 16 << 20;
+
+const USER: &str = "user";
+const HISTORY: &str = "history";
+
+/// A row of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Line of the file, or row of a Parquet file, from 1.
+    pub line: u64,
+    /// Who it is for; without a `user`, the number of the row from 1.
+    pub user: String,
+    /// Original item ids.
+    pub history: Vec<String>,
+}
+
+/// A file to be read.
+pub struct Requests {
+    path: PathBuf,
+    format: Format,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// Takes a block of rows, and how many bytes of the file are done.
+type Take<'a> = &'a mut dyn FnMut(Vec<Request>, u64) -> Result<()>;
+
+impl Requests {
+    /// A file whose name tells its format.
+    ///
+    /// # Errors
+    /// No such file; a name that tells no format, or another than the three.
+    pub fn open(path: &Path) -> Result<Self> {
+        let format = Format::of(path)?;
+        if !matches!(format, Format::Csv | Format::JsonLines | Format::Parquet) {
+            misuse!("{}: histories are read from .csv, .jsonl and .parquet", path.display());
+        }
+        match path.metadata() {
+            Ok(about) if about.is_file() => {
+                Ok(Self { path: path.into(), format, size: about.len() })
+            }
+            Ok(_) => misuse!("{} is not a file", path.display()),
+            Err(_) => misuse!("there is no file {}", path.display()),
+        }
+    }
+
+    /// Gives `take` block after block; memory is bounded by a block (Parquet: by a row group).
+    ///
+    /// # Errors
+    /// Names the file and the line that cannot be understood; those of `take`.
+    pub fn read(&self, take: Take) -> Result<()> {
+        match self.format {
+            Format::Csv => self.read_csv(take),
+            Format::JsonLines => self.read_json(take),
+            _ => self.read_parquet(take),
+        }
+    }
+
+    fn file(&self) -> Result<File> {
+        File::open(&self.path).with_context(|| format!("cannot open {}", self.path.display()))
+    }
+
+    fn at(&self, line: u64) -> String {
+        format!("{}:{line}", self.path.display())
+    }
+
+    fn no_history(&self, columns: &[String]) -> anyhow::Error {
+        anyhow!(
+            "{} has no column `{HISTORY}` (there are: {})",
+            self.path.display(),
+            columns.join(", ")
+        )
+    }
+
+    fn read_csv(&self, take: Take) -> Result<()> {
+        let mut reader = csv::Reader::new(BufReader::new(self.file()?));
+        let header = reader.next().with_context(|| self.at(1))?.unwrap_or_default().1;
+        let place = |name| header.iter().position(|column| column == name);
+        let (user, Some(history)) = (place(USER), place(HISTORY)) else {
+            return Err(self.no_history(&header));
+        };
+        let mut block = Block::new(take);
+        loop {
+            let line = reader.line;
+            let Some((line, mut fields)) = reader.next().with_context(|| self.at(line))? else {
+                return block.end(self.size);
+            };
+            let (found, wanted) = (fields.len(), header.len());
+            ensure!(
+                found == wanted,
+                "{}: {found} fields where {wanted} are expected",
+                self.at(line)
+            );
+            let history = fields[history].split_whitespace().map(String::from).collect();
+            let user = user.map(|user| std::mem::take(&mut fields[user]));
+            block.push(line, user, history, reader.done)?;
+        }
+    }
+
+    fn read_json(&self, take: Take) -> Result<()> {
+        let mut reader = BufReader::new(self.file()?);
+        let mut block = Block::new(take);
+        let (mut text, mut line, mut done) = (vec![], 0, 0);
+        loop {
+            text.clear();
+            line += 1;
+            let read = reader.by_ref().take(LINE).read_until(b'\n', &mut text);
+            let read = read.with_context(|| self.at(line))? as u64;
+            if read == 0 {
+                return block.end(self.size);
+            }
+            ensure!(read < LINE, "{}: this line is over {LINE} bytes long", self.at(line));
+            done += read;
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            let row: Row = serde_json::from_slice(&text)
+                .map_err(|error| anyhow!("{}: this line is no request: {error}", self.at(line)))?;
+            let history = row.history.into_iter().map(Id::text).collect();
+            block.push(line, row.user.map(Id::text), history, done)?;
+        }
+    }
+
+    fn read_parquet(&self, take: Take) -> Result<()> {
+        let mut parquet = Parquet::open(&self.path)?;
+        if parquet.kind(HISTORY).is_none() {
+            return Err(self.no_history(&parquet.columns()));
+        }
+        let mut names = vec![HISTORY];
+        names.extend(parquet.kind(USER).map(|_| USER));
+        for name in &names {
+            // polars, as it is built here, cannot read all that Parquet can hold.
+            let kind = parquet.kind(name);
+            if !kind.is_some_and(|kind| is_id(kind) || (*name == HISTORY && is_ids(kind))) {
+                bail!(
+                    "{}: the column `{name}` is of the type {kind:?}: write it as text or whole \
+                     numbers of 32 or 64 bits{}",
+                    self.path.display(),
+                    if *name == HISTORY { ", or lists of them" } else { "" }
+                );
+            }
+        }
+        let (rows, mut line) = (parquet.rows().max(1) as f64, 0);
+        let mut block = Block::new(take);
+        parquet.frames(&names, |frame| {
+            let users = match names.contains(&USER) {
+                true => Some(frame.column(USER)?.cast(&DataType::String)?),
+                false => None,
+            };
+            let histories = frame.column(HISTORY)?;
+            for row in 0..frame.height() {
+                line += 1;
+                let user = match &users {
+                    Some(users) => users.str()?.get(row).map(String::from),
+                    None => None,
+                };
+                let done = (self.size as f64 * line as f64 / rows) as u64;
+                block.push(line, user, history(histories, row)?, done)?;
+            }
+            Ok(())
+        })?;
+        block.end(self.size)
+    }
+}
+
+/// Rows that wait until there is a block of them.
+struct Block<'a> {
+    rows: Vec<Request>,
+    count: u64,
+    take: Take<'a>,
+}
+
+impl<'a> Block<'a> {
+    fn new(take: Take<'a>) -> Self {
+        Self { rows: vec![], count: 0, take }
+    }
+
+    fn push(
+        &mut self,
+        line: u64,
+        user: Option<String>,
+        history: Vec<String>,
+        done: u64,
+    ) -> Result<()> {
+        self.count += 1;
+        let user = user.unwrap_or_else(|| self.count.to_string());
+        self.rows.push(Request { line, user, history });
+        if self.rows.len() < BLOCK {
+            return Ok(());
+        }
+        (self.take)(std::mem::take(&mut self.rows), done)
+    }
+
+    fn end(self, size: u64) -> Result<()> {
+        if self.rows.is_empty() { Ok(()) } else { (self.take)(self.rows, size) }
+    }
+}
+
+/// A line of JSON; what else it holds is passed over.
+#[derive(Deserialize)]
+struct Row {
+    user: Option<Id>,
+    history: Vec<Id>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "an id must be a text or a whole number")]
+enum Id {
+    Text(String),
+    Number(i64),
+}
+
+impl Id {
+    fn text(self) -> String {
+        match self {
+            Id::Text(text) => text,
+            Id::Number(number) => number.to_string(),
+        }
+    }
+}
+
+/// A cell of the history column: a text of ids separated by blanks, one id, or a list of ids.
+fn history(column: &Column, row: usize) -> Result<Vec<String>> {
+    let ids = match column.dtype() {
+        DataType::List(_) => match column.list()?.get_as_series(row) {
+            Some(list) => list.cast(&DataType::String)?,
+            None => return Ok(vec![]),
+        },
+        _ => column.as_materialized_series().slice(row as i64, 1).cast(&DataType::String)?,
+    };
+    let ids = ids.str()?.iter().flatten();
+    Ok(match column.dtype() {
+        DataType::List(_) => ids.map(String::from).collect(),
+        _ => ids.flat_map(str::split_whitespace).map(String::from).collect(),
+    })
+}
+
+fn is_id(kind: &ArrowDataType) -> bool {
+    use ArrowDataType::{Int32, Int64, LargeUtf8, UInt32, UInt64, Utf8, Utf8View};
+    matches!(kind, Utf8 | LargeUtf8 | Utf8View | Int32 | Int64 | UInt32 | UInt64)
+}
+
+fn is_ids(kind: &ArrowDataType) -> bool {
+    use ArrowDataType::{LargeList, List};
+    matches!(kind, List(field) | LargeList(field) if is_id(&field.dtype))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polars::df;
+
+    fn read(path: &Path) -> Result<Vec<Request>> {
+        let (mut all, mut last) = (vec![], 0);
+        let requests = Requests::open(path)?;
+        requests.read(&mut |rows, done| {
+            assert!(rows.len() <= BLOCK && done > last && done <= requests.size);
+            last = done;
+            all.extend(rows);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    fn of(line: u64, user: &str, history: &[&str]) -> Request {
+        Request {
+            line,
+            user: user.into(),
+            history: history.iter().map(|item| item.to_string()).collect(),
+        }
+    }
+
+    #[test]
+    fn all_formats_give_the_same_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name| dir.path().join(name);
+        let expected = [of(2, "u,1", &["a", "7"]), of(3, "2", &[]), of(4, "3", &["b"])];
+        std::fs::write(path("a.csv"), "other,history,user\nx,a 7,\"u,1\"\nx,,2\r\nx,b,3\n")
+            .unwrap();
+        assert_eq!(read(&path("a.csv")).unwrap(), expected);
+        let lines = "\n{\"user\":\"u,1\",\"history\":[\"a\",7]}\n{\"history\":[],\"more\":{}}\n\
+                     {\"user\":3,\"history\":[\"b\"]}";
+        std::fs::write(path("a.jsonl"), lines).unwrap();
+        assert_eq!(read(&path("a.jsonl")).unwrap(), expected);
+        let expected: Vec<Request> =
+            expected.into_iter().zip(1..).map(|(r, n)| Request { line: n, ..r }).collect();
+        let lists: Vec<Series> = [vec!["a", "7"], vec![], vec!["b"]]
+            .into_iter()
+            .map(|ids| Series::new("".into(), ids))
+            .collect();
+        let users = ["u,1", "2", "3"];
+        let texts = df!("user" => users, "history" => ["a 7", "", "b"]).unwrap();
+        let lists = df!("user" => users, "history" => lists).unwrap();
+        for mut frame in [texts, lists] {
+            let file = File::create(path("a.parquet")).unwrap();
+            ParquetWriter::new(file).finish(&mut frame).unwrap();
+            assert_eq!(read(&path("a.parquet")).unwrap(), expected);
+        }
+        let numbers: Vec<Series> =
+            [vec![7i64, 8], vec![9]].into_iter().map(|ids| Series::new("".into(), ids)).collect();
+        let file = File::create(path("a.parquet")).unwrap();
+        ParquetWriter::new(file).finish(&mut df!("history" => numbers).unwrap()).unwrap();
+        let expected = [of(1, "1", &["7", "8"]), of(2, "2", &["9"])];
+        assert_eq!(read(&path("a.parquet")).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_long_file_comes_in_blocks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        let rows: String = (0..2 * BLOCK + 5).map(|row| format!("i{row}\n")).collect();
+        std::fs::write(&path, format!("history\n{rows}")).unwrap();
+        let all = read(&path).unwrap();
+        assert_eq!(all.len(), 2 * BLOCK + 5);
+        assert_eq!(all[5000], of(5002, "5001", &["i5000"]));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |name: &str, text: &str, words: &[&str]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let error = format!("{:#}", read(&path).unwrap_err());
+            words.iter().for_each(|word| assert!(error.contains(word), "{word}: {error}"));
+        };
+        refused("a.csv", "user,item\n1,2\n", &["a.csv", "no column `history`", "user, item"]);
+        refused("a.csv", "user,history\n1,2\n1,2,3\n", &["a.csv:3", "3 fields"]);
+        refused(
+            "a.jsonl",
+            "{\"history\":[1]}\n{\"history\":[1.5]}\n",
+            &["a.jsonl:2", "whole number"],
+        );
+        refused("a.jsonl", "{\"history\":[\"a\"]\n", &["a.jsonl:1"]);
+        refused("a.parquet", "PAR1", &["a.parquet"]);
+        refused("a.tsv", "history\n", &[".csv, .jsonl and .parquet"]);
+        let error = read(&dir.path().join("none.csv")).unwrap_err().to_string();
+        assert!(error.contains("there is no file"), "{error}");
+    }
+}

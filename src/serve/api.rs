@@ -1,0 +1,160 @@
+//! What `/recommend` takes and gives.
+
+use serde::{Deserialize, Serialize};
+
+use super::Limits;
+use crate::retrieve::{Catalogue, Hit, Known};
+
+/// How many items are recommended if a request does not say.
+pub const TOP: usize = 10;
+
+/// The body of a request.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    /// Original item ids, oldest first.
+    pub histories: Vec<Vec<String>>,
+    #[serde(default = "top")]
+    pub top: usize,
+    #[serde(default)]
+    pub exclude_seen: bool,
+}
+
+fn top() -> usize {
+    TOP
+}
+
+impl Wish {
+    /// Reads and checks a body; what is wrong is said in a sentence for the client.
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, String> {
+        // serde would take an array's elements for the fields.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err("the body is an array where an object is expected".into());
+        }
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let wish: Wish =
+            serde_path_to_error::deserialize(&mut json).map_err(|error| {
+                match error.path().to_string().as_str() {
+                    "." => error.inner().to_string(),
+                    path => format!("{path}: {}", error.inner()),
+                }
+            })?;
+        json.end().map_err(|error| error.to_string())?;
+        if wish.top == 0 || wish.top > limits.top {
+            return Err(format!("top: {} is not in 1..={}", wish.top, limits.top));
+        }
+        let many = |what: String, count: usize, most: usize| match count > most {
+            true => Err(format!("{what}: {count} where at most {most} are allowed")),
+            false => Ok(()),
+        };
+        many("histories".into(), wish.histories.len(), limits.histories)?;
+        for (at, history) in wish.histories.iter().enumerate() {
+            many(format!("histories[{at}]"), history.len(), limits.history)?;
+        }
+        Ok(wish)
+    }
+}
+
+/// The body of an answer.
+#[derive(Serialize)]
+pub struct Answer<'a> {
+    /// One for each history, in order.
+    pub recommendations: Vec<Recommendation<'a>>,
+}
+
+/// What is recommended for one history.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Recommendation<'a> {
+    Items {
+        /// The best first.
+        items: Vec<Scored<'a>>,
+        /// Items of the history that are not known.
+        unknown: usize,
+    },
+    Error {
+        error: String,
+    },
+}
+
+/// A recommended item.
+#[derive(Serialize)]
+pub struct Scored<'a> {
+    pub item: &'a str,
+    pub score: f32,
+}
+
+impl<'a> Answer<'a> {
+    /// From the histories that were looked up, and the hits of those that have a known item.
+    pub fn new(catalogue: &'a Catalogue, histories: &[Known], hits: &[Vec<Hit>]) -> Self {
+        let mut hits = hits.iter();
+        let scored = |hit: &Hit| Scored { item: catalogue.original(hit.row), score: hit.score };
+        let one = |known: &Known| match known.ids.is_empty() {
+            true => Recommendation::Error { error: known.why_nothing() },
+            false => Recommendation::Items {
+                items: hits.next().into_iter().flatten().map(scored).collect(),
+                unknown: known.unknown,
+            },
+        };
+        Self { recommendations: histories.iter().map(one).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn parse(body: &str) -> Result<Wish, String> {
+        let timeout = Duration::from_secs(1);
+        let limits =
+            Limits { body: 1000, histories: 2, history: 3, top: 50, timeout, connections: 1 };
+        Wish::parse(body.as_bytes(), &limits)
+    }
+
+    #[test]
+    fn a_body_is_read_and_its_mistakes_are_named() {
+        let wish = parse(r#"{"histories": [["a", "b"], []]}"#).unwrap();
+        let histories = vec![vec!["a".into(), "b".into()], vec![]];
+        assert_eq!(wish, Wish { histories, top: 10, exclude_seen: false });
+        for (body, words) in [
+            ("", "EOF"),
+            ("{", "EOF"),
+            ("[[[\"a\"]], 5, false]", "an object is expected"),
+            ("{}", "missing field `histories`"),
+            (r#"{"histories": [], "n": 3}"#, "unknown field `n`"),
+            (r#"{"histories": [["a", 7]]}"#, "histories[0][1]: invalid type: integer `7`"),
+            (r#"{"histories": ["a"]}"#, "histories[0]: invalid type: string"),
+            (r#"{"histories": [], "top": -1}"#, "top: invalid value: integer `-1`"),
+            (r#"{"histories": [], "top": 1.5}"#, "top: invalid type: floating point"),
+            (r#"{"histories": [], "top": 0}"#, "top: 0 is not in 1..=50"),
+            (r#"{"histories": [], "top": 51}"#, "top: 51 is not in 1..=50"),
+            (r#"{"histories": [[], [], []]}"#, "histories: 3 where at most 2"),
+            (r#"{"histories": [[], ["a", "a", "a", "a"]]}"#, "histories[1]: 4 where at most 3"),
+            (r#"{"histories": []} x"#, "trailing"),
+        ] {
+            let error = parse(body).unwrap_err();
+            assert!(error.contains(words), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn answers_stand_at_the_place_of_their_history() {
+        let catalogue = Catalogue::new(vec!["a".into(), "b".into()]);
+        let histories = [
+            catalogue.known(&["x", "y"]),
+            catalogue.known(&["a", "x"]),
+            catalogue.known::<&str>(&[]),
+            catalogue.known(&["b"]),
+        ];
+        let hits = [vec![Hit { row: 1, score: 0.5 }], vec![]];
+        let answer = serde_json::to_value(Answer::new(&catalogue, &histories, &hits)).unwrap();
+        let expected = serde_json::json!({"recommendations": [
+            {"error": "none of its 2 items is known"},
+            {"items": [{"item": "b", "score": 0.5}], "unknown": 1},
+            {"error": "the history is empty"},
+            {"items": [], "unknown": 0},
+        ]});
+        assert_eq!(answer, expected);
+    }
+}

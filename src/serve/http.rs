@@ -1,0 +1,154 @@
+//! From a request to its response.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::api::{Answer, Wish};
+use super::metrics::Metrics;
+use super::queue::{Job, Queue};
+use super::{Limits, openapi};
+use crate::retrieve::{Catalogue, Known};
+
+/// Bytes beyond the limit that are read and thrown away, so that a client that sends first and
+/// reads then finds the refusal.
+const DISCARDED: usize = 8 << 20;
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What all connections share.
+pub struct Service {
+    pub catalogue: Arc<Catalogue>,
+    pub queue: Queue,
+    pub metrics: Arc<Metrics>,
+    pub limits: Limits,
+}
+
+/// A response but for its headers.
+struct Reply {
+    status: StatusCode,
+    kind: &'static str,
+    body: Bytes,
+}
+
+impl Reply {
+    fn ok(kind: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status: StatusCode::OK, kind, body: body.into() }
+    }
+
+    fn error(status: StatusCode, what: impl std::fmt::Display) -> Self {
+        let body = json!({"error": what.to_string()}).to_string();
+        Self { status, kind: JSON, body: body.into() }
+    }
+}
+
+impl Service {
+    /// Answers a request, whatever it is.
+    pub async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let _in_flight = self.metrics.begin();
+        let start = Instant::now();
+        let (path, allowed) = match request.uri().path() {
+            "/recommend" => ("/recommend", Method::POST),
+            "/healthz" => ("/healthz", Method::GET),
+            "/metrics" => ("/metrics", Method::GET),
+            "/openapi.json" => ("/openapi.json", Method::GET),
+            _ => ("other", Method::GET),
+        };
+        let wrong_method = *request.method() != allowed && path != "other";
+        let reply = match path {
+            "other" => {
+                let paths = "there are /recommend, /healthz, /metrics and /openapi.json";
+                Reply::error(StatusCode::NOT_FOUND, paths)
+            }
+            _ if wrong_method => {
+                let words = format!("{path} is for {allowed}");
+                Reply::error(StatusCode::METHOD_NOT_ALLOWED, words)
+            }
+            "/recommend" => self.recommend(request.into_body()).await.unwrap_or_else(|reply| reply),
+            "/metrics" => Reply::ok(TEXT, self.metrics.text()),
+            "/openapi.json" => Reply::ok(JSON, openapi::document(&self.limits).to_string()),
+            _ => Reply::ok(TEXT, "ok\n"),
+        };
+        self.metrics.answered(path, reply.status.as_u16(), start.elapsed());
+        let mut response = Response::new(Full::new(reply.body));
+        *response.status_mut() = reply.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.kind));
+        if wrong_method {
+            let allow = if allowed == Method::POST { "POST" } else { "GET" };
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Ok(response)
+    }
+
+    async fn recommend(&self, body: Incoming) -> Result<Reply, Reply> {
+        let seconds = self.limits.timeout.as_secs_f64();
+        let late = |_| {
+            let words = format!("the body did not arrive within {seconds} s");
+            Reply::error(StatusCode::REQUEST_TIMEOUT, words)
+        };
+        let body = timeout(self.limits.timeout, self.read(body)).await.map_err(late)??;
+        let wish = Wish::parse(&body, &self.limits)
+            .map_err(|error| Reply::error(StatusCode::BAD_REQUEST, error))?;
+        let histories: Vec<Known> =
+            wish.histories.iter().map(|history| self.catalogue.known(history)).collect();
+        self.metrics.unknown(histories.iter().map(|known| known.unknown).sum());
+        let ids = histories.iter().filter(|known| !known.ids.is_empty());
+        let job = Job {
+            histories: ids.map(|known| known.ids.clone()).collect(),
+            top: wish.top,
+            exclude_seen: wish.exclude_seen,
+        };
+        let waiting = self.queue.submit(job).ok_or_else(|| {
+            Reply::error(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting")
+        })?;
+        let late = |_| {
+            let words = format!("the answer was not ready within {seconds} s");
+            Reply::error(StatusCode::GATEWAY_TIMEOUT, words)
+        };
+        let failed =
+            |error: &dyn std::fmt::Display| Reply::error(StatusCode::INTERNAL_SERVER_ERROR, error);
+        let scored = timeout(self.limits.timeout, waiting).await.map_err(late)?;
+        let hits = scored.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        let answer = Answer::new(&self.catalogue, &histories, &hits);
+        let body = serde_json::to_vec(&answer).map_err(|error| failed(&error))?;
+        Ok(Reply::ok(JSON, body))
+    }
+
+    /// The whole body, if it is not too large.
+    async fn read(&self, mut body: Incoming) -> Result<Vec<u8>, Reply> {
+        let most = self.limits.body;
+        let too_large = || {
+            let words = format!("the body is over {most} bytes long");
+            Reply::error(StatusCode::PAYLOAD_TOO_LARGE, words)
+        };
+        if body.size_hint().lower() > (most + DISCARDED) as u64 {
+            return Err(too_large());
+        }
+        let (mut all, mut size) = (vec![], 0);
+        while let Some(frame) = body.frame().await {
+            let broken =
+                |error| Reply::error(StatusCode::BAD_REQUEST, format!("the body: {error}"));
+            if let Ok(data) = frame.map_err(broken)?.into_data() {
+                size += data.len();
+                if size > most + DISCARDED {
+                    return Err(too_large());
+                }
+                if size <= most {
+                    all.extend_from_slice(&data);
+                }
+            }
+        }
+        if size > most { Err(too_large()) } else { Ok(all) }
+    }
+}

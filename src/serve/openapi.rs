@@ -1,0 +1,124 @@
+//! The description of the service for clients.
+
+use serde_json::{Value, json};
+
+use super::Limits;
+use super::api::TOP;
+
+/// An OpenAPI 3.1 document.
+pub fn document(limits: &Limits) -> Value {
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let answer = |what: &str, kind: &str, schema: Value| json!({"description": what, "content": {kind: {"schema": schema}}});
+    let failed = |what: &str| answer(what, "application/json", reference("Failure"));
+    let text = |what: &str| answer(what, "text/plain", json!({"type": "string"}));
+    let items = json!({
+        "type": "object",
+        "required": ["items", "unknown"],
+        "properties": {
+            "items": {
+                "type": "array",
+                "description": "The best first.",
+                "items": {
+                    "type": "object",
+                    "required": ["item", "score"],
+                    "properties": {
+                        "item": {"type": "string", "description": "Original id."},
+                        "score": {
+                            "type": "number",
+                            "description": "Inner product of the user's and the item's vector.",
+                        },
+                    },
+                },
+            },
+            "unknown": {
+                "type": "integer",
+                "description": "Items of the history that are not known; they are passed over.",
+            },
+        },
+    });
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "croloss",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The best items of a catalogue for histories of items.",
+        },
+        "paths": {
+            "/recommend": {"post": {
+                "summary": "The best items for each of some histories",
+                "requestBody": {
+                    "required": true,
+                    "description": format!("At most {} bytes.", limits.body),
+                    "content": {"application/json": {"schema": reference("Wish")}},
+                },
+                "responses": {
+                    "200": answer("In the order of the histories.", "application/json", reference("Answer")),
+                    "400": failed("The body is not as described; the error says where."),
+                    "408": failed("The body did not arrive in time."),
+                    "413": failed("The body is too large."),
+                    "500": failed("Scoring failed."),
+                    "503": failed("Too many requests are waiting."),
+                    "504": failed("The answer was not ready in time."),
+                },
+            }},
+            "/healthz": {"get": {
+                "summary": "Whether the service is up",
+                "responses": {"200": text("It is.")},
+            }},
+            "/metrics": {"get": {
+                "summary": "Counters in Prometheus' text format",
+                "responses": {"200": text("Counters since the start.")},
+            }},
+            "/openapi.json": {"get": {
+                "summary": "This document",
+                "responses": {"200": answer("OpenAPI 3.1.", "application/json", json!({"type": "object"}))},
+            }},
+        },
+        "components": {"schemas": {
+            "Wish": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["histories"],
+                "properties": {
+                    "histories": {
+                        "type": "array",
+                        "maxItems": limits.histories,
+                        "items": {
+                            "type": "array",
+                            "maxItems": limits.history,
+                            "description": "Original item ids, oldest first.",
+                            "items": {"type": "string"},
+                        },
+                    },
+                    "top": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": limits.top,
+                        "default": TOP,
+                        "description": "How many items for each history.",
+                    },
+                    "exclude_seen": {
+                        "type": "boolean",
+                        "default": false,
+                        "description": "Leave out the items of the history.",
+                    },
+                },
+            },
+            "Answer": {
+                "type": "object",
+                "required": ["recommendations"],
+                "properties": {
+                    "recommendations": {
+                        "type": "array",
+                        "items": {"oneOf": [items, reference("Failure")]},
+                    },
+                },
+            },
+            "Failure": {
+                "type": "object",
+                "required": ["error"],
+                "properties": {"error": {"type": "string"}},
+            },
+        }},
+    })
+}

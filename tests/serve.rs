@@ -1,0 +1,363 @@
+//! `serve` from outside: right answers, refusals, clients that misbehave, an orderly end.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::Place;
+use croloss::data::Dataset;
+use serde_json::{Value, json};
+
+/// An export of a model trained for a moment.
+fn exported() -> Place {
+    let place = Place::new();
+    place.ok(&["train", "c.toml", "--out", "run", "--set", "train.steps=20"]);
+    place.ok(&["export", "run", "--out", "towers"]);
+    place
+}
+
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(place: &Place, more: &[&str]) -> Self {
+        let command = ["serve", "towers", "--listen", "127.0.0.1:0"];
+        let mut child = place
+            .command(&[&command[..], more].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().split("http://").nth(1).expect(&line).parse().unwrap();
+        Self { child, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        connect(self.address).unwrap()
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        ask(self.address, "GET", path, b"").unwrap()
+    }
+
+    fn post(&self, body: impl ToString) -> (u16, Value) {
+        let (status, text) =
+            ask(self.address, "POST", "/recommend", body.to_string().as_bytes()).unwrap();
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let (_, text) = self.get("/metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        line.trim().parse().unwrap()
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: a signal to a child that has not been waited for.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
+    }
+
+    /// Waits for the end; the exit status and what was said on standard error.
+    fn ended(mut self) -> (Option<i32>, String) {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        (self.child.wait().unwrap().code(), errors)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    Ok(stream)
+}
+
+fn head(method: &str, path: &str, length: usize) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+/// A request on a connection of its own; `None` if there came nothing at all, a panic if half an
+/// answer came.
+fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Option<(u16, String)> {
+    let mut stream = connect(address).ok()?;
+    stream.write_all(head(method, path, body.len()).as_bytes()).ok()?;
+    // A refusal may come before all is sent.
+    let _ = stream.write_all(body);
+    answer(&mut stream)
+}
+
+fn answer(stream: &mut TcpStream) -> Option<(u16, String)> {
+    let mut bytes = vec![];
+    let ended = stream.read_to_end(&mut bytes);
+    if bytes.is_empty() {
+        return None;
+    }
+    ended.unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    assert_eq!(length.unwrap().parse::<usize>().unwrap(), body.len(), "half an answer");
+    Some((status, body.to_owned()))
+}
+
+fn original_ids(place: &Place) -> Vec<String> {
+    let dataset = Dataset::load(&place.path("data")).unwrap();
+    dataset.items.into_iter().map(|item| item.original).collect()
+}
+
+/// Histories of different lengths, and what the command line recommends for them.
+fn expected(place: &Place, items: &[String]) -> Vec<(Vec<String>, Vec<(String, f64)>)> {
+    let history = |n: usize| (0..n).map(|k| items[(n * 13 + k * 7) % 100].clone()).collect();
+    let histories: Vec<Vec<String>> = (1..=30).map(history).collect();
+    let lines: Vec<String> =
+        histories.iter().map(|history| json!({"history": history}).to_string()).collect();
+    fs::write(place.path("in.jsonl"), lines.join("\n")).unwrap();
+    place.ok(&["recommend", "towers", "--input", "in.jsonl", "--top", "7", "--out", "out.jsonl"]);
+    let text = fs::read_to_string(place.path("out.jsonl")).unwrap();
+    let recommended = text.lines().map(|line| scored(&serde_json::from_str(line).unwrap()));
+    histories.into_iter().zip(recommended).collect()
+}
+
+fn scored(value: &Value) -> Vec<(String, f64)> {
+    let items = value["items"].as_array().unwrap_or_else(|| panic!("{value}"));
+    let one =
+        |item: &Value| (item["item"].as_str().unwrap().to_owned(), item["score"].as_f64().unwrap());
+    items.iter().map(one).collect()
+}
+
+/// Whether two lists recommend the same items with the same scores, but for rounding.
+fn same(a: &[(String, f64)], b: &[(String, f64)]) -> bool {
+    let alike = |((x, s), (y, t)): (&(String, f64), &(String, f64))| x == y && (s - t).abs() < 1e-6;
+    a.len() == b.len() && a.iter().zip(b).all(alike)
+}
+
+#[test]
+fn answers_are_those_of_the_command_line_and_as_described() {
+    let place = exported();
+    let items = original_ids(&place);
+    let expected = expected(&place, &items);
+    let server = Server::start(&place, &["--max-top", "50"]);
+    let histories: Vec<&Vec<String>> = expected.iter().map(|(history, _)| history).collect();
+    let (status, answer) = server.post(json!({"histories": histories, "top": 7}));
+    assert_eq!(status, 200);
+    let answers = answer["recommendations"].as_array().unwrap();
+    assert_eq!(answers.len(), expected.len());
+    for (answer, (_, expected)) in answers.iter().zip(&expected) {
+        assert!(same(&scored(answer), expected), "{answer} {expected:?}");
+        assert_eq!(answer["unknown"], 0);
+    }
+    // Strangers, and a history of which nothing is known.
+    let wish = json!({"histories": [["?", items[0]], ["?"], []], "exclude_seen": true});
+    let (status, answer) = server.post(wish);
+    assert_eq!((status, answer["recommendations"].as_array().unwrap().len()), (200, 3));
+    let first = &answer["recommendations"][0];
+    assert_eq!((&first["unknown"], scored(first).len()), (&json!(1), 10));
+    assert!(scored(first).iter().all(|(item, _)| *item != items[0]));
+    assert_eq!(answer["recommendations"][1]["error"], "its one item is not known");
+    assert_eq!(answer["recommendations"][2]["error"], "the history is empty");
+    assert_eq!(server.post(json!({"histories": []})), (200, json!({"recommendations": []})));
+
+    assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
+    assert_eq!(server.get("/elsewhere").0, 404);
+    assert_eq!(server.get("/recommend").0, 405);
+    assert_eq!(ask(server.address, "POST", "/metrics", b"").unwrap().0, 405);
+    let (status, text) = server.get("/openapi.json");
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
+    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(paths, ["/healthz", "/metrics", "/openapi.json", "/recommend"]);
+    assert_eq!(document["components"]["schemas"]["Wish"]["properties"]["top"]["maximum"], 50);
+    assert_eq!(server.metric("croloss_requests_total{path=\"/recommend\",status=\"200\"}"), 3);
+    assert_eq!(server.metric("croloss_histories_total"), 31);
+    assert_eq!(server.metric("croloss_unknown_items_total"), 2);
+    assert_eq!(server.metric("croloss_in_flight"), 1);
+}
+
+#[test]
+fn an_index_and_filters_are_served() {
+    let place = exported();
+    let items = original_ids(&place);
+    place.ok(&["index", "towers"]);
+    fs::write(place.path("deny"), items[..50].join("\n")).unwrap();
+    let server = Server::start(&place, &["--index", "--deny", "deny"]);
+    let (status, answer) = server.post(json!({"histories": [[items[3]]], "top": 20}));
+    let found = scored(&answer["recommendations"][0]);
+    assert_eq!((status, found.len()), (200, 20));
+    assert!(found.iter().all(|(item, _)| !items[..50].contains(item)));
+    assert!(found.is_sorted_by(|a, b| a.1 >= b.1));
+}
+
+/// Bodies that are refused, with status and a word of the error.
+fn refused() -> Vec<(String, u16, &'static str)> {
+    vec![
+        ("{\"histories\": [[\"a\"".into(), 400, "EOF"),
+        ("not json".into(), 400, "expected"),
+        (json!({"histories": [["a"]], "top": -1}).to_string(), 400, "top"),
+        (json!({"histories": [["a"]], "top": 0}).to_string(), 400, "top"),
+        (json!({"histories": [["a"]], "top": 51}).to_string(), 400, "1..=50"),
+        (json!({"histories": [[1, 2]]}).to_string(), 400, "histories[0][0]"),
+        (json!({"histories": [[null]]}).to_string(), 400, "histories[0][0]"),
+        (json!({"histories": [{"a": 1}]}).to_string(), 400, "histories[0]"),
+        (json!({"histories": vec![["a"]; 41]}).to_string(), 400, "at most 40"),
+        (json!({"histories": [vec!["a"; 31]]}).to_string(), 400, "at most 30"),
+        ("{\"histories\": \u{fffd}".replace('\u{fffd}', "\0"), 400, "expected"),
+        ("x".repeat(20_001), 413, "20000"),
+        ("x".repeat(3_000_000), 413, "20000"),
+    ]
+}
+
+const LIMITS: [&str; 8] =
+    ["--max-top", "50", "--max-histories", "40", "--max-history", "30", "--max-body", "20000"];
+
+#[test]
+fn sixty_four_clients_good_and_bad_all_get_their_answer() {
+    let place = exported();
+    let items = original_ids(&place);
+    let expected = expected(&place, &items);
+    let server = Server::start(&place, &LIMITS);
+    let refused = refused();
+    let client = |number: usize| {
+        for round in 0..12 {
+            let (history, recommended) = &expected[(number + round) % expected.len()];
+            let (status, answer) = server.post(json!({"histories": [history], "top": 7}));
+            assert_eq!(status, 200);
+            assert!(same(&scored(&answer["recommendations"][0]), recommended));
+            let (body, expected, word) = &refused[(number + round) % refused.len()];
+            let (status, answer) = server.post(body);
+            assert_eq!(status, *expected, "{answer}");
+            assert!(answer["error"].as_str().unwrap().contains(word), "{word}: {answer}");
+        }
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..64).map(|number| scope.spawn(move || client(number))).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    });
+    assert_eq!(server.metric("croloss_requests_total{path=\"/recommend\",status=\"200\"}"), 768);
+    // Nothing that was sent has made a thread panic.
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.ended(), (Some(0), String::new()));
+}
+
+#[test]
+fn clients_that_hang_hold_nobody_up_and_are_cut_off() {
+    let place = exported();
+    let items = original_ids(&place);
+    let server = Server::start(&place, &["--timeout", "2"]);
+    let start = Instant::now();
+    let silent: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
+    let mut half_head = server.connect();
+    half_head.write_all(b"POST /recommend HTTP/1.1\r\nhost:").unwrap();
+    let mut half_body = server.connect();
+    half_body.write_all(head("POST", "/recommend", 100).as_bytes()).unwrap();
+    half_body.write_all(b"{\"histories\"").unwrap();
+    let (status, _) = server.post(json!({"histories": [[items[0]]]}));
+    assert_eq!(status, 200);
+    assert!(start.elapsed() < Duration::from_secs(2), "others wait: {:?}", start.elapsed());
+    let (status, text) = answer(&mut half_body).unwrap();
+    assert_eq!(status, 408, "{text}");
+    for mut stream in silent.into_iter().chain([half_head]) {
+        // Closed, with or without a word.
+        let mut rest = vec![];
+        let _ = stream.read_to_end(&mut rest);
+        assert!(!String::from_utf8_lossy(&rest).contains("200"));
+    }
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert_eq!(server.get("/healthz").0, 200);
+}
+
+#[test]
+fn sigterm_in_mid_load_loses_no_accepted_request() {
+    let place = exported();
+    let items = original_ids(&place);
+    let expected = expected(&place, &items);
+    let server = Server::start(&place, &[]);
+    // Requests that the service has begun to read when the signal comes.
+    let bodies: Vec<String> = expected
+        .iter()
+        .map(|(history, _)| json!({"histories": [history], "top": 7}).to_string())
+        .collect();
+    let mut begun: Vec<TcpStream> = bodies
+        .iter()
+        .map(|body| {
+            let mut stream = server.connect();
+            stream.write_all(head("POST", "/recommend", body.len()).as_bytes()).unwrap();
+            stream.write_all(&body.as_bytes()[..body.len() - 1]).unwrap();
+            stream
+        })
+        .collect();
+    while server.metric("croloss_in_flight") < begun.len() as u64 + 1 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let (address, gone, answered) = (server.address, AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for number in 0..64 {
+            let (expected, gone, answered) = (&expected, &gone, &answered);
+            scope.spawn(move || {
+                for round in number.. {
+                    let (history, recommended) = &expected[round % expected.len()];
+                    let body = json!({"histories": [history], "top": 7}).to_string();
+                    // Either a whole, right answer or none at all.
+                    let Some((status, text)) = ask(address, "POST", "/recommend", body.as_bytes())
+                    else {
+                        gone.store(true, Relaxed);
+                        return;
+                    };
+                    let answer: Value = serde_json::from_str(&text).unwrap();
+                    assert_eq!(status, 200, "{answer}");
+                    assert!(same(&scored(&answer["recommendations"][0]), recommended));
+                    answered.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        while answered.load(Relaxed) < 200 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!gone.load(Relaxed), "answered before the signal");
+        server.signal(libc::SIGTERM);
+    });
+    // All clients have been turned away; what was begun is still answered.
+    assert!(connect(address).is_err());
+    for ((stream, body), (_, recommended)) in begun.iter_mut().zip(&bodies).zip(&expected) {
+        stream.write_all(&body.as_bytes()[body.len() - 1..]).unwrap();
+        let (status, text) = answer(stream).expect("an answer");
+        assert_eq!(status, 200);
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert!(same(&scored(&answer["recommendations"][0]), recommended));
+    }
+    assert_eq!(server.ended(), (Some(0), String::new()));
+}
+
+#[test]
+fn what_cannot_be_served_is_refused() {
+    let place = exported();
+    let server = Server::start(&place, &[]);
+    let taken = server.address.to_string();
+    place.refused(&["serve", "towers", "--listen", &taken], 1, &["cannot listen on", &taken]);
+    place.refused(&["serve", "towers", "--index"], 1, &["index.json"]);
+    place.refused(&["serve", "run"], 1, &["not an export"]);
+    let statuses: BTreeMap<&str, u16> =
+        ["/healthz", "/metrics"].into_iter().map(|path| (path, server.get(path).0)).collect();
+    assert!(statuses.values().all(|status| *status == 200));
+    server.signal(libc::SIGINT);
+    assert_eq!(server.ended(), (Some(0), String::new()));
+}
