@@ -38,7 +38,7 @@ impl Evaluation<'_> {
     pub fn run(&self, model: &TwoTower, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
-        let items = model.items.item_vectors();
+        let items = model.item_vectors();
         // A rival whose score is not a number would never be counted.
         ensure!(
             items.isfinite().all().int64_value(&[]) == 1,

@@ -59,6 +59,12 @@ impl RowLoss {
         }
     }
 
+    /// Whether there are loops for losses of this kind.
+    pub fn covers(kind: LossKind) -> bool {
+        use LossKind::{Bpr, Cro, CroLambda, CrossEntropy, Triplet};
+        matches!(kind, Cro | CroLambda | CrossEntropy | Triplet | Bpr)
+    }
+
     /// Takes a row of scores, −∞ where a negative does not count and behind the last one, and
     /// puts the slopes in their place.
     pub fn row(&self, level: Level, row: &mut [f32], positive: f32, sizes: Sizes) -> RowOutcome {

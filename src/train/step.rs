@@ -8,7 +8,7 @@ use crate::config::{AccidentalHits, Config};
 use crate::loss::{self, Loss, RowLoss, Scores};
 use crate::optim::{Adam, RowGradient, Rule, TableOptimizer};
 use crate::sampling::Batch;
-use crate::tower::{TwoTower, unit};
+use crate::tower::TwoTower;
 
 /// The model's objective and optimisers.
 pub struct Stepper {
@@ -29,12 +29,16 @@ impl Stepper {
         let rule = Rule::new(config);
         let weights = model.items.weights();
         let host = weights.device() == Device::Cpu && weights.kind() == Kind::Float;
-        let fused = config.train.fused && host && model.encoder.as_mean_pool().is_some();
+        let fused = config.train.fused
+            && host
+            && model.encoder.as_mean_pool().is_some()
+            && model.normalizes()
+            && RowLoss::covers(config.loss.kind);
         let mask = config.sampling.accidental_hits == AccidentalHits::Mask;
         let adam = |parameter: &Tensor| Adam::new(&rule, parameter);
         Self {
             loss: loss::build(&config.loss),
-            scale: config.tower.scale,
+            scale: config.tower.factor(),
             mask,
             encoder: model.encoder.parameters().iter().map(|(_, p)| adam(p)).collect(),
             items: TableOptimizer::new(&config.optimizer, &rule, &weights),
@@ -109,13 +113,13 @@ pub(super) fn scores(
     let parts = rows.split_with_sizes([users * length, users, negatives], 0);
     let histories = parts[0].view([users, length, -1]);
     let user = model.user_vectors(&histories, &batch.histories) * scale;
-    let positive = (&user * unit(&parts[1])).sum_dim_intlist(1, false, None::<Kind>);
-    let mut negative = user.matmul(&unit(&parts[2]).tr());
+    let positive = (&user * model.candidates(&parts[1])).sum_dim_intlist(1, false, None::<Kind>);
+    let mut negative = user.matmul(&model.candidates(&parts[2]).tr());
     if mask {
         let hits = batch.targets.unsqueeze(1).eq_tensor(&batch.negatives.unsqueeze(0));
         negative = negative.masked_fill(&hits, f64::NEG_INFINITY);
     }
-    Scores { positive, negative, catalogue: model.items.items() as f64 }
+    Scores::all(positive, negative, model.items.items() as f64)
 }
 
 #[cfg(test)]
@@ -155,7 +159,9 @@ mod tests {
 
     #[test]
     fn steps_on_one_batch_lower_its_loss_and_leave_padding_alone() {
-        for kind in ["cro", "cro-lambda", "cross-entropy", "triplet", "bpr"] {
+        for kind in
+            ["cro", "cro-lambda", "cross-entropy", "triplet", "bpr", "bce", "gbce", "bpr-max"]
+        {
             let config = config(&format!("[loss]\nkind = \"{kind}\""));
             let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
             let mut stepper = Stepper::new(&config, &model);
