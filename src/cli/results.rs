@@ -18,7 +18,7 @@ pub struct Row {
     pub metrics: Vec<(Metric, f64)>,
 }
 
-/// Prints one table a kind of metric, in percent, a column for each N.
+/// Prints one table a kind of metric that was measured, in percent, a column for each N.
 ///
 /// # Errors
 /// Those of [`table::say`].
@@ -26,6 +26,9 @@ pub fn print(rows: &[Row]) -> Result<()> {
     for kind in MetricKind::ALL {
         let metrics = || rows.iter().flat_map(|row| &row.metrics).map(|(metric, _)| metric);
         let at: BTreeSet<usize> = metrics().filter(|m| m.kind == kind).map(|m| m.at).collect();
+        if at.is_empty() {
+            continue;
+        }
         let head = once(format!("{}, %", kind.name())).chain(at.iter().map(|n| format!("@{n}")));
         let line = |row: &Row| {
             let cell = |&at: &usize| {

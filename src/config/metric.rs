@@ -19,12 +19,23 @@ pub enum MetricKind {
     NdcgPublished,
     /// One over the rank of the first target in the top N, else 0.
     Mrr,
+    /// Of sessions: [`MetricKind::Recall`] of the last item alone.
+    LastRecall,
+    /// Of sessions: [`MetricKind::Mrr`] of the last item alone.
+    LastMrr,
 }
 
 impl MetricKind {
     /// Every kind, in the order of result tables.
-    pub const ALL: [MetricKind; 5] =
-        [Self::Recall, Self::HitRate, Self::Ndcg, Self::NdcgPublished, Self::Mrr];
+    pub const ALL: [MetricKind; 7] = [
+        Self::Recall,
+        Self::HitRate,
+        Self::Ndcg,
+        Self::NdcgPublished,
+        Self::Mrr,
+        Self::LastRecall,
+        Self::LastMrr,
+    ];
 
     /// The name in configurations and result files.
     pub fn name(self) -> &'static str {
@@ -34,6 +45,8 @@ impl MetricKind {
             Self::Ndcg => "ndcg",
             Self::NdcgPublished => "ndcg_published",
             Self::Mrr => "mrr",
+            Self::LastRecall => "last-recall",
+            Self::LastMrr => "last-mrr",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The typed configuration of a training run: TOML in, refused before work starts if it is wrong.
 
 mod device;
+mod evaluation;
 mod explain;
 mod load;
 mod loss;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::misuse;
 
 pub use device::DeviceChoice;
+pub use evaluation::{EvaluationConfig, Protocol, Seen};
 pub use explain::{explain, nearest};
 pub use load::{Layer, from_table, load, parse_set};
 pub use loss::{Estimator, Kernel, LogQ, LossConfig, LossKind};
@@ -128,26 +130,6 @@ pub struct TrainConfig {
     pub fused: bool,
 }
 
-/// How ranking is measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EvaluationConfig {
-    /// The list lengths N of every metric.
-    pub at: Vec<usize>,
-    /// What happens to items of the user's own history.
-    pub seen: Seen,
-}
-
-/// Items of the user's own history, when the catalogue is ranked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Seen {
-    /// They are ranked like all others, as in the paper.
-    Keep,
-    /// They are taken out of the ranking, unless they are a target.
-    Exclude,
-}
-
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
@@ -173,12 +155,6 @@ impl Default for TrainConfig {
             log_every: 100,
             fused: true,
         }
-    }
-}
-
-impl Default for EvaluationConfig {
-    fn default() -> Self {
-        Self { at: vec![20, 50, 100, 200, 500], seen: Seen::Keep }
     }
 }
 
@@ -223,7 +199,7 @@ impl Config {
                 self.train.steps
             );
         }
-        self.check_evaluation()?;
+        self.evaluation.check(self.train.monitor)?;
         Ok(self)
     }
 
@@ -243,23 +219,6 @@ impl Config {
         }
         if loss.log_q.is_some_and(|log_q| log_q != LogQ::None) {
             needs("loss.log_q")?;
-        }
-        Ok(())
-    }
-
-    fn check_evaluation(&mut self) -> Result<()> {
-        let at = &mut self.evaluation.at;
-        at.sort_unstable();
-        at.dedup();
-        if at.first().is_none_or(|&n| n == 0) {
-            misuse!("evaluation.at: needs at least one list length, all above 0");
-        }
-        let monitor = self.train.monitor;
-        if !at.contains(&monitor.at) {
-            misuse!(
-                "train.monitor = \"{monitor}\" is not measured: add {} to evaluation.at = {at:?}, or monitor one of these",
-                monitor.at
-            );
         }
         Ok(())
     }
@@ -311,6 +270,11 @@ mod tests {
             ("[train]\nsteps = 0", "train.steps"),
             ("[evaluation]\nat = []", "evaluation.at"),
             ("[train]\nmonitor = \"recall@77\"", "evaluation.at"),
+            ("[train]\nmonitor = \"last-mrr@20\"", "\"holdout\", which measures recall, hitrate"),
+            (
+                "[train]\nmonitor = \"ndcg@20\"\n[evaluation]\nprotocol = \"positions\"",
+                "\"positions\", which measures recall, mrr, last-recall, last-mrr",
+            ),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(key), "{text}: {error}");

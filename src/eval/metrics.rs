@@ -1,20 +1,27 @@
 //! Metrics of the ranks of a user's targets.
 
-use crate::config::{Metric, MetricKind};
+use crate::config::{Metric, MetricKind, Protocol};
 
-/// One metric of one user. `ranks`: the ranks of all its targets from 1, ascending.
+/// One metric of one user. `ranks`: the ranks of all its targets from 1, in any order but for
+/// metrics of the last item.
 pub fn of_user(metric: Metric, ranks: &[u64]) -> f64 {
-    let found = ranks.partition_point(|&rank| rank <= metric.at as u64);
-    let hits = &ranks[..found];
-    let dcg = || hits.iter().map(|&rank| discount(rank)).sum::<f64>();
+    let listed = |rank: &u64| *rank <= metric.at as u64;
+    let hits = || ranks.iter().copied().filter(listed);
+    let found = hits().count();
+    let dcg = || hits().map(discount).sum::<f64>();
     let ideal = |length: usize| (1..=length as u64).map(discount).sum::<f64>();
-    match (metric.kind, hits.first()) {
-        (_, None) => 0.0,
-        (MetricKind::Recall, _) => found as f64 / ranks.len() as f64,
-        (MetricKind::HitRate, _) => 1.0,
-        (MetricKind::Ndcg, _) => dcg() / ideal(ranks.len().min(metric.at)),
-        (MetricKind::NdcgPublished, _) => dcg() / ideal(found),
-        (MetricKind::Mrr, Some(&first)) => 1.0 / first as f64,
+    let last = || ranks.last().copied().filter(listed);
+    if found == 0 {
+        return 0.0;
+    }
+    match metric.kind {
+        MetricKind::Recall => found as f64 / ranks.len() as f64,
+        MetricKind::HitRate => 1.0,
+        MetricKind::Ndcg => dcg() / ideal(ranks.len().min(metric.at)),
+        MetricKind::NdcgPublished => dcg() / ideal(found),
+        MetricKind::Mrr => hits().min().map_or(0.0, reciprocal),
+        MetricKind::LastRecall => f64::from(last().is_some()),
+        MetricKind::LastMrr => last().map_or(0.0, reciprocal),
     }
 }
 
@@ -22,31 +29,48 @@ fn discount(rank: u64) -> f64 {
     1.0 / (rank as f64 + 1.0).log2()
 }
 
+fn reciprocal(rank: u64) -> f64 {
+    1.0 / rank as f64
+}
+
 /// Every metric at every N, from the ranks of each user.
 pub struct Metrics {
+    protocol: Protocol,
     at: Vec<usize>,
     ranks: Vec<Vec<u64>>,
 }
 
 impl Metrics {
-    /// Every kind of metric at each of `at`.
-    pub fn new(at: &[usize]) -> Self {
-        Self { at: at.to_vec(), ranks: vec![] }
+    /// Every kind of metric of `protocol` at each of `at`.
+    pub fn new(protocol: Protocol, at: &[usize]) -> Self {
+        Self { protocol, at: at.to_vec(), ranks: vec![] }
     }
 
-    /// Counts one user in, by the ascending ranks of its targets.
+    /// Counts one user in, by the ranks of its targets; those of a session's positions in the
+    /// order of the session.
     pub fn add(&mut self, ranks: Vec<u64>) {
         self.ranks.push(ranks);
     }
 
-    /// The means over users, in the order of [`MetricKind::ALL`].
+    /// The mean of each metric, in the order of [`Protocol::kinds`]: over users with targets; under
+    /// [`Protocol::Positions`] over the positions of all sessions, those of the last item over
+    /// sessions.
     pub fn means(&self) -> Vec<(Metric, f64)> {
-        let mean = |metric| {
-            let sum: f64 = self.ranks.iter().map(|ranks| of_user(metric, ranks)).sum();
-            (metric, sum / self.ranks.len() as f64)
+        let of_users = |metric| {
+            let users = self.ranks.iter().filter(|ranks| !ranks.is_empty());
+            mean(users.map(|ranks| of_user(metric, ranks)))
+        };
+        let of_positions = |metric| {
+            let positions = self.ranks.iter().flat_map(|ranks| ranks.chunks(1));
+            mean(positions.map(|rank| of_user(metric, rank)))
+        };
+        let value = |metric: Metric| match (self.protocol, metric.kind) {
+            (Protocol::Positions, MetricKind::Recall | MetricKind::Mrr) => of_positions(metric),
+            _ => of_users(metric),
         };
         let at = |&kind: &MetricKind| self.at.iter().map(move |&at| Metric { kind, at });
-        MetricKind::ALL.iter().flat_map(at).map(mean).collect()
+        let metrics = self.protocol.kinds().iter().flat_map(at);
+        metrics.map(|metric| (metric, value(metric))).collect()
     }
 
     /// The number of users counted.
@@ -54,10 +78,20 @@ impl Metrics {
         self.ranks.len()
     }
 
+    /// The number of targets counted: under [`Protocol::Positions`] of predicted positions.
+    pub fn targets(&self) -> usize {
+        self.ranks.iter().map(Vec::len).sum()
+    }
+
     /// The ranks of each user's targets, in the order they were counted.
     pub fn into_ranks(self) -> Vec<Vec<u64>> {
         self.ranks
     }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0u64), |(sum, count), value| (sum + value, count + 1));
+    sum / count as f64
 }
 
 #[cfg(test)]
@@ -77,12 +111,22 @@ mod tests {
         let dcg = 1.0 + 1.0 / 5f64.log2();
         let ideal_of_three = 1.0 + 1.0 / 3f64.log2() + 0.5;
         let ideal_of_two = 1.0 + 1.0 / 3f64.log2();
-        assert_eq!(at5(MetricKind::Recall, &RANKS), 2.0 / 3.0);
-        assert_eq!(at5(MetricKind::HitRate, &RANKS), 1.0);
-        assert!((at5(MetricKind::Ndcg, &RANKS) - dcg / ideal_of_three).abs() < 1e-12);
-        assert!((at5(MetricKind::NdcgPublished, &RANKS) - dcg / ideal_of_two).abs() < 1e-12);
-        assert_eq!(at5(MetricKind::Mrr, &RANKS), 1.0);
+        for ranks in [RANKS, [9, 4, 1]] {
+            assert_eq!(at5(MetricKind::Recall, &ranks), 2.0 / 3.0);
+            assert_eq!(at5(MetricKind::HitRate, &ranks), 1.0);
+            assert!((at5(MetricKind::Ndcg, &ranks) - dcg / ideal_of_three).abs() < 1e-12);
+            assert!((at5(MetricKind::NdcgPublished, &ranks) - dcg / ideal_of_two).abs() < 1e-12);
+            assert_eq!(at5(MetricKind::Mrr, &ranks), 1.0);
+        }
         assert_eq!(at5(MetricKind::Mrr, &[4, 5]), 0.25);
+    }
+
+    #[test]
+    fn the_last_item_s_metrics_see_the_last_item() {
+        assert_eq!(at5(MetricKind::LastRecall, &[1, 9, 4]), 1.0);
+        assert_eq!(at5(MetricKind::LastMrr, &[1, 9, 4]), 0.25);
+        assert_eq!(at5(MetricKind::LastRecall, &RANKS), 0.0);
+        assert_eq!(at5(MetricKind::LastMrr, &RANKS), 0.0);
     }
 
     #[test]
@@ -101,11 +145,26 @@ mod tests {
 
     #[test]
     fn means_are_over_users() {
-        let mut metrics = Metrics::new(&[5]);
+        let mut metrics = Metrics::new(Protocol::Holdout, &[5]);
         metrics.add(RANKS.to_vec());
         metrics.add(vec![8]);
         let recall = Metric { kind: MetricKind::Recall, at: 5 };
         assert_eq!(value_of(&metrics.means(), recall), Some(1.0 / 3.0));
-        assert_eq!(metrics.users(), 2);
+        assert_eq!((metrics.users(), metrics.targets()), (2, 4));
+    }
+
+    #[test]
+    fn means_over_positions_weigh_every_position_alike() {
+        let mut metrics = Metrics::new(Protocol::Positions, &[5]);
+        // Reciprocal ranks in the top 5: 1/2 0 1/5 1/4, and 0.
+        metrics.add(vec![2, 7, 5, 4]);
+        metrics.add(vec![8]);
+        let means = metrics.means();
+        let names: Vec<String> = means.iter().map(|(metric, _)| metric.to_string()).collect();
+        assert_eq!(names, ["recall@5", "mrr@5", "last-recall@5", "last-mrr@5"]);
+        let expected = [3.0 / 5.0, 0.95 / 5.0, 1.0 / 2.0, 0.25 / 2.0];
+        for ((metric, value), expected) in means.iter().zip(expected) {
+            assert!((value - expected).abs() < 1e-12, "{metric}: {value}");
+        }
     }
 }

@@ -1,18 +1,20 @@
 //! Exact evaluation: every target's rank among the whole catalogue, and the metrics of ranks.
 
 mod metrics;
+mod positions;
 mod rank;
 mod rank_host;
 
 use anyhow::{Result, ensure};
-use tch::Device;
+use tch::{Device, Tensor};
 
-use crate::config::{EvaluationConfig, Metric};
+use crate::config::{EvaluationConfig, Metric, Protocol};
 use crate::data::Sequences;
 use crate::sampling::pad;
 use crate::tower::TwoTower;
 
 pub use metrics::{Metrics, of_user};
+pub use positions::{PositionEvaluation, PositionVectors};
 pub use rank::{Query, ranks, users_a_block};
 
 /// The part of a sequence, from its start, that is the history of an evaluation; the rest are
@@ -39,12 +41,8 @@ impl Evaluation<'_> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
         let items = model.item_vectors();
-        // A rival whose score is not a number would never be counted.
-        ensure!(
-            items.isfinite().all().int64_value(&[]) == 1,
-            "the item vectors are not all numbers: the weights have diverged or are damaged"
-        );
-        let mut metrics = Metrics::new(&self.config.at);
+        finite(&items)?;
+        let mut metrics = Metrics::new(Protocol::Holdout, &self.config.at);
         for users in self.users.chunks(rank::users_a_block(&items)) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();
             let latest: Vec<&[u32]> = queries
@@ -69,6 +67,15 @@ impl Evaluation<'_> {
         targets.dedup();
         Query { history, targets }
     }
+}
+
+/// A rival whose score is not a number would never be counted.
+fn finite(items: &Tensor) -> Result<()> {
+    ensure!(
+        items.isfinite().all().int64_value(&[]) == 1,
+        "the item vectors are not all numbers: the weights have diverged or are damaged"
+    );
+    Ok(())
 }
 
 /// The value of one metric in a list of them.

@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Config, Metric};
+use crate::config::{Config, Metric, Protocol};
 use crate::eval::Metrics;
 use crate::report::{About, DatasetAbout};
 use crate::sweep::{PointResult, Status};
@@ -117,7 +117,7 @@ fn made(loss: &str, seed: u64, users: u64) -> (PointResult, Vec<Vec<u64>>) {
     let mut point = point(loss, seed, &[]);
     let shares = AT.map(|at| share(&point, at));
     let ranks: Vec<Vec<u64>> = (0..users).map(|user| user_ranks(user, seed, &shares)).collect();
-    let mut metrics = Metrics::new(&AT);
+    let mut metrics = Metrics::new(Protocol::Holdout, &AT);
     ranks.iter().for_each(|ranks| metrics.add(ranks.clone()));
     if let Status::Done(outcome) = &mut point.status {
         outcome.test = metrics.means();

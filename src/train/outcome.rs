@@ -61,7 +61,8 @@ pub mod by_name {
 pub struct UserRanks {
     /// Indices of users in the dataset.
     pub users: Vec<u32>,
-    /// `[users]`: the ranks of the user's targets, ascending, from 1.
+    /// `[users]`: the ranks of the user's targets, from 1; ascending, or in the order of a session's
+    /// positions where those are evaluated.
     pub ranks: Vec<Vec<u64>>,
 }
 
