@@ -15,7 +15,7 @@ fn main() {
     let lib = std::env::var("DEP_TCH_LIBTORCH_LIB")
         .expect("torch-sys did not say where libtorch is: run `make setup` first");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
-    script(Path::new(&lib));
+    libtorch_cpp(Path::new(&lib));
     let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
     let commit = git.ok().filter(|git| git.status.success());
     let commit =
@@ -23,9 +23,10 @@ fn main() {
     println!("cargo:rustc-env=CROLOSS_COMMIT={}", commit.trim());
 }
 
-/// Compiles the piece of C++ that makes TorchScript modules.
-fn script(lib: &Path) {
-    println!("cargo:rerun-if-changed=src/export/script.cpp");
+/// Compiles what libtorch offers in C++ only.
+fn libtorch_cpp(lib: &Path) {
+    const FILES: [&str; 2] = ["src/export/script.cpp", "src/device/ops.cpp"];
+    FILES.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
     let include = lib.with_file_name("include");
     cc::Build::new()
         .cpp(true)
@@ -34,6 +35,6 @@ fn script(lib: &Path) {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
-        .file("src/export/script.cpp")
-        .compile("croloss_script");
+        .files(FILES)
+        .compile("croloss_cpp");
 }

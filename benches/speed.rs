@@ -1,157 +1,173 @@
-//! Milliseconds a training step and users a second of exact ranking, on random data of the sizes
-//! of the published data sets: `make bench`.
-//!
-//! One measurement alone, with the meaning of every number as printed:
-//! `cargo bench --bench speed -- step ITEMS BATCH HISTORY [deferred-adam|adam] [fused|tensors]`,
-//! `cargo bench --bench speed -- rank ITEMS USERS TARGETS`; THREADS=1 in the environment for one
-//! thread.
+//! The speed of this machine, as a page of Markdown: `make bench`. Every line of the tables is a
+//! process of its own, `croloss bench`, so that its memory is its own too; one alone can be
+//! measured in the same way. Draws `benches/table-size.svg`.
 
+use std::process::Command;
 use std::time::Instant;
 
-use croloss::config::{Config, Seen};
-use croloss::data::Sequences;
-use croloss::device;
-use croloss::eval::{Query, ranks};
-use croloss::random::{Purpose, stream};
-use croloss::sampling::{Batches, Uniform, ahead};
-use croloss::tower::{TwoTower, unit};
-use croloss::train::Stepper;
-use rand::RngExt;
+use croloss::bench::StepBench;
+use croloss::config::{Config, OptimizerKind};
+use croloss::report::{Axis, Line, Panel, draw, machine};
+use croloss::simd::{Matrix, gemm, level};
+use rayon::prelude::*;
+use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-const WARM_UP: u64 = 5;
+/// Items, batch, history of the published data sets: Beauty, Amazon Books, Taobao.
+const SIZES: [[usize; 3]; 3] = [[54_542, 256, 20], [367_982, 256, 20], [1_708_530, 512, 50]];
+const DIM: usize = 32;
 
 fn main() {
-    let threads = std::env::var("THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    device::use_threads(threads);
-    tch::set_num_threads(1);
-    let given: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let given: Vec<&str> = given.iter().map(String::as_str).collect();
-    let number = |text: &str| text.parse::<usize>().expect("a whole number");
-    match given.as_slice() {
-        [] => all(),
-        ["step", items, batch, history, kinds @ ..] => {
-            let optimizer = kinds.first().unwrap_or(&"deferred-adam");
-            let fused = kinds.get(1) != Some(&"tensors");
-            let ms = Step { items: number(items), batch: number(batch), history: number(history) }
-                .measure(optimizer, fused, 60);
-            println!("{ms:.3} ms a step, {} MiB at most", peak());
-        }
-        ["rank", items, users, targets] => {
-            let rate = ranking(number(items), number(users), number(targets));
-            println!("{rate:.0} users a second, {} MiB at most", peak());
-        }
-        _ => eprintln!(
-            "usage: step ITEMS BATCH HISTORY [OPTIMIZER [fused|tensors]] | rank ITEMS USERS TARGETS"
-        ),
-    }
-}
-
-fn all() {
-    println!("{} threads; CROLoss-Lambda, sampling included\n", rayon::current_num_threads());
+    let threads = rayon::current_num_threads();
+    tch::set_num_threads(threads as i32);
+    let rates = Rates::measure();
+    println!("{}, {threads} threads, commit {}\n", machine(), env!("CROLOSS_COMMIT"));
     println!(
-        "{:>10} {:>6} {:>8} {:>12} {:>12} {:>14} {:>12}",
-        "items", "batch", "history", "deferred, ms", "dense, ms", "by tensors, ms", "users/s"
+        "Rates: copy {:.1} GB/s read plus written, products of 32-wide matrices {:.0} GFLOP/s, \
+         e^x of 2.6 million floats {:.2} ms.\n",
+        rates.bytes / 1e9,
+        rates.products / 1e9,
+        1e3 * rates.exponentials
     );
-    for (items, batch, history) in [(54_542, 256, 20), (367_982, 256, 20), (1_708_530, 512, 50)] {
-        let step = Step { items, batch, history };
-        let fused = step.measure("deferred-adam", true, 40);
-        let dense = step.measure("adam", true, 10);
-        let tensors = step.measure("deferred-adam", false, 20);
-        let users = ranking(items, 512, 4);
+    println!(
+        "| items | batch | history | deferred, ms | floor, ms | of floor | peak, MiB | dense, ms | by tensor ops, ms | operations |\n|---|---|---|---|---|---|---|---|---|---|"
+    );
+    for [items, batch, history] in SIZES {
+        let sizes = [("items", items), ("batch", batch), ("history", history)];
+        let fused = bench("step", &sizes, &["--steps", "60"]);
+        let dense = bench("step", &sizes, &["--optimizer", "dense", "--steps", "10"]);
+        let tensors = bench("step", &sizes, &["--tensors", "--steps", "20"]);
+        let floor = 1e3 * rates.floor(batch, history);
         println!(
-            "{items:>10} {batch:>6} {history:>8} {fused:>12.2} {dense:>12.2} {tensors:>14.2} {users:>12.0}"
+            "| {items} | {batch} | {history} | {:.2} | {floor:.2} | {:.1} | {} | {:.1} | {:.1} | {} |",
+            number(&fused, "ms_per_step"),
+            number(&fused, "ms_per_step") / floor,
+            number(&fused, "peak_rss_mib"),
+            number(&dense, "ms_per_step"),
+            number(&tensors, "ms_per_step"),
+            number(&tensors, "operations"),
         );
     }
-    println!("\nThe same rows in use (100,000 items) in larger and larger tables, ms a step:");
-    println!("{:>10} {:>12} {:>12}", "rows", "deferred", "dense");
-    for rows in [100_000, 1_000_000, 10_000_000] {
-        let step = Step { items: 100_000, batch: 256, history: 20 };
-        let deferred = step.in_table_of(rows, "deferred-adam", true, 40);
-        let dense = step.in_table_of(rows, "adam", true, 6);
-        println!("{rows:>10} {deferred:>12.2} {dense:>12.2}");
-    }
-}
-
-struct Step {
-    items: usize,
-    batch: usize,
-    history: usize,
-}
-
-impl Step {
-    fn measure(&self, optimizer: &str, fused: bool, steps: u64) -> f64 {
-        self.in_table_of(self.items, optimizer, fused, steps)
-    }
-
-    /// The median of some steps, whose items are among the first `self.items` of `rows`.
-    fn in_table_of(&self, rows: usize, optimizer: &str, fused: bool, steps: u64) -> f64 {
-        let Step { items, batch, history } = *self;
-        let text = format!(
-            "[data]\npath = \"\"\n[tower]\nhistory = {history}\n[sampling]\nbatch = {batch}\n[loss]\nkind = \"cro-lambda\"\n[optimizer]\nkind = \"{optimizer}\"\n[train]\nfused = {fused}"
+    println!("\n| items | users | targets | users a second | floor | of floor | peak, MiB |");
+    println!("|---|---|---|---|---|---|---|");
+    for [items, ..] in SIZES {
+        let ranking = bench("rank", &[("items", items), ("users", 2000), ("targets", 4)], &[]);
+        let floor = rates.products / (2 * DIM * items) as f64;
+        let rate = number(&ranking, "users_per_second");
+        println!(
+            "| {items} | 2000 | 4 | {rate:.0} | {floor:.0} | {:.1} | {} |",
+            floor / rate,
+            number(&ranking, "peak_rss_mib")
         );
-        let config = toml::from_str::<Config>(&text).unwrap().checked().unwrap();
-        let users = 40 * batch;
-        let mut rng = stream(1, Purpose::Generation, 0);
-        let sequences = Sequences {
-            items: (0..users * (history + 1)).map(|_| rng.random_range(1..=items as u32)).collect(),
-            offsets: (0..=users).map(|user| user * (history + 1)).collect(),
-        };
-        // Every target is the last item of its sequence: all histories have full length.
-        let sampling =
-            croloss::config::SamplingConfig { first_position: history, ..config.sampling.clone() };
-        let count = batch * sampling.negatives_per_positive;
-        let negatives = Box::new(Uniform { items, count, seed: 1 });
-        let users = (0..users).collect();
-        let batches =
-            Batches::new(&sequences, users, &sampling, history, negatives, 1, Device::Cpu).unwrap();
-        let model = TwoTower::new(&config.tower, rows, 1, Device::Cpu);
-        let mut stepper = Stepper::new(&config, &model);
-        let mut times: Vec<f64> = ahead(&batches, 0..WARM_UP + steps, |next| {
-            let step = |_| {
+    }
+    table_size();
+}
+
+/// Runs `croloss bench WHAT --json`.
+fn bench(what: &str, sizes: &[(&str, usize)], more: &[&str]) -> Value {
+    let sizes = sizes.iter().map(|(name, size)| format!("--{name}={size}"));
+    let output = Command::new(env!("CARGO_BIN_EXE_croloss"))
+        .args(["bench", what, "--json"])
+        .args(sizes)
+        .args(more)
+        .output()
+        .expect("the program can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one line of JSON")
+}
+
+fn number(of: &Value, key: &str) -> f64 {
+    of[key].as_f64().expect("a number")
+}
+
+/// What this machine can do at most.
+struct Rates {
+    /// Bytes a second, read plus written.
+    bytes: f64,
+    /// Floating-point operations a second.
+    products: f64,
+    /// Seconds for e^x of 2.6 million floats.
+    exponentials: f64,
+}
+
+impl Rates {
+    fn measure() -> Self {
+        let threads = rayon::current_num_threads();
+        let best = |work: &dyn Fn()| {
+            let time = |_| {
                 let start = Instant::now();
-                let _ = stepper.step(&model, &next());
-                1e3 * start.elapsed().as_secs_f64()
+                work();
+                start.elapsed().as_secs_f64()
             };
-            (0..WARM_UP + steps).map(step).skip(WARM_UP as usize).collect()
+            (0..7).map(time).fold(f64::INFINITY, f64::min)
+        };
+        let large = Tensor::ones([64 << 20], (Kind::Float, Device::Cpu));
+        let copy = large.zeros_like();
+        let bytes = 2.0 * 4.0 * large.numel() as f64;
+        let copy_seconds = best(&|| copy.shallow_clone().copy_(&large));
+        let scores = Tensor::randn([2_621_440], (Kind::Float, Device::Cpu));
+        let to = scores.zeros_like();
+        let exponentials = best(&|| drop(scores.exp_out(&to)));
+        const TIMES: usize = 2000;
+        let products = best(&|| {
+            (0..threads).into_par_iter().for_each(|_| {
+                let (a, b) = ([0.5f32; 16 * DIM], [0.5f32; DIM * DIM]);
+                let mut c = [0f32; 16 * DIM];
+                let matrix = |at| Matrix { at, row: DIM, column: 1 };
+                for _ in 0..TIMES {
+                    let (a, b) = (matrix(a.as_ptr()), matrix(b.as_ptr()));
+                    // SAFETY: a and c are `[16, DIM]`, b is `[DIM, DIM]`.
+                    unsafe { gemm(level(), [16, DIM, DIM], a, b, c.as_mut_ptr(), DIM, false) };
+                }
+                std::hint::black_box(c);
+            });
         });
-        if std::env::var_os("PROFILE").is_some() {
-            for (part, ms) in stepper.profile().milliseconds() {
-                println!("{:>10.3} ms a step: {part}", ms / (WARM_UP + steps) as f64);
-            }
-        }
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+        let operations = (threads * TIMES * 2 * 16 * DIM * DIM) as f64;
+        Self { bytes: bytes / copy_seconds, products: operations / products, exponentials }
+    }
+
+    /// Seconds that a step cannot fall below at these rates: three products with the pair matrix,
+    /// an exponential for each pair, and every row in use with its moments and its step read and
+    /// written twice: before it is used and when it is moved.
+    fn floor(&self, batch: usize, history: usize) -> f64 {
+        let pairs = (batch * 10 * batch) as f64;
+        let rows = (batch * (history + 1 + 10)) as f64;
+        let bytes = rows * (3.0 * 4.0 * DIM as f64 + 4.0) * 2.0 * 2.0;
+        3.0 * 2.0 * pairs * DIM as f64 / self.products
+            + pairs / 2_621_440.0 * self.exponentials
+            + bytes / self.bytes
     }
 }
 
-/// Users a second.
-fn ranking(items: usize, users: usize, targets: usize) -> f64 {
-    let mut rng = stream(1, Purpose::Generation, 0);
-    let queries: Vec<Query> = (0..users)
-        .map(|_| {
-            let mut targets: Vec<u32> =
-                (0..targets).map(|_| rng.random_range(1..=items as u32)).collect();
-            targets.sort_unstable();
-            targets.dedup();
-            Query { history: &[], targets }
-        })
-        .collect();
-    let vectors = |n: usize| unit(&Tensor::randn([n as i64, 32], (Kind::Float, Device::Cpu)));
-    let (items, users) = (vectors(items), vectors(users));
-    let start = Instant::now();
-    let block = croloss::eval::users_a_block(&items);
-    for (at, queries) in queries.chunks(block).enumerate() {
-        let users = users.narrow(0, (at * block) as i64, queries.len() as i64);
-        ranks(&users, &items, queries, Seen::Keep).unwrap();
+/// The same rows in use in larger and larger tables.
+fn table_size() {
+    const ROWS: [usize; 3] = [100_000, 1_000_000, 10_000_000];
+    let text = "[data]\npath = \"\"\n[loss]\nkind = \"cro-lambda\"";
+    let mut config = toml::from_str::<Config>(text).unwrap().checked().unwrap();
+    println!("\n| rows of the table | deferred, ms | dense, ms |\n|---|---|---|");
+    let mut times = [vec![], vec![]];
+    for rows in ROWS {
+        let mut milliseconds = |kind, steps| {
+            config.optimizer.kind = kind;
+            let bench = StepBench { config: &config, items: ROWS[0], rows, steps };
+            bench.run().expect("the steps are taken").milliseconds
+        };
+        let deferred = milliseconds(OptimizerKind::DeferredAdam, 60);
+        let dense = milliseconds(OptimizerKind::Adam, 6);
+        println!("| {rows} | {deferred:.2} | {dense:.2} |");
+        times[0].push((rows as f64, deferred));
+        times[1].push((rows as f64, dense));
     }
-    queries.len() as f64 / start.elapsed().as_secs_f64()
-}
-
-/// The most memory this process has had, in MiB.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
+    let [deferred, dense] = times;
+    let panel = Panel {
+        x: Axis::log(&ROWS.map(|rows| rows as f64)),
+        x_label: "rows of the table (100,000 of them in use)".into(),
+        y: Axis::log(&[1.0, 10.0, 100.0, 1000.0]),
+        y_label: "milliseconds a step".into(),
+        zero: None,
+        lines: vec![Line::new("dense Adam", 1, dense), Line::new("deferred Adam", 0, deferred)],
+    };
+    let svg = draw(&[panel], "Milliseconds a step by the size of the table").expect("a figure");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/table-size.svg");
+    std::fs::write(path, svg).expect("benches/ can be written");
 }

@@ -101,6 +101,8 @@ fn a_table_is_prepared_and_summed_up() {
         ("users that train", "16"),
         ("users that validate", "2"),
         ("users that test", "2"),
+        ("… and their interactions", "96"),
+        ("… and distinct items", "10"),
         ("dropped: users with fewer than 5", "1"),
         ("written to", "data/log"),
     ] {
@@ -147,6 +149,98 @@ fn options_go_before_the_description() {
          501 --min-user-count 5",
     );
     assert_eq!((row(&said, "users that validate"), row(&said, "users that test")), ("1", "10"));
+}
+
+/// The raw logs of sessions that are published, in small, each prepared as its description in
+/// `datasets/` says: the sessions with their parts and items.
+fn prepared(place: &Place, description: &str, options: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets");
+    let description = folder.join(description);
+    place.succeeds(&format!("prepare {} {options} --out sessions", description.display()));
+    let dataset = croloss::data::Dataset::load(&place.path("sessions")).unwrap();
+    let item = |id: &u32| dataset.items[*id as usize - 1].original.clone();
+    let line = |user: usize| {
+        let items: Vec<String> = dataset.sequences.get(user).iter().map(item).collect();
+        let part = dataset.split[user].name();
+        format!("{} {part}: {}", dataset.users[user], items.join(" "))
+    };
+    (0..dataset.users.len()).map(line).collect()
+}
+
+#[test]
+fn yoochoose_s_raw_clicks_are_prepared() {
+    let place = Place::new();
+    // Session 3 is too short. 4 and 5 end within 24 hours before the last click, 6 does exactly 24
+    // hours before it. Of session 5 only one item is known to the others.
+    place.put(
+        "yoochoose-clicks.dat",
+        "1,2014-04-01T10:00:00.277Z,214,0\n1,2014-04-01T10:01:00.5Z,215,0\n\
+         2,2014-04-02T10:00:00.000Z,214,S\n2,2014-04-02T10:00:00.000Z,214,0\n\
+         3,2014-04-03T10:00:00.000Z,214,0\n\
+         4,2014-04-06T08:00:00.000Z,215,0\n4,2014-04-05T09:00:00.000Z,214,0\n\
+         5,2014-04-06T19:00:00.000Z,215,0\n5,2014-04-06T20:00:00.000Z,999,0\n\
+         6,2014-04-05T19:00:00.000Z,215,0\n6,2014-04-05T20:00:00.000Z,214,12\n",
+    );
+    assert_eq!(
+        prepared(&place, "yoochoose.toml", "--min-item-count 1"),
+        ["1 train: 214 215", "2 train: 214 214", "4 test: 214 215", "6 validation: 215 214"]
+    );
+}
+
+#[test]
+fn diginetica_s_raw_views_are_prepared() {
+    let place = Place::new();
+    // Session 3 begins on the eighth day from the end, and goes on into the seventh.
+    place.put(
+        "train-item-views.csv",
+        "session_id;user_id;item_id;timeframe;eventdate\n\
+         1;NA;81;500;2016-05-01\n1;NA;82;100;2016-05-01\n\
+         2;7;81;1;2016-05-02\n2;7;82;2;2016-05-02\n\
+         3;NA;81;99;2016-05-09\n3;NA;82;10;2016-05-08\n\
+         4;NA;81;1;2016-05-15\n4;NA;81;2;2016-05-15\n",
+    );
+    let made = ["1 train: 82 81", "2 train: 81 82", "3 validation: 82 81", "4 test: 81 81"];
+    assert_eq!(prepared(&place, "diginetica.toml", "--min-item-count 3"), made);
+    let by_last = "--min-item-count 3 --split-event last --validation-share 0.5 --force";
+    assert_eq!(
+        prepared(&place, "diginetica.toml", by_last),
+        [made[0], "2 validation: 81 82", "3 test: 82 81", made[3]]
+    );
+}
+
+#[test]
+fn otto_s_clicks_and_sessions_as_text_keep_their_given_split() {
+    let place = Place::new();
+    let session = |id: u32, events: &str| {
+        let event = |event: &str| {
+            let (kind, rest) = event.split_at(1);
+            let (aid, ts) = rest.split_once('@').unwrap();
+            let kind = if kind == "c" { "clicks" } else { "orders" };
+            format!(r#"{{"aid":{aid},"ts":{ts},"type":"{kind}"}}"#)
+        };
+        let events: Vec<String> = events.split(' ').map(event).collect();
+        format!("{{\"session\":{id},\"events\":[{}]}}\n", events.join(","))
+    };
+    let train = session(0, "c8@30 c9@10 o7@40 c9@50") + &session(1, "c9@8 c8@9");
+    let train = train + &session(2, "c9@70 o9@80 o8@90");
+    place.put("otto-recsys-train.jsonl", train + &session(3, "c9@1 c8@2"));
+    place.put("otto-recsys-test.jsonl", session(4, "c9@3 c7@4 c8@5") + &session(5, "c9@3 o7@6"));
+    assert_eq!(
+        prepared(&place, "otto.toml", ""),
+        ["0 validation: 9 8 9", "1 train: 9 8", "3 train: 9 8", "4 test: 9 8"]
+    );
+
+    place.put("train_sessions.txt.gz", "5 6\n6 6 5\n5 7\n");
+    place.put("test_sessions.txt.gz", "5 8\n8 7 6\n");
+    assert_eq!(
+        prepared(&place, "diginetica-sessions.toml", "--force"),
+        ["1 train: 5 6", "2 train: 6 6 5", "3 validation: 5 7", "5 test: 7 6"]
+    );
+    place.put("again.jsonl", session(1, "c9@3 c8@4"));
+    let description = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/otto.toml");
+    let options = "--test-input again.jsonl --out again";
+    let said = place.fails(&format!("prepare {} {options}", description.display()), 1);
+    assert!(said.starts_with("the user 1 is in a training file and in a test file"), "{said}");
 }
 
 #[test]
@@ -259,6 +353,26 @@ fn bad_calls_and_descriptions_are_told_with_status_2() {
         (
             "prepare --input log.csv --format sequences --time time",
             "the formats user-item and sequences have no columns: leave `time` out",
+        ),
+        (
+            "prepare --input log.csv --user user --item item --split given",
+            "a given split needs the files that test: give --test-input FILE",
+        ),
+        (
+            "prepare --input log.csv --test-input log.csv --user user --item item",
+            "files that test (--test-input) are for a given split",
+        ),
+        (
+            "prepare --input log.csv --user user --item item --split days --test-days 1",
+            "a split by time needs a log with times: give --time COLUMN",
+        ),
+        (
+            "prepare --input log.csv --user user --item item --time time --split days",
+            "a split by days needs test_days",
+        ),
+        (
+            "prepare --input log.csv --user user --item item --validation-share 0.1",
+            "the split's event and validation_share are for a split by days or a given one",
         ),
         (
             "prepare --input log.csv --user user --item item --min-item-count 0",

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod compare;
 mod evaluate;
 mod export;
@@ -13,6 +14,7 @@ mod progress;
 mod report;
 mod results;
 mod run_progress;
+mod session_bench;
 mod sweep;
 mod sweep_progress;
 mod table;
@@ -36,6 +38,7 @@ enum Command {
     Sweep(sweep::Sweep),
     Report(report::Report),
     Export(export::Export),
+    Bench(bench::Bench),
 }
 
 /// Runs the subcommand that was asked for.
@@ -49,6 +52,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Sweep(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Bench(command) => command.run(),
     }
 }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::progress::Bar;
 use super::table::{self, count};
-use crate::data::{self, Dataset, Description, Format, SplitBy};
+use crate::data::{self, Dataset, Description, Format, Moment, Split, SplitBy};
 use crate::{files, misuse};
 
 /// Turns an interaction log into a dataset folder: filtered, ordered, numbered and split.
@@ -22,6 +22,9 @@ pub struct Prepare {
     /// that the description names, in the current folder].
     #[arg(long, value_name = "FILE")]
     input: Vec<PathBuf>,
+    /// A file of the log whose users test, for a given split (can be repeated).
+    #[arg(long, value_name = "FILE")]
+    test_input: Vec<PathBuf>,
     /// The folder to write [default: data/NAME].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -41,6 +44,12 @@ pub struct Prepare {
     /// time.
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
+    /// The column of the day, where the times count within a user only.
+    #[arg(long, value_name = "COLUMN")]
+    day: Option<String>,
+    /// In JSON lines: the key of the list of events that each line holds beside the user's id.
+    #[arg(long, value_name = "KEY")]
+    events: Option<String>,
     /// What separates columns, one character; \t is a tab [default: , for CSV, \t for TSV].
     #[arg(long, value_name = "CHARACTER", value_parser = separator)]
     separator: Option<char>,
@@ -56,6 +65,9 @@ pub struct Prepare {
     /// Drop users with fewer remaining interactions, then [default: 5].
     #[arg(long, value_name = "N")]
     min_user_count: Option<u64>,
+    /// Drop users with fewer interactions before items are counted, too.
+    #[arg(long)]
+    short_users_first: bool,
     /// How users are split into training, validation and test [default: seed].
     #[arg(long)]
     split: Option<SplitBy>,
@@ -68,6 +80,16 @@ pub struct Prepare {
     /// For a split by time, in the log's unit: users whose last event is at or after it test.
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     test_from: Option<i64>,
+    /// For a split by days: how many of the latest days test; times are dates or seconds.
+    #[arg(long, value_name = "N")]
+    test_days: Option<u32>,
+    /// For a split by days or a given one: the event whose time is the user's [default: last].
+    #[arg(long, value_name = "EVENT")]
+    split_event: Option<Moment>,
+    /// For a split by days or a given one: the share that validates of the users who do not test,
+    /// the latest of them [default: 0.02].
+    #[arg(long, value_name = "SHARE")]
+    validation_share: Option<f64>,
     /// Replace the folder if it exists.
     #[arg(long)]
     force: bool,
@@ -100,11 +122,7 @@ impl Prepare {
                 error.context(format!("get the data from {from} and name its file with --input"))
             }
         })?;
-        description.rules.check()?;
-        description.split.check()?;
-        if description.split.by == SplitBy::Time && description.source.time.is_none() {
-            misuse!("a split by time needs a log with times: give --time COLUMN");
-        }
+        description.check()?;
 
         let mut bar = Bar::of_bytes(size, "reading");
         let log = source.read(&mut |done| bar.set(done))?;
@@ -128,6 +146,9 @@ impl Prepare {
         if !self.input.is_empty() {
             source.files = self.input;
         }
+        if !self.test_input.is_empty() {
+            source.test_files = self.test_input;
+        }
         let Some(first) = source.files.first() else {
             misuse!("no log to read: give --input FILE, or a description that names files");
         };
@@ -140,6 +161,8 @@ impl Prepare {
         source.user = self.user.or(source.user.take());
         source.item = self.item.or(source.item.take());
         source.time = self.time.or(source.time.take());
+        source.day = self.day.or(source.day.take());
+        source.events = self.events.or(source.events.take());
         source.separator = self.separator.or(source.separator);
         if self.no_header {
             source.header = Some(false);
@@ -152,6 +175,7 @@ impl Prepare {
         source.keep.extend(keep);
         lay_over(&mut all.rules.min_item_count, self.min_item_count);
         lay_over(&mut all.rules.min_user_count, self.min_user_count);
+        all.rules.short_users_first |= self.short_users_first;
         if let Some(by) = self.split.filter(|by| *by != all.split.by) {
             // The settings of the description's split are not those of another one.
             all.split = data::SplitRule { by, ..Default::default() };
@@ -159,6 +183,9 @@ impl Prepare {
         all.split.seed = self.seed.or(all.split.seed);
         all.split.validation_from = self.validation_from.or(all.split.validation_from);
         all.split.test_from = self.test_from.or(all.split.test_from);
+        all.split.test_days = self.test_days.or(all.split.test_days);
+        all.split.event = self.split_event.or(all.split.event);
+        all.split.validation_share = self.validation_share.or(all.split.validation_share);
         Ok(all)
     }
 }
@@ -179,22 +206,47 @@ fn summary(dataset: &Dataset, out: &std::path::Path) -> Result<()> {
         ["density".into(), format!("{:.4} %", 100.0 * counts.interactions as f64 / cells)],
     ];
     rows.extend(lengths(dataset).map(|(name, value)| [format!("sequence length, {name}"), value]));
-    rows.extend([
-        ["users that train".into(), count(counts.train_users)],
-        ["users that validate".into(), count(counts.validation_users)],
-        ["users that test".into(), count(counts.test_users)],
-    ]);
-    let rules = &dataset.manifest.rules;
-    let few_items = format!("items with fewer than {} interactions", rules.min_item_count);
-    let few_users = format!("users with fewer than {} remaining", rules.min_user_count);
-    rows.extend([
-        ["left out by keep: interactions".into(), count(dropped.left_out)],
-        [format!("dropped: {few_items}"), count(dropped.rare_items)],
-        ["… and their interactions".into(), count(dropped.rare_item_interactions)],
-        [format!("dropped: {few_users}"), count(dropped.short_users)],
-        ["… and their interactions".into(), count(dropped.short_user_interactions)],
-        ["written to".into(), out.display().to_string()],
-    ]);
+    for (part, verb) in
+        [(Split::Train, "train"), (Split::Validation, "validate"), (Split::Test, "test")]
+    {
+        let users = dataset.users_of(part);
+        let mut items = vec![false; dataset.item_count()];
+        let mut interactions = 0;
+        for user in &users {
+            let sequence = dataset.sequences.get(*user);
+            interactions += sequence.len() as u64;
+            sequence.iter().for_each(|item| items[*item as usize - 1] = true);
+        }
+        let items = items.iter().filter(|met| **met).count() as u64;
+        rows.extend([
+            [format!("users that {verb}"), count(users.len() as u64)],
+            ["… and their interactions".into(), count(interactions)],
+            ["… and distinct items".into(), count(items)],
+        ]);
+    }
+    let manifest = &dataset.manifest;
+    rows.push(["left out by keep: interactions".into(), count(dropped.left_out)]);
+    let mut tell = |what: String, number: u64, interactions: u64| {
+        rows.push([format!("dropped: {what}"), count(number)]);
+        rows.push(["… and their interactions".into(), count(interactions)]);
+    };
+    let (few, rules) = (manifest.rules.min_user_count, &manifest.rules);
+    if rules.short_users_first {
+        let (users, interactions) =
+            (dropped.early_short_users, dropped.early_short_user_interactions);
+        tell(format!("users with fewer than {few} at first"), users, interactions);
+    }
+    let what = format!("items with fewer than {} interactions", rules.min_item_count);
+    tell(what, dropped.rare_items, dropped.rare_item_interactions);
+    let what = format!("users with fewer than {few} remaining");
+    tell(what, dropped.short_users, dropped.short_user_interactions);
+    if manifest.split.is_of_sessions() {
+        let what = "items that only the test has met".into();
+        tell(what, dropped.unseen_items, dropped.unseen_item_interactions);
+        let what = format!("users that test with fewer than {few} left");
+        tell(what, dropped.short_test_users, dropped.short_test_user_interactions);
+    }
+    rows.push(["written to".into(), out.display().to_string()]);
     table::print(rows)
 }
 

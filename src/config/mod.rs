@@ -63,7 +63,7 @@ pub struct DataConfig {
     pub path: PathBuf,
 }
 
-/// Adam.
+/// How the model is moved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
@@ -80,7 +80,7 @@ pub struct OptimizerConfig {
     pub warmup_steps: u64,
 }
 
-/// How Adam reaches the rows of the item table.
+/// The rule, and how it reaches the rows of the item table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
@@ -89,6 +89,8 @@ pub enum OptimizerKind {
     DeferredAdam,
     /// Every row moves at every step: the definition.
     Adam,
+    /// Adagrad; `beta1`, `beta2` and `epsilon_form` are not read.
+    Adagrad,
 }
 
 /// The learning rate after the warm-up.
@@ -121,6 +123,8 @@ pub struct TrainConfig {
     pub validate_every: u64,
     /// Validations without a better `monitor` after which training stops.
     pub patience: u64,
+    /// Users of the validation part that a validation ranks for, spread evenly over it; 0: all.
+    pub validation_users: usize,
     /// The validation metric that chooses the best weights.
     pub monitor: Metric,
     /// Steps between lines in the logs.
@@ -150,6 +154,7 @@ impl Default for TrainConfig {
         Self {
             steps: 500_000,
             validate_every: 4_000,
+            validation_users: 0,
             patience: 10,
             monitor: Metric { kind: MetricKind::Recall, at: 100 },
             log_every: 100,

@@ -34,7 +34,7 @@ impl Split {
 pub struct Item {
     /// The id in the source log.
     pub original: String,
-    /// Interactions in the log.
+    /// Interactions in the log, all parts of the split together.
     pub count: u64,
 }
 
@@ -65,7 +65,7 @@ impl Sequences {
 }
 
 /// A prepared data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The catalogue by falling popularity; item id `i` is at `i - 1`.
     pub items: Vec<Item>,

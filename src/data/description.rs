@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::read::{Format, Source};
-use super::split::SplitRule;
+use super::split::{SplitBy, SplitRule};
 use crate::{config, misuse};
 
 /// `datasets/NAME.toml`.
@@ -42,10 +42,17 @@ pub struct SourceDescription {
     /// Relative to the folder that the program runs in.
     #[serde(default)]
     pub files: Vec<PathBuf>,
+    /// The files whose users test, for a given split.
+    #[serde(default)]
+    pub test_files: Vec<PathBuf>,
     pub format: Option<Format>,
     pub user: Option<String>,
     pub item: Option<String>,
     pub time: Option<String>,
+    /// See [`Source::day`].
+    pub day: Option<String>,
+    /// See [`Source::events`].
+    pub events: Option<String>,
     pub separator: Option<char>,
     pub header: Option<bool>,
     #[serde(default)]
@@ -60,11 +67,14 @@ pub struct Rules {
     pub min_item_count: u64,
     /// Users with fewer remaining interactions are dropped, then.
     pub min_user_count: u64,
+    /// Users with fewer interactions are dropped at the very beginning, too: what they met does not
+    /// count for its item.
+    pub short_users_first: bool,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { min_item_count: 5, min_user_count: 5 }
+        Rules { min_item_count: 5, min_user_count: 5, short_users_first: false }
     }
 }
 
@@ -92,6 +102,31 @@ impl Description {
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).map_err(|error| config::explain(path, &text, &error))
     }
+
+    /// Refuses, before anything is read, rules that cannot work and a split of what the source has
+    /// not got.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] with the setting and what to do.
+    pub fn check(&self) -> Result<()> {
+        self.rules.check()?;
+        self.split.check()?;
+        let source = &self.source;
+        let timed = source.time.is_some() || source.day.is_some();
+        match self.split.by {
+            SplitBy::Time | SplitBy::Days if !timed => {
+                misuse!("a split by time needs a log with times: give --time COLUMN")
+            }
+            SplitBy::Given if source.test_files.is_empty() => {
+                misuse!("a given split needs the files that test: give --test-input FILE")
+            }
+            SplitBy::Given => Ok(()),
+            _ if !source.test_files.is_empty() => {
+                misuse!("files that test (--test-input) are for a given split: give --split given")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl SourceDescription {
@@ -99,10 +134,13 @@ impl SourceDescription {
     pub fn source(&self) -> Source {
         Source {
             files: self.files.clone(),
+            test_files: self.test_files.clone(),
             format: self.format,
             user: self.user.clone(),
             item: self.item.clone(),
             time: self.time.clone(),
+            day: self.day.clone(),
+            events: self.events.clone(),
             separator: self.separator,
             header: self.header.unwrap_or(true),
             keep: self.keep.clone(),
@@ -113,7 +151,6 @@ impl SourceDescription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::SplitBy;
 
     fn load(text: &str) -> Result<Description> {
         let dir = tempfile::tempdir().unwrap();
@@ -130,20 +167,20 @@ mod tests {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "toml") {
                 let description = Description::load(&path).unwrap();
-                description.split.check().unwrap();
+                description.check().unwrap();
                 assert_eq!(path.file_stem().unwrap().to_str(), Some(description.name.as_str()));
                 assert!(!description.licence.is_empty() && !description.homepage.is_empty());
                 assert!(!description.source.files.is_empty());
                 seen += 1;
             }
         }
-        assert!(seen >= 4);
+        assert!(seen >= 9);
     }
 
     #[test]
     fn what_is_left_out_has_its_usual_value() {
         let description = load("name = \"x\"\n[rules]\nmin_user_count = 2\n").unwrap();
-        assert_eq!(description.rules, Rules { min_item_count: 5, min_user_count: 2 });
+        assert_eq!(description.rules, Rules { min_user_count: 2, ..Rules::default() });
         assert_eq!(description.split.by, SplitBy::Seed);
         assert!(description.source.source().header);
     }

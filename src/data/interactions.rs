@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// The events of a log, column by column, in the order of the log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,10 @@ pub struct Interactions {
     pub item: Vec<u32>,
     /// `[events]`, in the unit of the log; `None` if the order of the log is the order of time.
     pub time: Option<Vec<i64>>,
+    /// `[events]`: what a split goes by, in seconds, where `time` does not tell it.
+    pub day: Option<Vec<i64>>,
+    /// Users from this index on come from the test files, where the log has such.
+    pub test_users_from: Option<usize>,
 }
 
 impl Interactions {
@@ -39,6 +43,9 @@ pub struct Builder {
     user: Vec<u32>,
     item: Vec<u32>,
     time: Vec<i64>,
+    day: Vec<i64>,
+    /// Users and events when the test files began.
+    test_from: Option<(usize, usize)>,
 }
 
 impl Builder {
@@ -53,20 +60,47 @@ impl Builder {
         Ok(())
     }
 
+    /// The day of the event that was appended last. Either all events of a log have one or none.
+    pub fn push_day(&mut self, day: i64) {
+        self.day.push(day);
+    }
+
+    /// What is appended from now on is of the test files.
+    pub fn begin_test(&mut self) {
+        self.test_from = Some((self.users.numbers.len(), self.user.len()));
+    }
+
     /// The number of events so far.
     pub fn len(&self) -> usize {
         self.user.len()
     }
 
-    pub fn finish(self) -> Interactions {
-        let timed = !self.user.is_empty() && self.time.len() == self.user.len();
-        Interactions {
-            users: self.users.into_names(),
+    /// # Errors
+    /// A user whom both training and test files name.
+    pub fn finish(self) -> Result<Interactions> {
+        let of_all = |values: Vec<i64>| {
+            (!values.is_empty() && values.len() == self.user.len()).then_some(values)
+        };
+        let users = self.users.into_names();
+        if let Some((first_user, first_event)) = self.test_from {
+            let both = self.user[first_event..].iter().find(|user| (**user as usize) < first_user);
+            if let Some(both) = both {
+                bail!(
+                    "the user {} is in a training file and in a test file: with a given split a \
+                     user is in one of them",
+                    users[*both as usize]
+                );
+            }
+        }
+        Ok(Interactions {
+            users,
             items: self.items.into_names(),
+            time: of_all(self.time),
+            day: of_all(self.day),
+            test_users_from: self.test_from.map(|(first_user, _)| first_user),
             user: self.user,
             item: self.item,
-            time: timed.then_some(self.time),
-        }
+        })
     }
 }
 
@@ -116,7 +150,7 @@ mod tests {
         for (user, item) in [("b", "x"), ("a", "y"), ("b", "y"), ("b", "x"), ("c", "z")] {
             builder.push(user, item, None).unwrap();
         }
-        let log = builder.finish();
+        let log = builder.finish().unwrap();
         assert_eq!(log.users, ["b", "a", "c"]);
         assert_eq!(log.items, ["x", "y", "z"]);
         assert_eq!(log.user, [0, 1, 0, 0, 2]);
@@ -129,6 +163,23 @@ mod tests {
         let mut builder = Builder::default();
         builder.push("u", "i", Some(7)).unwrap();
         builder.push("u", "j", Some(-3)).unwrap();
-        assert_eq!(builder.finish().time, Some(vec![7, -3]));
+        assert_eq!(builder.finish().unwrap().time, Some(vec![7, -3]));
+    }
+
+    #[test]
+    fn the_test_files_users_are_known_and_nobody_else_s() {
+        let made = |test_user: &str| {
+            let mut builder = Builder::default();
+            for user in ["a", "b"] {
+                builder.push(user, "i", None).unwrap();
+            }
+            builder.begin_test();
+            builder.push("c", "i", None).unwrap();
+            builder.push(test_user, "i", None).unwrap();
+            builder.finish()
+        };
+        assert_eq!(made("d").unwrap().test_users_from, Some(2));
+        let said = made("b").unwrap_err().to_string();
+        assert!(said.starts_with("the user b is in a training file and in a test"), "{said}");
     }
 }

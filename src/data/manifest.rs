@@ -17,7 +17,7 @@ pub const FORMAT: u32 = 1;
 pub(super) const FILE: &str = "dataset.toml";
 
 /// What a dataset is called, holds, and was made from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of the folder's layout when it was written.
     pub format: u32,
@@ -68,12 +68,28 @@ impl fmt::Display for Counts {
 pub struct Report {
     /// Interactions that a `keep` filter left out while reading.
     pub left_out: u64,
+    /// By `short_users_first`: users with too few interactions, and those interactions.
+    #[serde(default)]
+    pub early_short_users: u64,
+    #[serde(default)]
+    pub early_short_user_interactions: u64,
     /// Items with too few interactions, and the interactions that went with them.
     pub rare_items: u64,
     pub rare_item_interactions: u64,
     /// Users with too few interactions with the remaining items, and those interactions.
     pub short_users: u64,
     pub short_user_interactions: u64,
+    /// By a split by days or a given one: items that no user has met who trains or validates, and
+    /// the interactions of those who test.
+    #[serde(default)]
+    pub unseen_items: u64,
+    #[serde(default)]
+    pub unseen_item_interactions: u64,
+    /// Users who would test, but have too few interactions left, and those interactions.
+    #[serde(default)]
+    pub short_test_users: u64,
+    #[serde(default)]
+    pub short_test_user_interactions: u64,
 }
 
 impl Manifest {

@@ -18,4 +18,4 @@ pub use interactions::Interactions;
 pub use manifest::{Counts, Manifest, Report};
 pub use prepare::prepare;
 pub use read::{Format, Log, Source, SourceFile};
-pub use split::{SplitBy, SplitRule};
+pub use split::{Facts, Moment, SplitBy, SplitRule};

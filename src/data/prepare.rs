@@ -2,22 +2,30 @@
 
 use anyhow::{Result, bail};
 
-use super::dataset::{Dataset, Item, Sequences};
+use super::dataset::{Dataset, Item, Sequences, Split};
 use super::description::Rules;
+use super::interactions::Interactions;
 use super::manifest::{Manifest, Report};
 use super::read::Log;
-use super::split::SplitRule;
+use super::split::{Facts, SplitRule};
+use kept::{Dropped, Kept};
 
-/// Filters, orders, numbers and splits a log, as the published preparation does:
+mod kept;
+
+/// Filters, orders, numbers and splits a log, as the published preparations do:
 ///
+/// 0. with `short_users_first`, users with fewer than `min_user_count` interactions are dropped;
 /// 1. items with fewer than `min_item_count` interactions are dropped;
 /// 2. users with fewer than `min_user_count` remaining interactions are dropped;
-/// 3. a user's events are ordered by time, equal times as in the log;
-/// 4. items are numbered from 1 by falling popularity, ties by first appearance in the log;
-/// 5. users stay in the order of first appearance in the log and are split.
+/// 3. the remaining users, in the order of first appearance in the log, are split;
+/// 4. where the split is one of sessions, items that nobody has met who trains or validates leave
+///    the test and the catalogue, and then users of the test with fewer than `min_user_count`
+///    remaining interactions are dropped;
+/// 5. a user's events are ordered by time, equal times as in the log;
+/// 6. items are numbered from 1 by falling popularity, ties by first appearance in the log.
 ///
-/// Catalogue and popularity are those *before* the second step: an item all of whose users were
-/// dropped keeps its row.
+/// Popularity is that of the first step, over all parts of the split. An item all of whose users
+/// were dropped keeps its row in the catalogue, unless the fourth step takes it.
 ///
 /// # Errors
 /// Filters that leave nothing; a split that cannot be made.
@@ -29,12 +37,16 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
     if events.is_empty() {
         bail!("no interaction passes the keep filter: all {} are left out", log.left_out);
     }
+    let mut kept = Kept::all(&events);
 
-    let popularity = histogram(&events.item, events.items.len());
-    let rare = |item: u32| popularity[item as usize] < rules.min_item_count;
-    let (catalogue, numbers) = number(&popularity, rules.min_item_count);
-    report.rare_items = (popularity.len() - catalogue.len()) as u64;
-    if catalogue.is_empty() {
+    if rules.short_users_first {
+        (report.early_short_users, report.early_short_user_interactions) =
+            drop_short_users(&mut kept, rules)?;
+    }
+    let popularity = kept.popularity();
+    let rare = |item: usize| popularity[item] < rules.min_item_count;
+    (report.rare_items, report.rare_item_interactions) = kept.drop_items(&popularity, rare);
+    if !kept.items.contains(&true) {
         bail!(
             "min_item_count = {} leaves no item: the most popular of {} has {} interactions",
             rules.min_item_count,
@@ -42,67 +54,23 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
             popularity.iter().max().unwrap_or(&0)
         );
     }
+    (report.short_users, report.short_user_interactions) = drop_short_users(&mut kept, rules)?;
 
-    let mut lengths = vec![0; events.users.len()];
-    for (user, item) in events.user.iter().zip(&events.item) {
-        if rare(*item) {
-            report.rare_item_interactions += 1;
-        } else {
-            lengths[*user as usize] += 1;
-        }
-    }
-    let longest = lengths.iter().copied().max().unwrap_or(0);
-    // A user's new index, and where the next of the user's events goes.
-    let mut place = vec![None; lengths.len()];
-    let (mut users, mut offsets) = (Vec::new(), vec![0]);
-    for (user, original) in events.users.into_iter().enumerate() {
-        if lengths[user] < rules.min_user_count {
-            report.short_users += 1;
-            report.short_user_interactions += lengths[user];
-            continue;
-        }
-        place[user] = offsets.last().copied();
-        offsets.push(offsets[users.len()] + lengths[user] as usize);
-        users.push(original);
-    }
-    if users.is_empty() {
-        bail!(
-            "min_user_count = {} leaves no user: the longest of {} sequences has {longest} \
-             interactions (with the items that min_item_count = {} leaves)",
-            rules.min_user_count,
-            lengths.len(),
-            rules.min_item_count
-        );
+    let mut split_users = parts(&kept, &events, split)?;
+    if split.is_of_sessions() {
+        drop_unseen(&mut kept, &split_users, rules, &mut report)?;
+        split_users.retain(|(user, _)| kept.users[*user]);
     }
 
-    let total = offsets[users.len()];
-    let mut items = vec![0; total];
-    let mut times = events.time.as_ref().map(|_| vec![0; total]);
-    for (event, (user, item)) in events.user.iter().zip(&events.item).enumerate() {
-        if let (false, Some(place)) = (rare(*item), &mut place[*user as usize]) {
-            items[*place] = numbers[*item as usize];
-            if let (Some(times), Some(time)) = (&mut times, &events.time) {
-                times[*place] = time[event];
-            }
-            *place += 1;
-        }
-    }
-    if let Some(times) = &mut times {
-        order(&mut items, times, &offsets);
-    }
-
-    let last: Option<Vec<i64>> =
-        times.as_ref().map(|times| offsets[1..].iter().map(|end| times[end - 1]).collect());
-    let mut names: Vec<Option<String>> = events.items.into_iter().map(Some).collect();
-    let items_of_catalogue = catalogue.iter().map(|item| Item {
-        original: names[*item].take().unwrap_or_default(),
-        count: popularity[*item],
-    });
+    let (catalogue, numbers) = number(&popularity, &kept.items);
+    let (sequences, times) = sequences(&kept, &events, &split_users, &numbers);
+    let catalogued =
+        |item: &usize| Item { original: events.items[*item].clone(), count: popularity[*item] };
     let mut dataset = Dataset {
-        items: items_of_catalogue.collect(),
-        split: split.apply(users.len(), last.as_deref())?,
-        users,
-        sequences: Sequences { items, offsets },
+        items: catalogue.iter().map(catalogued).collect(),
+        users: split_users.iter().map(|(user, _)| events.users[*user].clone()).collect(),
+        split: split_users.iter().map(|(_, part)| *part).collect(),
+        sequences,
         times,
         manifest: Manifest {
             name: name.to_owned(),
@@ -117,18 +85,72 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
     Ok(dataset)
 }
 
-fn histogram(values: &[u32], distinct: usize) -> Vec<u64> {
-    let mut counts = vec![0; distinct];
-    for value in values {
-        counts[*value as usize] += 1;
+/// Drops users who have too few kept events.
+fn drop_short_users(kept: &mut Kept, rules: &Rules) -> Result<Dropped> {
+    let lengths = kept.lengths();
+    let dropped = kept.drop_short_users(&lengths, rules.min_user_count);
+    if !kept.users.contains(&true) {
+        bail!(
+            "min_user_count = {} leaves no user: the longest of {} sequences has {} interactions \
+             (with the items that min_item_count = {} leaves)",
+            rules.min_user_count,
+            lengths.len(),
+            lengths.iter().max().unwrap_or(&0),
+            rules.min_item_count
+        );
     }
-    counts
+    Ok(dropped)
+}
+
+/// The kept users in the order of the log, each with its part.
+fn parts(kept: &Kept, events: &Interactions, split: &SplitRule) -> Result<Vec<(usize, Split)>> {
+    let users: Vec<usize> = (0..kept.users.len()).filter(|user| kept.users[*user]).collect();
+    let times = kept.times(split.moment());
+    let times: Option<Vec<i64>> =
+        times.map(|times| users.iter().map(|user| times[*user]).collect());
+    let test: Option<Vec<bool>> =
+        events.test_users_from.map(|from| users.iter().map(|user| *user >= from).collect());
+    let facts = Facts { users: users.len(), times: times.as_deref(), test: test.as_deref() };
+    let parts = split.apply(facts)?;
+    Ok(users.into_iter().zip(parts).collect())
+}
+
+/// Drops items that only the test has met, and users of the test whom that leaves too little.
+fn drop_unseen(
+    kept: &mut Kept,
+    split: &[(usize, Split)],
+    rules: &Rules,
+    report: &mut Report,
+) -> Result<()> {
+    let mut tests = vec![false; kept.users.len()];
+    for (user, part) in split {
+        tests[*user] = *part == Split::Test;
+    }
+    let mut seen = vec![false; kept.items.len()];
+    for (_, user, item) in kept.events() {
+        seen[item] |= !tests[user];
+    }
+    let popularity = kept.popularity();
+    (report.unseen_items, report.unseen_item_interactions) =
+        kept.drop_items(&popularity, |item| !seen[item]);
+    // Nobody else has lost anything.
+    let lengths = kept.lengths();
+    (report.short_test_users, report.short_test_user_interactions) =
+        kept.drop_short_users(&lengths, rules.min_user_count);
+    if !split.iter().any(|(user, _)| tests[*user] && kept.users[*user]) {
+        bail!(
+            "no user is left for test: none of {} has {} interactions with items that the training \
+             part has met",
+            report.short_test_users,
+            rules.min_user_count
+        );
+    }
+    Ok(())
 }
 
 /// The items of the catalogue by falling popularity, and each item's id (0: not in it).
-fn number(popularity: &[u64], least: u64) -> (Vec<usize>, Vec<u32>) {
-    let mut catalogue: Vec<usize> =
-        (0..popularity.len()).filter(|item| popularity[*item] >= least).collect();
+fn number(popularity: &[u64], kept: &[bool]) -> (Vec<usize>, Vec<u32>) {
+    let mut catalogue: Vec<usize> = (0..kept.len()).filter(|item| kept[*item]).collect();
     // Stable: items of the same popularity stay in the order of first appearance.
     catalogue.sort_by_key(|item| std::cmp::Reverse(popularity[*item]));
     let mut numbers = vec![0; popularity.len()];
@@ -136,6 +158,39 @@ fn number(popularity: &[u64], least: u64) -> (Vec<usize>, Vec<u32>) {
         numbers[*item] = id as u32 + 1;
     }
     (catalogue, numbers)
+}
+
+/// Each user's items and their times, ordered.
+fn sequences(
+    kept: &Kept,
+    events: &Interactions,
+    split: &[(usize, Split)],
+    numbers: &[u32],
+) -> (Sequences, Option<Vec<i64>>) {
+    let lengths = kept.lengths();
+    // Where the next event of each user of the log goes.
+    let mut place = vec![0; lengths.len()];
+    let mut offsets = vec![0];
+    for (user, _) in split {
+        let start = offsets[offsets.len() - 1];
+        place[*user] = start;
+        offsets.push(start + lengths[*user] as usize);
+    }
+    let total = offsets[split.len()];
+    let mut items = vec![0; total];
+    let mut times = events.time.as_ref().map(|_| vec![0; total]);
+    for (event, user, item) in kept.events() {
+        let place = &mut place[user];
+        items[*place] = numbers[item];
+        if let (Some(times), Some(time)) = (&mut times, &events.time) {
+            times[*place] = time[event];
+        }
+        *place += 1;
+    }
+    if let Some(times) = &mut times {
+        order(&mut items, times, &offsets);
+    }
+    (Sequences { items, offsets }, times)
 }
 
 /// Orders each user's events by time; equal times keep their order.
@@ -157,3 +212,6 @@ fn order(items: &mut [u32], times: &mut [i64], offsets: &[usize]) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod session_tests;

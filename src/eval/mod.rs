@@ -1,12 +1,13 @@
 //! Exact evaluation: every target's rank among the whole catalogue, and the metrics of ranks.
 
 mod metrics;
+mod model;
 mod positions;
 mod rank;
 mod rank_host;
 
 use anyhow::{Result, ensure};
-use tch::{Device, Tensor};
+use tch::Device;
 
 use crate::config::{EvaluationConfig, Metric, Protocol};
 use crate::data::Sequences;
@@ -15,7 +16,7 @@ use crate::tower::TwoTower;
 
 pub use metrics::{Metrics, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
-pub use rank::{Query, ranks, users_a_block};
+pub use rank::{Catalogue, Query, ranks};
 
 /// The part of a sequence, from its start, that is the history of an evaluation; the rest are
 /// its targets.
@@ -40,10 +41,13 @@ impl Evaluation<'_> {
     pub fn run(&self, model: &TwoTower, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
-        let items = model.item_vectors();
-        finite(&items)?;
+        let items = match model.normalizes() {
+            true => Catalogue::of_unit(model.scored().rows()),
+            false => Catalogue::new(model.item_vectors()),
+        };
+        let items = items.checked()?;
         let mut metrics = Metrics::new(Protocol::Holdout, &self.config.at);
-        for users in self.users.chunks(rank::users_a_block(&items)) {
+        for users in self.users.chunks(items.users_a_block()) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();
             let latest: Vec<&[u32]> = queries
                 .iter()
@@ -67,15 +71,6 @@ impl Evaluation<'_> {
         targets.dedup();
         Query { history, targets }
     }
-}
-
-/// A rival whose score is not a number would never be counted.
-fn finite(items: &Tensor) -> Result<()> {
-    ensure!(
-        items.isfinite().all().int64_value(&[]) == 1,
-        "the item vectors are not all numbers: the weights have diverged or are damaged"
-    );
-    Ok(())
 }
 
 /// The value of one metric in a list of them.

@@ -4,8 +4,7 @@ use anyhow::{Result, ensure};
 use tch::Tensor;
 
 use super::metrics::Metrics;
-use super::rank::{self, Query};
-use super::{finite, ranks};
+use super::rank::{Catalogue, Query, ranks};
 use crate::config::{EvaluationConfig, Protocol};
 use crate::data::Sequences;
 
@@ -51,8 +50,7 @@ impl PositionEvaluation<'_> {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
-        let items = model.items();
-        finite(&items)?;
+        let items = Catalogue::new(model.items()).checked()?;
         let mut order: Vec<usize> = (0..self.users.len()).collect();
         order.sort_by_key(|&at| self.session(at).len());
         let first = order.partition_point(|&at| self.session(at).len() < 2);
@@ -91,7 +89,7 @@ impl PositionEvaluation<'_> {
     fn ranks(
         &self,
         model: &dyn PositionVectors,
-        items: &Tensor,
+        items: &Catalogue,
         chunk: &[usize],
     ) -> Result<Vec<Vec<u64>>> {
         let sessions: Vec<&[u32]> = chunk.iter().map(|&at| self.session(at)).collect();
@@ -104,13 +102,13 @@ impl PositionEvaluation<'_> {
         }
         let vectors = model.positions(&sessions);
         ensure!(
-            vectors.size() == [queries.len() as i64, items.size()[1]],
-            "the model gives vectors {:?} for {} positions and items {:?}",
+            vectors.size() == [queries.len() as i64, items.dim()],
+            "the model gives vectors {:?} for {} positions and items of width {}",
             vectors.size(),
             queries.len(),
-            items.size()
+            items.dim()
         );
-        let block = rank::users_a_block(items);
+        let block = items.users_a_block();
         let mut flat = vec![];
         for (queries, vectors) in queries.chunks(block).zip(vectors.split(block as i64, 0)) {
             flat.extend(ranks(&vectors, items, queries, self.config.seen)?.into_iter().flatten());

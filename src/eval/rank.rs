@@ -1,10 +1,12 @@
 //! The exact rank of each target among the whole catalogue.
 
-use anyhow::{Result, bail};
-use tch::{Device, Kind, Tensor};
+use anyhow::{Result, bail, ensure};
+use tch::{Kind, Tensor};
 
 use super::rank_host;
 use crate::config::Seen;
+use crate::device::host_floats;
+use crate::tower::inverse_length;
 
 /// Scores that are held at once: 32 MiB of float32.
 const SCORES: usize = 1 << 23;
@@ -17,24 +19,60 @@ pub struct Query<'a> {
     pub targets: Vec<u32>,
 }
 
-/// How many users are ranked at a time over `items` `[items, dim]`.
-pub fn users_a_block(items: &Tensor) -> usize {
-    /// On the host the scores are never held: only enough users to make a tile worth its while.
-    const ON_HOST: usize = 2048;
-    if on_host(items) { ON_HOST } else { rows_a_block(items.size()[0]) }
+/// The items that are ranked.
+pub struct Catalogue {
+    /// `[items, dim]`: row `i` is item `i + 1`; padding has no row.
+    rows: Tensor,
+    unit: bool,
+}
+
+impl Catalogue {
+    /// Items whose vectors are `rows` `[items, dim]`.
+    pub fn new(rows: Tensor) -> Self {
+        Self { rows: rows.contiguous(), unit: false }
+    }
+
+    /// Items whose vectors are the `rows` brought to unit length, as [`crate::tower::unit`] does;
+    /// no copy of them is made.
+    pub fn of_unit(rows: Tensor) -> Self {
+        Self { unit: true, ..Self::new(rows) }
+    }
+
+    /// How many users are ranked at a time.
+    pub fn users_a_block(&self) -> usize {
+        /// On the host the scores are never held: only enough users to make a tile worth its
+        /// while.
+        const ON_HOST: usize = 2048;
+        match host_floats(&self.rows) {
+            Some(_) => ON_HOST,
+            None => rows_a_block(self.rows.size()[0]),
+        }
+    }
+
+    /// The items, if all their vectors are numbers.
+    ///
+    /// # Errors
+    /// When they are not: a rival whose score is no number would never be counted.
+    pub fn checked(self) -> Result<Self> {
+        ensure!(
+            self.rows.sum(self.rows.kind()).double_value(&[]).is_finite(),
+            "the item vectors are not all numbers: the weights have diverged or are damaged"
+        );
+        Ok(self)
+    }
+
+    /// The width of a vector.
+    pub fn dim(&self) -> i64 {
+        self.rows.size()[1]
+    }
 }
 
 fn rows_a_block(items: i64) -> usize {
     (SCORES / items.max(1) as usize).max(1)
 }
 
-fn on_host(vectors: &Tensor) -> bool {
-    vectors.device() == Device::Cpu && vectors.kind() == Kind::Float
-}
-
-/// For each query the ranks of its targets, ascending, from 1.
+/// For each query the ranks of its targets, ascending, from 1; `users` `[queries, dim]`.
 ///
-/// `users` `[queries, dim]`, `items` `[items, dim]` (row `i` is item `i + 1`; padding has no row).
 /// A target's rank is 1 + the number of other items that score at least as high: a tie counts
 /// against the target, so a model that gives all items one score finds nothing.
 ///
@@ -42,19 +80,18 @@ fn on_host(vectors: &Tensor) -> bool {
 /// When a score is not a number.
 pub fn ranks(
     users: &Tensor,
-    items: &Tensor,
+    items: &Catalogue,
     queries: &[Query],
     seen: Seen,
 ) -> Result<Vec<Vec<u64>>> {
-    let counts = if on_host(users) && on_host(items) {
-        let (users, items) = (users.contiguous(), items.contiguous());
-        let dim = users.size()[1] as usize;
-        // SAFETY: contiguous float32 tensors on the host that outlive the slices.
-        let [users, items] = [&users, &items]
-            .map(|t| unsafe { std::slice::from_raw_parts(t.data_ptr() as *const f32, t.numel()) });
-        rank_host::counts(users, items, dim, queries, seen)
-    } else {
-        counts_by_tensors(users, items, queries, seen)?
+    let users = users.contiguous();
+    let counts = match host_floats(&users).zip(host_floats(&items.rows)) {
+        Some((users, rows)) => {
+            let items =
+                rank_host::Items { rows, dim: items.rows.size()[1] as usize, unit: items.unit };
+            rank_host::counts(users, &items, queries, seen)
+        }
+        None => counts_by_tensors(&users, items, queries, seen)?,
     };
     let sorted = |mut ranks: Vec<u64>| {
         ranks.sort_unstable();
@@ -69,12 +106,15 @@ pub fn ranks(
 /// For each query and target how many items score at least as high, the target among them.
 fn counts_by_tensors(
     users: &Tensor,
-    items: &Tensor,
+    items: &Catalogue,
     queries: &[Query],
     seen: Seen,
 ) -> Result<Vec<Vec<u64>>> {
     let device = users.device();
-    let mut scores = users.matmul(&items.tr());
+    let mut scores = users.matmul(&items.rows.tr());
+    if items.unit {
+        scores *= inverse_length(&items.rows).squeeze_dim(1);
+    }
     if seen == Seen::Exclude {
         let (rows, columns) = pairs(queries, |q| {
             q.history.iter().copied().filter(|id| q.targets.binary_search(id).is_err()).collect()
@@ -127,6 +167,7 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
     use rand::RngExt;
+    use tch::Device;
 
     /// Ranks by definition, over scores in exact arithmetic (small whole numbers).
     fn brute(
@@ -191,7 +232,7 @@ mod tests {
                 for kind in [Kind::Float, Kind::Double] {
                     let (users, items) =
                         (tensor(&users).to_kind(kind), tensor(&items).to_kind(kind));
-                    let fast = ranks(&users, &items, &queries, seen).unwrap();
+                    let fast = ranks(&users, &Catalogue::new(items), &queries, seen).unwrap();
                     assert_eq!(fast, expected(seen));
                 }
             }
@@ -203,7 +244,7 @@ mod tests {
         // Awkward sizes, so that a matrix product's edges are among the columns.
         for (dim, catalogue) in [(32, 1003i64), (7, 517), (32, 54_542), (64, 8191)] {
             let row = Tensor::rand([1, dim], (Kind::Float, Device::Cpu));
-            let items = crate::tower::unit(&row).repeat([catalogue, 1]);
+            let items = row.repeat([catalogue, 1]);
             let users = crate::tower::unit(&Tensor::rand([5, dim], (Kind::Float, Device::Cpu)));
             let queries: Vec<Query> = (0..5)
                 .map(|u| Query {
@@ -211,9 +252,27 @@ mod tests {
                     targets: vec![1 + u, 300 + u, catalogue as u32 - u],
                 })
                 .collect();
-            for ranks in ranks(&users, &items, &queries, Seen::Keep).unwrap() {
-                assert!(ranks.iter().all(|&rank| rank == catalogue as u64), "{dim}: {ranks:?}");
+            let unit = crate::tower::unit(&items);
+            for items in [Catalogue::of_unit(items), Catalogue::new(unit)] {
+                for ranks in ranks(&users, &items, &queries, Seen::Keep).unwrap() {
+                    assert!(ranks.iter().all(|&rank| rank == catalogue as u64), "{dim}: {ranks:?}");
+                }
             }
+        }
+    }
+
+    /// Vectors so unlike in length that ranks without the division would be others.
+    #[test]
+    fn items_are_brought_to_unit_length_without_a_copy() {
+        for kind in [Kind::Float, Kind::Double] {
+            let lengths = Tensor::logspace(-2.0, 2.0, 700, 10.0, (kind, Device::Cpu));
+            let items = Tensor::randn([700, 24], (kind, Device::Cpu)) * lengths.unsqueeze(1);
+            let users = Tensor::randn([9, 24], (kind, Device::Cpu));
+            let queries: Vec<Query> =
+                (0..9).map(|u| Query { history: &[], targets: vec![1 + u, 600 + u] }).collect();
+            let of = |items| ranks(&users, &items, &queries, Seen::Keep).unwrap();
+            let unit = crate::tower::unit(&items);
+            assert_eq!(of(Catalogue::of_unit(items)), of(Catalogue::new(unit)));
         }
     }
 
@@ -223,7 +282,10 @@ mod tests {
         let users = Tensor::full([1, 2], f64::NAN, (Kind::Float, Device::Cpu));
         let queries = [Query { history: &[], targets: vec![2] }];
         assert!(
-            ranks(&users, &items, &queries, Seen::Keep).unwrap_err().to_string().contains("NaN")
+            ranks(&users, &Catalogue::new(items), &queries, Seen::Keep)
+                .unwrap_err()
+                .to_string()
+                .contains("NaN")
         );
     }
 }

@@ -17,35 +17,59 @@ const TILE: usize = 512;
 const USERS: usize = 8;
 
 /// Tiles a task at most.
-const TILES: usize = 64;
+const TILES: usize = 16;
+
+/// `rows` `[items, dim]`, taken at unit length if `unit`.
+pub struct Items<'a> {
+    pub rows: &'a [f32],
+    pub dim: usize,
+    pub unit: bool,
+}
+
+impl Items<'_> {
+    /// What a row is multiplied with: a function of the row alone.
+    fn factor(&self, row: &[f32]) -> f32 {
+        if self.unit { 1.0 / (row.iter().map(|x| x * x).sum::<f32>() + 1e-8).sqrt() } else { 1.0 }
+    }
+
+    /// The vector of item `id`.
+    fn vector(&self, id: u32) -> Vec<f32> {
+        let row = &self.rows[(id as usize - 1) * self.dim..][..self.dim];
+        let factor = self.factor(row);
+        row.iter().map(|x| x * factor).collect()
+    }
+
+    /// A tile of rows as vectors `[dim, TILE]`.
+    fn transpose(&self, tile: &[f32], across: &mut [f32]) {
+        for (at, row) in tile.chunks(self.dim).enumerate() {
+            let factor = self.factor(row);
+            for (k, x) in row.iter().enumerate() {
+                across[k * TILE + at] = x * factor;
+            }
+        }
+    }
+}
 
 /// For each query and each of its targets, in order: how many items score at least as high, the
-/// target among them; 0 where a score is not a number. `users` `[queries, dim]`, `items` `[items,
-/// dim]`.
-pub fn counts(
-    users: &[f32],
-    items: &[f32],
-    dim: usize,
-    queries: &[Query],
-    seen: Seen,
-) -> Vec<Vec<u64>> {
+/// target among them; 0 where a score is not a number. `users` `[queries, dim]`.
+pub fn counts(users: &[f32], items: &Items, queries: &[Query], seen: Seen) -> Vec<Vec<u64>> {
     let level = simd::level();
-    let item = |id: u32| &items[(id as usize - 1) * dim..][..dim];
+    let dim = items.dim;
     let user = |row: usize| &users[row * dim..][..dim];
     // SAFETY: the level is the machine's.
-    let score = |row: usize, id: u32| unsafe { score(level, user(row), item(id)) };
+    let score = |row: usize, id: u32| unsafe { score(level, user(row), &items.vector(id)) };
     let own: Vec<Vec<f32>> = queries
         .iter()
         .enumerate()
         .map(|(row, query)| query.targets.iter().map(|&id| score(row, id)).collect())
         .collect();
-    let tasks: Vec<&[f32]> = items.chunks(TILE * TILES * dim).collect();
+    let tasks: Vec<&[f32]> = items.rows.chunks(TILE * TILES * dim).collect();
     let count_task = |task: &&[f32]| {
         let mut counts: Vec<Vec<u64>> = own.iter().map(|own| vec![0; own.len()]).collect();
         let mut across = vec![0.0; dim * TILE];
         let mut scores = vec![0.0; USERS * TILE];
         for tile in task.chunks(TILE * dim) {
-            transpose(tile, dim, &mut across);
+            items.transpose(tile, &mut across);
             let filled = tile.len() / dim;
             for from in (0..queries.len()).step_by(USERS) {
                 let to = queries.len().min(from + USERS);
@@ -95,15 +119,6 @@ fn against_tile(level: Level, users: &[f32], across: &[f32], dim: usize, scores:
     let shape = [users.len() / dim, TILE, dim];
     // SAFETY: users `[up to USERS, dim]`, across `[dim, TILE]`, scores `[USERS, TILE]`.
     unsafe { gemm(level, shape, left, right, scores.as_mut_ptr(), TILE, false) };
-}
-
-/// A tile `[items, dim]` as `[dim, TILE]`.
-fn transpose(tile: &[f32], dim: usize, across: &mut [f32]) {
-    for (at, item) in tile.chunks(dim).enumerate() {
-        for (k, x) in item.iter().enumerate() {
-            across[k * TILE + at] = *x;
-        }
-    }
 }
 
 vectorised! {

@@ -22,7 +22,8 @@ pub use bpr_max::BprMax;
 pub use cro::{Cro, CroLambda};
 pub use cross_entropy::CrossEntropy;
 pub use pairwise::{Bpr, Triplet};
-pub use rows::{RowLoss, RowOutcome, Sizes};
+pub use phi::PANEL;
+pub use rows::{ROWS, RowLoss, RowOutcome, Sizes, Sums};
 pub use weighting::Weighting;
 
 /// The scores of a batch.

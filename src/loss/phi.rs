@@ -1,4 +1,4 @@
-//! The kernels φ and their slopes over host memory: one pass over a row of scores.
+//! The kernels φ and their slopes over host memory, a panel of scores at a time.
 
 use crate::config::Kernel;
 use crate::simd::math::{exp, log1p_and_inverse};
@@ -79,100 +79,123 @@ impl Phi for Softplus {
     }
 }
 
-/// Puts φ′(score − positive) in place of each score; returns Σφ and Σφ′.
-pub fn drive(
+/// Scores of a row that lie side by side: a panel is `[rows, PANEL]`.
+pub const PANEL: usize = 32;
+
+/// A sum or maximum over a row, by lane, so that no panel has to bring the lanes together.
+pub type Lane = [f32; 16];
+
+/// Puts φ′(score − positive) in place of each score of a panel, if `write`; adds to each row's Σφ
+/// and Σφ′.
+pub fn apply(
     level: Level,
     kernel: Kernel,
-    row: &mut [f32],
-    positive: f32,
+    panel: &mut [f32],
+    positives: &[f32],
     margin: f32,
-) -> [f32; 2] {
-    // SAFETY: the level is the machine's; the pass stays within the row.
+    write: bool,
+    sums: &mut [[Lane; 2]],
+) {
+    assert!(panel.len() == PANEL * positives.len() && positives.len() <= sums.len());
+    // SAFETY: the level is the machine's; every row of the panel has a positive and sums.
     unsafe {
         match kernel {
-            Kernel::UnitStep => pass::<UnitStep>(level, row, positive, margin, true),
-            Kernel::Sigmoid => pass::<Sigmoid>(level, row, positive, margin, true),
-            Kernel::Hinge => pass::<Hinge>(level, row, positive, margin, true),
-            Kernel::Exponential => pass::<Exponential>(level, row, positive, margin, true),
-            Kernel::Softplus => pass::<Softplus>(level, row, positive, margin, true),
+            Kernel::UnitStep => pass::<UnitStep>(level, panel, positives, margin, write, sums),
+            Kernel::Sigmoid => pass::<Sigmoid>(level, panel, positives, margin, write, sums),
+            Kernel::Hinge => pass::<Hinge>(level, panel, positives, margin, write, sums),
+            Kernel::Exponential => {
+                pass::<Exponential>(level, panel, positives, margin, write, sums)
+            }
+            Kernel::Softplus => pass::<Softplus>(level, panel, positives, margin, write, sums),
         }
     }
 }
 
-/// Σφ; the scores stay.
-pub fn count(level: Level, kernel: Kernel, row: &mut [f32], positive: f32, margin: f32) -> f32 {
-    // SAFETY: as above.
-    let [sum, _] = unsafe {
-        match kernel {
-            Kernel::UnitStep => pass::<UnitStep>(level, row, positive, margin, false),
-            Kernel::Sigmoid => pass::<Sigmoid>(level, row, positive, margin, false),
-            Kernel::Hinge => pass::<Hinge>(level, row, positive, margin, false),
-            Kernel::Exponential => pass::<Exponential>(level, row, positive, margin, false),
-            Kernel::Softplus => pass::<Softplus>(level, row, positive, margin, false),
-        }
-    };
-    sum
+/// Raises each row's maxima to those of a panel.
+pub fn raise(level: Level, panel: &[f32], most: &mut [Lane]) {
+    assert!(panel.len() <= PANEL * most.len());
+    // SAFETY: the level is the machine's; every row of the panel has maxima.
+    unsafe { maxima(level, panel, most) }
 }
 
-/// Puts e^(score − positive − top) in place of each score, where top = max(0, the largest gap);
-/// returns top and the sum.
-pub fn exponentials(level: Level, row: &mut [f32], positive: f32) -> [f32; 2] {
-    // SAFETY: as above.
-    unsafe { softmax(level, row, positive) }
+/// Puts e^(score − shift) in place of each score of a panel; adds to each row's sum.
+pub fn exponentials(level: Level, panel: &mut [f32], shifts: &[f32], sums: &mut [[Lane; 2]]) {
+    assert!(panel.len() == PANEL * shifts.len() && shifts.len() <= sums.len());
+    // SAFETY: as in `apply`.
+    unsafe { softmax(level, panel, shifts, sums) }
 }
 
 vectorised! {
     unsafe fn pass<K: Phi>(
-        row: &mut [f32], positive: f32, margin: f32, write: bool,
-    ) -> [f32; 2] = pass_lanes
+        panel: &mut [f32], positives: &[f32], margin: f32, write: bool, sums: &mut [[Lane; 2]],
+    ) = pass_lanes
 }
 
 #[inline(always)]
 unsafe fn pass_lanes<V: Lanes, K: Phi>(
-    row: &mut [f32],
-    positive: f32,
+    panel: &mut [f32],
+    positives: &[f32],
     margin: f32,
     write: bool,
-) -> [f32; 2] {
-    assert!(row.len().is_multiple_of(V::N));
-    let at = row.as_mut_ptr();
-    // SAFETY: the row is whole registers long.
+    sums: &mut [[Lane; 2]],
+) {
+    let at = panel.as_mut_ptr();
+    // SAFETY: a panel's row is whole registers long, a `Lane` as long as the widest.
     unsafe {
-        let (positive, margin) = (V::splat(positive), V::splat(margin));
-        let (mut values, mut slopes) = (V::splat(0.0), V::splat(0.0));
-        for from in (0..row.len()).step_by(V::N) {
-            let (value, slope) = K::at(V::load(at.add(from)).sub(positive), margin);
-            values = values.add(value);
-            slopes = slopes.add(slope);
-            if write {
-                slope.store(at.add(from));
+        let margin = V::splat(margin);
+        for (row, positive) in positives.iter().enumerate() {
+            let positive = V::splat(*positive);
+            let [values_at, slopes_at] = sums.get_unchecked_mut(row);
+            let mut values = V::load(values_at.as_ptr());
+            let mut slopes = V::load(slopes_at.as_ptr());
+            for from in (row * PANEL..(row + 1) * PANEL).step_by(V::N) {
+                let (value, slope) = K::at(V::load(at.add(from)).sub(positive), margin);
+                values = values.add(value);
+                slopes = slopes.add(slope);
+                if write {
+                    slope.store(at.add(from));
+                }
             }
+            values.store(values_at.as_mut_ptr());
+            slopes.store(slopes_at.as_mut_ptr());
         }
-        [values.sum(), slopes.sum()]
     }
 }
 
-vectorised! { unsafe fn softmax(row: &mut [f32], positive: f32) -> [f32; 2] = softmax_lanes }
+vectorised! { unsafe fn maxima(panel: &[f32], most: &mut [Lane]) = maxima_lanes }
 
 #[inline(always)]
-unsafe fn softmax_lanes<V: Lanes>(row: &mut [f32], positive: f32) -> [f32; 2] {
-    assert!(row.len().is_multiple_of(V::N));
-    let at = row.as_mut_ptr();
+unsafe fn maxima_lanes<V: Lanes>(panel: &[f32], most: &mut [Lane]) {
     // SAFETY: as above.
     unsafe {
-        let mut most = V::splat(positive);
-        for from in (0..row.len()).step_by(V::N) {
-            most = most.max(V::load(at.add(from)));
+        for (row, most) in panel.chunks_exact(PANEL).zip(most) {
+            let mut lanes = V::load(most.as_ptr());
+            for from in (0..PANEL).step_by(V::N) {
+                lanes = lanes.max(V::load(row.as_ptr().add(from)));
+            }
+            lanes.store(most.as_mut_ptr());
         }
-        let mut lanes = [positive; 16];
-        most.store(lanes.as_mut_ptr());
-        let most = lanes.iter().copied().fold(positive, f32::max);
-        let (shift, mut sum) = (V::splat(most), V::splat(0.0));
-        for from in (0..row.len()).step_by(V::N) {
-            let value = exp(V::load(at.add(from)).sub(shift));
-            sum = sum.add(value);
-            value.store(at.add(from));
+    }
+}
+
+vectorised! {
+    unsafe fn softmax(panel: &mut [f32], shifts: &[f32], sums: &mut [[Lane; 2]]) = softmax_lanes
+}
+
+#[inline(always)]
+unsafe fn softmax_lanes<V: Lanes>(panel: &mut [f32], shifts: &[f32], sums: &mut [[Lane; 2]]) {
+    // SAFETY: as above.
+    unsafe {
+        for ((row, shift), [sum, _]) in panel.chunks_exact_mut(PANEL).zip(shifts).zip(sums) {
+            let shift = V::splat(*shift);
+            let mut lanes = V::load(sum.as_ptr());
+            for from in (0..PANEL).step_by(V::N) {
+                let at = row.as_mut_ptr().add(from);
+                let value = exp(V::load(at).sub(shift));
+                lanes = lanes.add(value);
+                value.store(at);
+            }
+            lanes.store(sum.as_mut_ptr());
         }
-        [most - positive, sum.sum()]
     }
 }

@@ -5,7 +5,8 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 use tch::Tensor;
 
-use super::{RowGradient, Rule, entry, host_floats};
+use super::{RowGradient, Rule, entry};
+use crate::device::host_floats;
 
 /// Adam for one parameter tensor.
 pub struct Adam {
@@ -33,7 +34,7 @@ impl Adam {
         let (beta1, beta2) = self.rule.betas();
         let (rate, epsilon) = self.rule.at(self.step);
         let tensors = [parameter, &self.m, &self.v, gradient];
-        if tensors.iter().all(|t| host_floats(t)) {
+        if tensors.iter().all(|t| host_floats(t).is_some()) {
             // 1 − β is rounded once: from float32's β it would be wrong in its fifth digit.
             let coefficients = [1.0 - beta1, beta2, 1.0 - beta2, rate, epsilon].map(|x| x as f32);
             return step_on_host(parameter, &self.m, &self.v, gradient, coefficients);

@@ -11,9 +11,8 @@ use tch::{Kind, Tensor};
 use super::tails::Tails;
 use super::{
     RowGradient, Rule, TouchedRows, deferred_host as host, deferred_tensors as tensors, entry,
-    host_floats,
 };
-use crate::device::table_zeros;
+use crate::device::{host_floats, table_zeros};
 
 /// Deferred Adam for one table. Rows must be brought to the present before they are read.
 pub struct DeferredAdam {
@@ -43,7 +42,7 @@ impl DeferredAdam {
     /// Brings rows to the present.
     pub fn catch_up(&mut self, table: &Tensor, rows: &TouchedRows) {
         let _guard = tch::no_grad_guard();
-        match rows.distinct().filter(|_| host_floats(table)) {
+        match rows.distinct().filter(|_| host_floats(table).is_some()) {
             Some(distinct) => {
                 host::catch_up(&self.rule, &self.tails, &self.slots(table), &distinct.ids)
             }
@@ -56,7 +55,7 @@ impl DeferredAdam {
         /// Rows a turn: bounds what the tensor ops hold at once.
         const ROWS: i64 = 1 << 16;
         let _guard = tch::no_grad_guard();
-        if host_floats(table) {
+        if host_floats(table).is_some() {
             return host::catch_up_all(&self.rule, &self.tails, &self.slots(table));
         }
         let rows = table.size()[0];
@@ -71,7 +70,7 @@ impl DeferredAdam {
     /// the present before.
     pub fn step_rows(&mut self, table: &Tensor, gradient: &RowGradient) {
         let _guard = tch::no_grad_guard();
-        let distinct = gradient.rows.distinct().filter(|_| host_floats(table));
+        let distinct = gradient.rows.distinct().filter(|_| host_floats(table).is_some());
         if let Some(distinct) = distinct {
             let values = gradient.values.contiguous();
             let gradient = host::Gradient::new(distinct, &values, gradient.sources);

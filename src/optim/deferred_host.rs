@@ -55,6 +55,8 @@ impl Slots {
         let Some(&id) = id else { return };
         // SAFETY: `id` is a row of the table, as all that come here.
         let row = unsafe { self.row(id as usize) };
+        // SAFETY: as above.
+        simd::prefetch(unsafe { self.last.at(id as usize) });
         for at in (0..self.dim).step_by(16) {
             simd::prefetch(row.p.wrapping_add(at));
         }

@@ -18,16 +18,21 @@ pub struct Distinct {
 }
 
 impl TouchedRows {
-    /// The rows of `ids` `[places]`, int64. On the host the repeats are found here and now.
+    /// The rows of `ids` `[places]`, int64 on the host: the repeats are found here and now.
     pub fn new(ids: Tensor) -> Self {
-        let distinct = (ids.device() == Device::Cpu).then(|| {
-            let ids = ids.contiguous();
-            // SAFETY: a contiguous int64 tensor on the host that outlives the slice.
-            Distinct::of(unsafe {
-                std::slice::from_raw_parts(ids.data_ptr() as *const i64, ids.numel())
-            })
+        assert_eq!(ids.device(), Device::Cpu);
+        let ids = ids.contiguous();
+        // SAFETY: a contiguous int64 tensor on the host that outlives the slice.
+        let distinct = Distinct::of(unsafe {
+            std::slice::from_raw_parts(ids.data_ptr() as *const i64, ids.numel())
         });
-        Self { ids, distinct }
+        Self { ids, distinct: Some(distinct) }
+    }
+
+    /// The rows of `ids` `[places]`, int64 on any device, which the optimiser tells apart by tensor
+    /// ops.
+    pub fn by_tensors(ids: Tensor) -> Self {
+        Self { ids, distinct: None }
     }
 
     /// `[places]`, int64.
@@ -35,7 +40,7 @@ impl TouchedRows {
         &self.ids
     }
 
-    /// The distinct rows; on the host only.
+    /// The distinct rows, where they were found on the host.
     pub fn distinct(&self) -> Option<&Distinct> {
         self.distinct.as_ref()
     }

@@ -40,6 +40,7 @@ use crate::files;
 use crate::sweep::{PointResult, Status};
 
 pub use about::{About, DatasetAbout, machine, today};
+pub use figures::{Axis, Line, Panel, draw};
 pub use store::write_results;
 
 /// Writes everything that is known about `points` into the folder `out`, which is made if it is

@@ -15,7 +15,8 @@ use crate::train::{RunFolder, UserRanks};
 /// The recall of every test user of one run, at every list length.
 struct Users {
     users: Vec<u32>,
-    /// `[at][users]`
+    /// `[at][users]`; of sessions that are evaluated at every position their mean over positions, so
+    /// that long and short ones count alike here, unlike in the metrics of a run.
     recall: Vec<Vec<f64>>,
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rand::RngExt;
 use rand::seq::index;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::NegativeSampler;
 use crate::config::SamplingConfig;
@@ -12,10 +12,10 @@ use crate::misuse;
 use crate::optim::{Distinct, TouchedRows};
 use crate::random::{Purpose, stream};
 
-/// One training batch, int64 item ids on the run's device.
+/// One training batch, int64 item ids.
 pub struct Batch {
     /// `[batch, history]`: the latest items before the target, oldest first, padded with 0 at the
-    /// end to the longest history of the batch.
+    /// end.
     pub histories: Tensor,
     /// `[batch]`
     pub targets: Tensor,
@@ -23,26 +23,27 @@ pub struct Batch {
     pub negatives: Tensor,
     /// All of them: histories, targets, negatives.
     pub rows: TouchedRows,
-    /// Accidental hits, ascending: (row, negative) whose target and negative are one item. On the
-    /// host only.
+    /// Accidental hits, ascending: (row, negative) whose target and negative are one item. Found
+    /// on the host only, for the step that is taken there.
     pub hits: Vec<(u32, u32)>,
 }
 
 impl Batch {
-    /// A batch of tensors on the host, brought to `device`.
-    pub fn new(histories: &Tensor, targets: &Tensor, negatives: &Tensor, device: Device) -> Self {
-        let ids = Tensor::cat(&[&histories.view(-1), targets, negatives], 0).to_device(device);
+    /// A batch of tensors on the host.
+    pub fn new(histories: &Tensor, targets: &Tensor, negatives: &Tensor) -> Self {
+        let ids = Tensor::cat(&[&histories.view(-1), targets, negatives], 0);
         let parts = [histories, targets, negatives].map(|part| part.numel() as i64);
         let parts = ids.split_with_sizes(parts, 0);
         let rows = TouchedRows::new(ids);
         let first = histories.numel() as u32;
-        let hits = rows.distinct().map(|distinct| hits(distinct, first, targets.numel() as u32));
+        let distinct = rows.distinct().expect("found on the host");
+        let hits = hits(distinct, first, targets.numel() as u32);
         Self {
             histories: parts[0].view(histories.size().as_slice()),
             targets: parts[1].shallow_clone(),
             negatives: parts[2].shallow_clone(),
             rows,
-            hits: hits.unwrap_or_default(),
+            hits,
         }
     }
 }
@@ -62,7 +63,28 @@ fn hits(rows: &Distinct, first: u32, targets: u32) -> Vec<(u32, u32)> {
     hits
 }
 
-/// Draws the batches of a training run.
+/// Those of `users` that have a position that can be a target.
+///
+/// # Errors
+/// A [`crate::error::Misuse`] when they are fewer than a batch needs.
+pub fn eligible(
+    sequences: &Sequences,
+    users: Vec<usize>,
+    config: &SamplingConfig,
+) -> Result<Vec<usize>> {
+    let first = config.first_position;
+    let users: Vec<_> = users.into_iter().filter(|&u| sequences.get(u).len() > first).collect();
+    if users.len() < config.batch {
+        misuse!(
+            "sampling.batch = {}: only {} training users have more than {first} interactions (sampling.first_position), and a batch takes distinct users",
+            config.batch,
+            users.len()
+        );
+    }
+    Ok(users)
+}
+
+/// Draws the batches of a training run on the host.
 pub struct Batches<'a> {
     sequences: &'a Sequences,
     /// Users with a position that can be a target.
@@ -71,7 +93,6 @@ pub struct Batches<'a> {
     history: usize,
     negatives: Box<dyn NegativeSampler>,
     seed: u64,
-    device: Device,
 }
 
 impl<'a> Batches<'a> {
@@ -87,18 +108,9 @@ impl<'a> Batches<'a> {
         history: usize,
         negatives: Box<dyn NegativeSampler>,
         seed: u64,
-        device: Device,
     ) -> Result<Self> {
-        let first = config.first_position;
-        let users: Vec<_> = users.into_iter().filter(|&u| sequences.get(u).len() > first).collect();
-        if users.len() < config.batch {
-            misuse!(
-                "sampling.batch = {}: only {} training users have more than {first} interactions (sampling.first_position), and a batch takes distinct users",
-                config.batch,
-                users.len()
-            );
-        }
-        Ok(Self { sequences, users, config: config.clone(), history, negatives, seed, device })
+        let users = eligible(sequences, users, config)?;
+        Ok(Self { sequences, users, config: config.clone(), history, negatives, seed })
     }
 
     /// The batch of training step `step`: distinct users, uniform; for each a target position
@@ -114,7 +126,7 @@ impl<'a> Batches<'a> {
             targets.push(i64::from(sequence[position]));
         }
         let negatives = Tensor::from_slice(&self.negatives.draw(step));
-        Batch::new(&pad(&histories), &Tensor::from_slice(&targets), &negatives, self.device)
+        Batch::new(&pad(&histories), &Tensor::from_slice(&targets), &negatives)
     }
 }
 
@@ -131,8 +143,9 @@ pub fn pad(histories: &[&[u32]]) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampling::Uniform;
+    use crate::sampling::{BatchSource, DeviceBatches, Uniform};
     use std::collections::{HashMap, HashSet};
+    use tch::Device;
 
     /// Users 0 to 9: user `u` has the items 100u+1, 100u+2, ... of length u + 3.
     fn sequences() -> Sequences {
@@ -147,16 +160,46 @@ mod tests {
     fn batches(sequences: &Sequences, batch: usize) -> Result<Batches<'_>> {
         let config = SamplingConfig { batch, ..Default::default() };
         let negatives = Box::new(Uniform { items: 5, count: 10, seed: 1 });
-        Batches::new(sequences, (0..10).collect(), &config, 3, negatives, 1, Device::Cpu)
+        Batches::new(sequences, (0..10).collect(), &config, 3, negatives, 1)
     }
 
     #[test]
     fn targets_are_uniform_over_allowed_positions_and_follow_their_history() {
         let sequences = sequences();
         let batches = batches(&sequences, 4).unwrap();
+        check_targets(|step| batches.draw(step));
+    }
+
+    #[test]
+    fn batches_cut_by_tensor_ops_are_of_the_same_kind() {
+        let sequences = sequences();
+        let config = SamplingConfig { batch: 4, ..Default::default() };
+        let batches =
+            DeviceBatches::new(&sequences, (0..10).collect(), &config, 3, 5, 1, Device::Cpu)
+                .unwrap();
+        check_targets(|step| batches.draw(step));
+        let (a, b) = (batches.draw(9), batches.draw(10));
+        assert_eq!(a.rows.ids(), batches.draw(9).rows.ids());
+        assert_ne!(a.rows.ids(), b.rows.ids());
+        let ids = Vec::<i64>::try_from(&a.negatives).unwrap();
+        assert!(ids.len() == 40 && ids.iter().all(|id| (1..=5).contains(id)));
+        // Histories shorter than the encoder's are padded at the end.
+        let long =
+            DeviceBatches::new(&sequences, (0..10).collect(), &config, 30, 5, 1, Device::Cpu)
+                .unwrap()
+                .draw(1);
+        for (row, target) in Vec::<i64>::try_from(&long.targets).unwrap().iter().enumerate() {
+            let history = Vec::<i64>::try_from(long.histories.get(row as i64)).unwrap();
+            let mut expected: Vec<i64> = (target / 100 * 100 + 1..*target).collect();
+            expected.resize(30, 0);
+            assert_eq!(history, expected);
+        }
+    }
+
+    fn check_targets(draw: impl Fn(u64) -> Batch) {
         let mut seen: HashMap<i64, u32> = HashMap::new();
         for step in 0..2000 {
-            let batch = batches.draw(step);
+            let batch = draw(step);
             let targets = Vec::<i64>::try_from(&batch.targets).unwrap();
             let users: HashSet<_> = targets.iter().map(|t| t / 100).collect();
             assert_eq!(users.len(), 4, "users of a batch are distinct");
@@ -188,8 +231,9 @@ mod tests {
     #[test]
     fn batches_drawn_ahead_are_those_of_their_steps() {
         let sequences = sequences();
+        let ahead = BatchSource::Host(batches(&sequences, 4).unwrap());
         let batches = batches(&sequences, 4).unwrap();
-        let targets = crate::sampling::ahead(&batches, 3..40, |next| {
+        let targets = ahead.run(3..40, |next| {
             // Not all that are drawn are taken.
             (3..20).map(|_| next().targets).collect::<Vec<_>>()
         });

@@ -43,10 +43,10 @@ fn a_later_click_changes_no_earlier_vector() {
         let encoder = encoder(kind);
         let layout = Layout::packed(&[5, 3], Device::Cpu);
         let rows = rows(8);
-        let before = encoder.positions(&rows, &layout, false);
+        let before = encoder.positions(&rows, &layout, None);
         let changed = rows.copy();
         let _ = changed.get(3).fill_(9.0);
-        let after = encoder.positions(&changed, &layout, false);
+        let after = encoder.positions(&changed, &layout, None);
         let moved = (&after - &before).abs().amax(1, false);
         let moved = Vec::<f32>::try_from(moved).unwrap();
         assert_eq!(&moved[..3], [0.0; 3], "{kind:?}");
@@ -61,18 +61,18 @@ fn a_history_has_the_same_vectors_alone_and_in_a_batch() {
         let encoder = encoder(kind);
         let lengths = [4usize, 1, 9, 2];
         let rows = rows(16);
-        let together = encoder.positions(&rows, &Layout::packed(&lengths, Device::Cpu), false);
+        let together = encoder.positions(&rows, &Layout::packed(&lengths, Device::Cpu), None);
         let mut from = 0;
         for length in lengths {
             let own = rows.narrow(0, from, length as i64);
-            let alone = encoder.positions(&own, &Layout::packed(&[length], Device::Cpu), false);
+            let alone = encoder.positions(&own, &Layout::packed(&[length], Device::Cpu), None);
             let part = together.narrow(0, from, length as i64);
             assert!(alone.allclose(&part, 1e-5, 1e-6, false), "{kind:?}, length {length}");
             // The padded form, and the vector of the whole history.
             let padded = own.constant_pad_nd([0, 0, 0, 9 - length as i64]).unsqueeze(0);
             let mask = Tensor::zeros([1, 9], (Kind::Float, Device::Cpu));
             let _ = mask.narrow(1, 0, length as i64).fill_(1.0);
-            let whole = encoder.encode(&padded, &mask, false);
+            let whole = encoder.encode(&padded, &mask, None);
             let last = part.narrow(0, length as i64 - 1, 1);
             assert!(whole.allclose(&last, 1e-5, 1e-6, false), "{kind:?}, length {length}");
             from += length as i64;
@@ -86,12 +86,12 @@ fn dropout_is_for_training_and_repeats_with_its_seed() {
         let encoder = encoder(kind);
         let (rows, layout) = (rows(8), Layout::packed(&[5, 3], Device::Cpu));
         let with = |seed| {
-            tch::manual_seed(seed);
-            encoder.positions(&rows, &layout, true)
+            let dropout = Dropout::new(seed, 1, 0, Device::Cpu);
+            encoder.positions(&rows, &layout, Some(&dropout))
         };
         assert_eq!(with(3), with(3));
         assert_ne!(with(3), with(4));
-        assert_ne!(with(3), encoder.positions(&rows, &layout, false));
+        assert_ne!(with(3), encoder.positions(&rows, &layout, None));
     }
 }
 
@@ -143,7 +143,7 @@ fn the_encoders_are_pytorch_s_with_the_same_weights() {
         let encoder = encoder(kind);
         let rows = rows(16).set_requires_grad(true);
         let layout = Layout::packed(&[4, 1, 9, 2], Device::Cpu);
-        let own = encoder.positions(&rows, &layout, false);
+        let own = encoder.positions(&rows, &layout, None);
         let weights = Tensor::linspace(-1.0, 1.0, 128, (Kind::Float, Device::Cpu)).view([16, 8]);
         (&own * &weights).sum(None::<Kind>).backward();
         let dir = tempfile::tempdir().unwrap();

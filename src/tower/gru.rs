@@ -2,7 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use super::{Encoder, Layout, uniform};
+use super::{Dropout, Encoder, Layout, uniform};
 use crate::config::TowerConfig;
 
 /// Gated recurrent layers of the item vectors' width, PyTorch's form; dropout on what each layer
@@ -40,19 +40,20 @@ impl Gru {
 }
 
 impl Encoder for Gru {
-    fn positions(&self, rows: &Tensor, layout: &Layout, training: bool) -> Tensor {
-        let padded = layout.pad(rows);
-        let (batch, _, dim) = padded.size3().expect("padded histories");
-        let layers = self.input.size()[0];
+    fn positions(&self, rows: &Tensor, layout: &Layout, dropout: Option<&Dropout>) -> Tensor {
+        let mut all = layout.pad(rows);
+        let (batch, _, dim) = all.size3().expect("padded histories");
+        let start = Tensor::zeros([1, batch, dim], (rows.kind(), rows.device()));
         let kinds = [&self.input, &self.state, &self.input_bias, &self.state_bias];
         let kinds = kinds.map(|kind| kind.unbind(0));
-        let weights: Vec<&Tensor> =
-            (0..layers as usize).flat_map(|at| kinds.iter().map(move |kind| &kind[at])).collect();
-        let start = Tensor::zeros([layers, batch, dim], (rows.kind(), rows.device()));
-        let dropout = self.dropout;
-        let (all, _) = padded.gru(&start, &weights, true, layers, dropout, training, false, true);
-        let all = layout.pack(&all);
-        if training && dropout > 0.0 { all.dropout(dropout, true) } else { all }
+        for at in 0..kinds[0].len() {
+            let weights = kinds.each_ref().map(|kind| &kind[at]);
+            all = all.gru(&start, &weights, true, 1, 0.0, false, false, true).0;
+            if let Some(dropout) = dropout {
+                all = dropout.apply(&all, self.dropout);
+            }
+        }
+        layout.pack(&all)
     }
 
     fn parameters(&self) -> Vec<(&'static str, Tensor)> {

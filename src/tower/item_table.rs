@@ -38,7 +38,12 @@ impl ItemTable {
 
     /// Unit vectors of all items, `[items, dim]`: row `i` is item `i + 1`.
     pub fn item_vectors(&self) -> Tensor {
-        unit(&self.weights.narrow(0, 1, self.items() as i64))
+        unit(&self.rows())
+    }
+
+    /// The rows of all items, `[items, dim]`, sharing the table's memory: row `i` is item `i + 1`.
+    pub fn rows(&self) -> Tensor {
+        self.weights.narrow(0, 1, self.items() as i64)
     }
 
     /// The number of items, padding not counted.

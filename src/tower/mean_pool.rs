@@ -2,7 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Encoder, Layout, glorot};
+use super::{Dropout, Encoder, Layout, glorot};
+use crate::device::host_floats;
 
 /// u = mean(rows)·kernel + bias, no activation. A user without history gets the bias.
 pub struct MeanPool {
@@ -23,23 +24,10 @@ impl MeanPool {
 }
 
 impl MeanPool {
-    /// The kernel's memory `[dim, dim]`, for loops on the host.
-    pub fn host_kernel(&self) -> &[f32] {
-        host(&self.kernel)
+    /// The memory of the kernel `[dim, dim]` and of the bias `[dim]`, on the host in float32 only.
+    pub fn on_host(&self) -> Option<(&[f32], &[f32])> {
+        host_floats(&self.kernel).zip(host_floats(&self.bias))
     }
-
-    /// The bias's memory `[dim]`, for loops on the host.
-    pub fn host_bias(&self) -> &[f32] {
-        host(&self.bias)
-    }
-}
-
-fn host(tensor: &Tensor) -> &[f32] {
-    assert!(
-        tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous()
-    );
-    // SAFETY: contiguous float32 on the host, borrowed with the tensor.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr() as *const f32, tensor.numel()) }
 }
 
 impl Encoder for MeanPool {
@@ -47,7 +35,7 @@ impl Encoder for MeanPool {
         Some(self)
     }
 
-    fn positions(&self, rows: &Tensor, layout: &Layout, _: bool) -> Tensor {
+    fn positions(&self, rows: &Tensor, layout: &Layout, _: Option<&Dropout>) -> Tensor {
         let padded = layout.pad(rows);
         let length = padded.size()[1];
         let count = Tensor::arange_start(1, length + 1, (padded.kind(), padded.device()));
@@ -55,7 +43,7 @@ impl Encoder for MeanPool {
         self.bias.addmm(&layout.pack(&means), &self.kernel)
     }
 
-    fn encode(&self, rows: &Tensor, mask: &Tensor, _: bool) -> Tensor {
+    fn encode(&self, rows: &Tensor, mask: &Tensor, _: Option<&Dropout>) -> Tensor {
         let sum = (rows * mask.unsqueeze(-1)).sum_dim_intlist(1, false, None::<Kind>);
         let count = mask.sum_dim_intlist(1, true, None::<Kind>).clamp_min(1.0);
         self.bias.addmm(&(sum / count), &self.kernel)
@@ -83,7 +71,7 @@ mod tests {
         let nobody = [7.0f32; 6];
         let rows = Tensor::from_slice(&[user, nobody].concat()).view([2, 3, 2]);
         let mask = Tensor::from_slice2(&[[1.0f32, 1.0, 0.0], [0.0, 0.0, 0.0]]);
-        let users = Vec::<f32>::try_from(tower.encode(&rows, &mask, true).view(-1)).unwrap();
+        let users = Vec::<f32>::try_from(tower.encode(&rows, &mask, None).view(-1)).unwrap();
         // mean = (2, 1): (2·1 + 1·3 + 0.5, 2·2 + 1·4 − 0.5); without history: the bias.
         assert_eq!(users, [5.5, 7.5, 0.5, -0.5]);
     }

@@ -1,5 +1,6 @@
 //! The two towers: an item table, and an encoder that turns a history's rows into a user vector.
 
+mod dropout;
 mod gru;
 mod item_table;
 mod layout;
@@ -12,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::random::{Purpose, stream};
 
+pub use dropout::Dropout;
 pub use gru::Gru;
 pub use item_table::ItemTable;
 pub use layout::Layout;
@@ -22,17 +24,17 @@ pub use transformer::Transformer;
 /// Turns histories into user vectors.
 pub trait Encoder {
     /// The vector of every position of some histories, each from the items up to it and no later
-    /// one: `rows` `[positions, dim]`, where `layout` says; `training` switches dropout on.
+    /// one: `rows` `[positions, dim]`, where `layout` says; `dropout` for training.
     /// Returns `[positions, dim]`, not yet of unit length.
-    fn positions(&self, rows: &Tensor, layout: &Layout, training: bool) -> Tensor;
+    fn positions(&self, rows: &Tensor, layout: &Layout, dropout: Option<&Dropout>) -> Tensor;
 
     /// The vector of whole histories: `rows` `[batch, history, dim]`, oldest first, padded at the
     /// end; `mask` `[batch, history]`: 1 where there is an item, 0 where there is padding.
     /// Returns `[batch, dim]`, not yet of unit length.
-    fn encode(&self, rows: &Tensor, mask: &Tensor, training: bool) -> Tensor {
+    fn encode(&self, rows: &Tensor, mask: &Tensor, dropout: Option<&Dropout>) -> Tensor {
         let layout = Layout::padded(mask);
         let rows = rows.flatten(0, 1);
-        self.positions(&rows, &layout, training).index_select(0, layout.last())
+        self.positions(&rows, &layout, dropout).index_select(0, layout.last())
     }
 
     /// The trained parameters by name; the tensors share the encoder's memory.
@@ -46,8 +48,12 @@ pub trait Encoder {
 
 /// v / √(|v|² + 1e-8), along the last dimension: unit length, and 0 for a zero vector.
 pub fn unit(v: &Tensor) -> Tensor {
-    let square = v.square().sum_dim_intlist(-1, true, None::<Kind>);
-    v * (square + 1e-8).rsqrt()
+    v * inverse_length(v)
+}
+
+/// 1 / √(|v|² + 1e-8), along the last dimension, which stays as one of size 1.
+pub fn inverse_length(v: &Tensor) -> Tensor {
+    (v.square().sum_dim_intlist(-1, true, None::<Kind>) + 1e-8).rsqrt()
 }
 
 /// A `[rows, columns]` matrix, uniform in ±√(6 / (rows + columns)) (Glorot), on `device`. `part`

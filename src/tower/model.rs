@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::{Encoder, Gru, ItemTable, Layout, MeanPool, Transformer, unit};
+use super::{Dropout, Encoder, Gru, ItemTable, Layout, MeanPool, Transformer, unit};
 use crate::config::{EncoderKind, TowerConfig};
 use crate::files;
 
@@ -52,19 +52,24 @@ impl TwoTower {
     pub fn users(&self, histories: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         let mask = histories.ne(0).to_kind(Kind::Float);
-        self.finished(self.encoder.encode(&self.items.gather(histories), &mask, false))
+        self.finished(self.encoder.encode(&self.items.gather(histories), &mask, None))
     }
 
     /// User vectors from the rows `[batch, history, dim]` of `histories`, for training.
-    pub fn user_vectors(&self, rows: &Tensor, histories: &Tensor) -> Tensor {
+    pub fn user_vectors(
+        &self,
+        rows: &Tensor,
+        histories: &Tensor,
+        dropout: Option<&Dropout>,
+    ) -> Tensor {
         let mask = histories.ne(0).to_kind(rows.kind());
-        self.finished(self.encoder.encode(rows, &mask, true))
+        self.finished(self.encoder.encode(rows, &mask, dropout))
     }
 
     /// The vectors of all positions `[positions, dim]` from their items' rows `[positions, dim]`,
     /// as [`Encoder::positions`]; one wider where items have biases.
-    pub fn positions(&self, rows: &Tensor, layout: &Layout, training: bool) -> Tensor {
-        self.finished(self.encoder.positions(rows, layout, training))
+    pub fn positions(&self, rows: &Tensor, layout: &Layout, dropout: Option<&Dropout>) -> Tensor {
+        self.finished(self.encoder.positions(rows, layout, dropout))
     }
 
     /// What scores are taken with, from rows of [`TwoTower::scored`].

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Encoder, Layout, glorot, uniform};
+use super::{Dropout, Encoder, Layout, glorot, uniform};
 use crate::config::TowerConfig;
 
 /// What keeps a normalised vector finite, as PyTorch has it.
@@ -94,35 +94,35 @@ impl Transformer {
     }
 
     /// `[positions, 3·dim]` queries, keys, values to `[positions, dim]`.
-    fn attention(&self, attended: &Tensor, layout: &Layout, dropout: f64) -> Tensor {
+    fn attention(
+        &self,
+        attended: &Tensor,
+        layout: &Layout,
+        drop: &dyn Fn(Tensor) -> Tensor,
+    ) -> Tensor {
         let padded = layout.pad(attended);
         let (batch, longest, width) = padded.size3().expect("padded histories");
         let dim = width / 3;
-        let heads = |part: &Tensor| {
-            part.view([batch, longest, self.heads, dim / self.heads]).transpose(1, 2)
-        };
-        let parts: Vec<Tensor> =
-            (0..3).map(|part| heads(&padded.narrow(2, part * dim, dim).contiguous())).collect();
+        let each = dim / self.heads;
+        let parts = padded.view([batch, longest, 3, self.heads, each]).permute([2, 0, 3, 1, 4]);
+        let parts = parts.unbind(0);
         let [q, k, v] = &parts[..] else { unreachable!("three parts were made") };
-        let seen = Tensor::scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            None::<&Tensor>,
-            dropout,
-            true,
-            None,
-            false,
-        );
+        // Padding stands behind a history: what a position may not see, later ones, holds it all.
+        let later = Tensor::ones([longest, longest], (Kind::Bool, padded.device())).triu(1);
+        let scores = (q * (1.0 / (each as f64).sqrt())).matmul(&k.transpose(2, 3));
+        let weights = scores.masked_fill(&later, f64::NEG_INFINITY).softmax(-1, None::<Kind>);
+        let seen = drop(weights).matmul(v);
         layout.pack(&seen.transpose(1, 2).reshape([batch, longest, dim]))
     }
 }
 
 impl Encoder for Transformer {
-    fn positions(&self, rows: &Tensor, layout: &Layout, training: bool) -> Tensor {
+    fn positions(&self, rows: &Tensor, layout: &Layout, dropout: Option<&Dropout>) -> Tensor {
         let (history, dim) = self.positions.size2().expect("positions are a matrix");
-        let dropout = if training { self.dropout } else { 0.0 };
-        let drop = |x: Tensor| if dropout > 0.0 { x.dropout(dropout, true) } else { x };
+        let drop = |x: Tensor| match dropout {
+            Some(dropout) => dropout.apply(&x, self.dropout),
+            None => x,
+        };
         let position = layout.from_end() * -1 + (history - 1);
         let mut x = drop(rows * (dim as f64).sqrt() + self.positions.index_select(0, &position));
         let kinds =
@@ -131,7 +131,7 @@ impl Encoder for Transformer {
         let [norm1, attend, combine, norm2, widen, narrow] = &kinds;
         for at in 0..norm1.len() {
             let attended = attend[at].apply(&norm1[at].normalize(&x));
-            let seen = self.attention(&attended, layout, dropout);
+            let seen = self.attention(&attended, layout, &drop);
             x = x + drop(combine[at].apply(&seen));
             let wide = drop(widen[at].apply(&norm2[at].normalize(&x)).relu());
             x = x + drop(narrow[at].apply(&wide));

@@ -112,7 +112,7 @@ impl UserRanks {
 }
 
 /// The most memory that this process has held, in MiB.
-pub(super) fn peak_memory_mib() -> u64 {
+pub fn peak_memory_mib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());

@@ -4,11 +4,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::Profile;
 use super::fused::{Fused, Outcome};
-use crate::config::{AccidentalHits, Config};
+use crate::config::{AccidentalHits, Config, EncoderKind, Samples};
 use crate::loss::{self, Loss, RowLoss, Scores};
-use crate::optim::{Adam, RowGradient, Rule, TableOptimizer};
+use crate::optim::{ParameterOptimizer, RowGradient, Rule, TableOptimizer};
 use crate::sampling::Batch;
-use crate::tower::TwoTower;
+use crate::tower::{Dropout, TwoTower};
 
 /// The model's objective and optimisers.
 pub struct Stepper {
@@ -17,10 +17,21 @@ pub struct Stepper {
     /// Whether accidental hits are left out.
     mask: bool,
     /// One for each of the encoder's parameters, in its order.
-    encoder: Vec<Adam>,
+    encoder: Vec<ParameterOptimizer>,
     items: TableOptimizer,
     fused: Option<Fused>,
+    dropout: Option<Dropout>,
     profile: Profile,
+}
+
+/// Whether a step is taken by the loops of this crate, not by tensor ops.
+pub fn by_loops(config: &Config, device: Device) -> bool {
+    config.train.fused
+        && device == Device::Cpu
+        && config.tower.encoder == EncoderKind::MeanPool
+        && config.tower.normalized()
+        && RowLoss::covers(config.loss.kind)
+        && config.sampling.samples() == Samples::Users
 }
 
 impl Stepper {
@@ -28,23 +39,24 @@ impl Stepper {
     pub fn new(config: &Config, model: &TwoTower) -> Self {
         let rule = Rule::new(config);
         let weights = model.items.weights();
-        let host = weights.device() == Device::Cpu && weights.kind() == Kind::Float;
-        let fused = config.train.fused
-            && host
-            && model.encoder.as_mean_pool().is_some()
-            && model.normalizes()
-            && RowLoss::covers(config.loss.kind);
+        let fused = by_loops(config, weights.device());
         let mask = config.sampling.accidental_hits == AccidentalHits::Mask;
-        let adam = |parameter: &Tensor| Adam::new(&rule, parameter);
+        let own = |parameter: &Tensor| ParameterOptimizer::new(&config.optimizer, &rule, parameter);
         Self {
             loss: loss::build(&config.loss),
             scale: config.tower.factor(),
             mask,
-            encoder: model.encoder.parameters().iter().map(|(_, p)| adam(p)).collect(),
+            encoder: model.encoder.parameters().iter().map(|(_, p)| own(p)).collect(),
             items: TableOptimizer::new(&config.optimizer, &rule, &weights),
             fused: fused.then(|| Fused::new(RowLoss::new(&config.loss), config.tower.scale, mask)),
+            dropout: None,
             profile: Profile::default(),
         }
+    }
+
+    /// The draws of dropout for the next step.
+    pub fn drop_by(&mut self, dropout: Dropout) {
+        self.dropout = Some(dropout);
     }
 
     /// Moves the model by one step on `batch`. Returns the loss, a scalar on the run's device.
@@ -70,7 +82,9 @@ impl Stepper {
         }
         // The gathered rows are the leaves of the gradient: none of the table's size is made.
         let rows = model.items.gather(batch.rows.ids()).set_requires_grad(true);
-        let loss = self.loss.loss(&scores(model, batch, &rows, self.scale, self.mask));
+        let dropout = self.dropout.take();
+        let loss = (self.scale, self.mask);
+        let loss = self.loss.loss(&scores(model, batch, &rows, loss, dropout.as_ref()));
         self.profile.add("scores and loss", &mut lap);
         let parameters = model.encoder.parameters();
         let leaves: Vec<&Tensor> =
@@ -105,14 +119,14 @@ pub(super) fn scores(
     model: &TwoTower,
     batch: &Batch,
     rows: &Tensor,
-    scale: f64,
-    mask: bool,
+    (scale, mask): (f64, bool),
+    dropout: Option<&Dropout>,
 ) -> Scores {
     let (users, length) = batch.histories.size2().expect("histories are a matrix");
     let negatives = batch.negatives.size()[0];
     let parts = rows.split_with_sizes([users * length, users, negatives], 0);
     let histories = parts[0].view([users, length, -1]);
-    let user = model.user_vectors(&histories, &batch.histories) * scale;
+    let user = model.user_vectors(&histories, &batch.histories, dropout) * scale;
     let positive = (&user * model.candidates(&parts[1])).sum_dim_intlist(1, false, None::<Kind>);
     let mut negative = user.matmul(&model.candidates(&parts[2]).tr());
     if mask {
@@ -125,6 +139,9 @@ pub(super) fn scores(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Sequences;
+    use crate::device::operations;
+    use crate::sampling::BatchSource;
 
     fn config(text: &str) -> Config {
         let text = format!("[data]\npath = \"x\"\n{text}");
@@ -136,7 +153,6 @@ mod tests {
             &Tensor::from_slice2(&[[1i64, 2], [3, 0]]),
             &Tensor::from_slice(&[4i64, 5]),
             &Tensor::from_slice(&[4i64, 6, 6]),
-            Device::Cpu,
         )
     }
 
@@ -148,7 +164,7 @@ mod tests {
             let stepper = Stepper::new(&config, &model);
             let batch = batch();
             let rows = model.items.gather(batch.rows.ids());
-            let scores = scores(&model, &batch, &rows, stepper.scale, stepper.mask);
+            let scores = scores(&model, &batch, &rows, (stepper.scale, stepper.mask), None);
             let negative = Vec::<f32>::try_from(scores.negative.view(-1)).unwrap();
             assert_eq!(negative[0].is_infinite(), infinite);
             assert!(negative[1..].iter().all(|s| s.abs() <= 10.001));
@@ -173,6 +189,41 @@ mod tests {
         }
     }
 
+    /// What a GPU runs, run here: no operation brings a number from the device to the host, or
+    /// must know one to know its result's size.
+    #[test]
+    fn the_step_by_tensor_ops_reads_nothing_back() {
+        const READS: [&str; 6] = [
+            "_local_scalar_dense",
+            "is_nonzero",
+            "nonzero",
+            "masked_select",
+            "_unique2",
+            "unique_consecutive",
+        ];
+        for optimizer in ["deferred-adam", "adam"] {
+            let config = config(&format!(
+                "[sampling]\nbatch = 4\n[optimizer]\nkind = \"{optimizer}\"\n[train]\nfused = false"
+            ));
+            let sequences = Sequences {
+                items: (0..60).map(|i| i % 9 + 1).collect(),
+                offsets: (0..=6).map(|user| 10 * user).collect(),
+            };
+            let users = (0..6).collect();
+            let source = BatchSource::new(&config, &sequences, users, 9, false, Device::Cpu);
+            let model = TwoTower::new(&config.tower, 9, 1, Device::Cpu);
+            let mut stepper = Stepper::new(&config, &model);
+            source.unwrap().run(0..3, |next| {
+                for _ in 0..3 {
+                    let names = operations(|| drop(stepper.step(&model, &next())));
+                    assert!(names.len() > 40, "{names:?}");
+                    let read = |name: &&String| READS.contains(&name.trim_start_matches("aten::"));
+                    assert_eq!(names.iter().find(read), None, "{optimizer}");
+                }
+            });
+        }
+    }
+
     /// The row-wise step equals autograd through the whole table, whose gradient is dense.
     #[test]
     fn row_gradients_are_the_gradient_of_the_table() {
@@ -181,9 +232,10 @@ mod tests {
         let mut stepper = Stepper::new(&config, &model);
         let table = model.items.weights().copy().set_requires_grad(true);
         let batch = batch();
-        let scores = scores(&model, &batch, &table.index_select(0, batch.rows.ids()), 10.0, false);
+        let scores =
+            scores(&model, &batch, &table.index_select(0, batch.rows.ids()), (10.0, false), None);
         stepper.loss.loss(&scores).backward();
-        Adam::new(&Rule::new(&config), &table).step(&table, &table.grad());
+        crate::optim::Adam::new(&Rule::new(&config), &table).step(&table, &table.grad());
         let _ = stepper.step(&model, &batch);
         assert!(model.items.weights().allclose(&table.detach(), 1e-5, 1e-7, false));
     }

@@ -6,18 +6,17 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use tch::{Device, Tensor};
 
+use super::form::{Mover, Source};
 use super::log::RunLog;
 use super::outcome::{Outcome, UserRanks, peak_memory_mib};
 use super::profile::Profile;
 use super::run_folder::RunFolder;
-use super::step::Stepper;
+use super::step::by_loops;
 use super::stopping::Stopping;
-use crate::config::{Config, Metric};
+use crate::config::{Config, Metric, Protocol, Samples};
 use crate::data::{Dataset, Split};
 use crate::device;
-use crate::eval::{Evaluation, Metrics, value_of};
-use crate::misuse;
-use crate::sampling::{Batches, Uniform, ahead};
+use crate::eval::{Evaluation, Metrics, PositionEvaluation, value_of};
 use crate::tower::{TwoTower, save};
 
 /// What an observer of a training run hears.
@@ -34,6 +33,21 @@ pub enum Event<'a> {
     Stopped { step: u64, best_step: u64 },
 }
 
+/// Opens the device of `config` and sets the process's threads.
+///
+/// # Errors
+/// [`crate::error::Misuse`] when the device is not there.
+pub fn open_device(config: &Config) -> Result<Device> {
+    device::use_threads(config.threads);
+    let device = device::open(config.device)?;
+    let positions = config.sampling.samples() == Samples::Positions;
+    if by_loops(config, device) || (positions && config.train.fused && device == Device::Cpu) {
+        // The threads of this crate do the work: libtorch's would spin beside them.
+        tch::set_num_threads(1);
+    }
+    Ok(device)
+}
+
 /// A configuration and a dataset that fit together, ready to train or evaluate.
 pub struct Session<'a> {
     pub config: &'a Config,
@@ -47,12 +61,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
-        device::use_threads(config.threads);
-        let device = device::open(config.device)?;
-        if device == Device::Cpu && config.train.fused {
-            // The loops of this crate do the work: libtorch's threads would spin beside them.
-            tch::set_num_threads(1);
-        }
+        let device = open_device(config)?;
         Ok(Self { config, dataset, device })
     }
 
@@ -72,46 +81,33 @@ impl<'a> Session<'a> {
         part: Split,
         observe: &mut dyn FnMut(Event),
     ) -> Result<Metrics> {
-        let evaluation = Evaluation {
-            sequences: &self.dataset.sequences,
-            users: self.dataset.users_of(part),
-            config: &self.config.evaluation,
-            history: self.config.tower.history,
-            device: self.device,
-        };
-        let users = evaluation.users.len() as u64;
-        let mut done = 0;
-        evaluation.run(model, &mut |more| {
-            done += more;
-            observe(Event::Ranking { part, done, users });
-        })
+        self.evaluate_for(model, part, self.dataset.users_of(part), observe)
     }
 
-    /// The batches of training, checked against the dataset.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] when the dataset is too small for the configuration.
-    fn batches(&self) -> Result<Batches<'a>> {
-        let sampling = &self.config.sampling;
-        for part in [Split::Validation, Split::Test] {
-            if self.dataset.users_of(part).is_empty() {
-                misuse!("the dataset has no {} users: prepare it with another split", part.name());
+    /// Ranks the catalogue for `users`, some of `part`.
+    fn evaluate_for(
+        &self,
+        model: &TwoTower,
+        part: Split,
+        users: Vec<usize>,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<Metrics> {
+        let sequences = &self.dataset.sequences;
+        let (config, history) = (&self.config.evaluation, self.config.tower.history);
+        let (mut done, count) = (0, users.len() as u64);
+        let mut progress = |more| {
+            done += more;
+            observe(Event::Ranking { part, done, users: count });
+        };
+        match config.protocol {
+            Protocol::Holdout => {
+                Evaluation { sequences, users, config, history, device: self.device }
+                    .run(model, &mut progress)
+            }
+            Protocol::Positions => {
+                PositionEvaluation { sequences, users, config, history }.run(model, &mut progress)
             }
         }
-        let negatives = Uniform {
-            items: self.dataset.item_count(),
-            count: sampling.batch * sampling.negatives_per_positive,
-            seed: self.config.seed,
-        };
-        Batches::new(
-            &self.dataset.sequences,
-            self.dataset.users_of(Split::Train),
-            sampling,
-            self.config.tower.history,
-            Box::new(negatives),
-            self.config.seed,
-            self.device,
-        )
     }
 }
 
@@ -128,7 +124,7 @@ pub fn train(
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     let session = Session::new(config, dataset)?;
-    let batches = session.batches()?;
+    let source = Source::new(config, dataset, session.device)?;
     let run = make_folder()?;
     run.write_json(
         "run.json",
@@ -141,20 +137,22 @@ pub fn train(
     let mut log = RunLog::create(run.path())?;
     let started = Instant::now();
     let model = session.model();
-    let mut stepper = Stepper::new(config, &model);
+    let mut mover = Mover::new(config, &model, &source);
     let mut stopping = Stopping::new(config.train.patience);
     let mut validation = vec![];
+    let validation_users =
+        spread(dataset.users_of(Split::Validation), config.train.validation_users);
     let mut losses = Losses::new(session.device);
     let mut train_seconds = 0.0;
     let mut step = 0;
     let mut profile = Profile::default();
-    ahead(&batches, 0..config.train.steps, |next| -> Result<()> {
+    source.run(0..config.train.steps, |next| -> Result<()> {
         while step < config.train.steps && !stopping.exhausted() {
             let mark = Instant::now();
             let mut lap = profile.lap();
             let batch = next();
             profile.add("waiting for batches", &mut lap);
-            losses.add(&stepper.step(&model, &batch));
+            losses.add(&mover.step(&model, &batch, step));
             step += 1;
             if step % config.train.log_every == 0 {
                 let loss = losses.mean(step)?;
@@ -168,13 +166,15 @@ pub fn train(
             }
             let validate = step % config.train.validate_every == 0 || step == config.train.steps;
             if validate {
-                stepper.catch_up(&model);
+                mover.catch_up(&model);
                 device::synchronize(session.device);
             }
             train_seconds += mark.elapsed().as_secs_f64();
             if validate {
                 let mut lap = profile.lap();
-                let metrics = session.evaluate(&model, Split::Validation, observe)?.means();
+                let users = validation_users.clone();
+                let metrics =
+                    session.evaluate_for(&model, Split::Validation, users, observe)?.means();
                 log.write("validation", step, started.elapsed().as_secs_f64(), &named(&metrics))?;
                 let monitored = value_of(&metrics, config.train.monitor)
                     .expect("a checked configuration measures what it monitors");
@@ -189,13 +189,15 @@ pub fn train(
         }
         Ok(())
     })?;
-    profile.append(stepper.profile());
+    profile.append(mover.profile());
     observe(Event::Trained { steps: step, profile: &profile });
     let best_step = stopping.best().map_or(step, |(_, step)| step);
     if step < config.train.steps {
         observe(Event::Stopped { step, best_step });
     }
-    // From the file, not from a copy in memory: a large table takes its own size in memory once.
+    // The weights that are read take a table's size in memory for a while: instead of the moments,
+    // not beside them.
+    drop(mover);
     model.load(&run.weights_path())?;
     let tested = session.evaluate(&model, Split::Test, observe)?;
     let (test, test_users) = (tested.means(), tested.users());
@@ -219,6 +221,14 @@ pub fn train(
     };
     run.write_json("result.json", &outcome)?;
     Ok(outcome)
+}
+
+/// `count` of `users`, evenly spread; all of them if `count` is 0.
+fn spread(users: Vec<usize>, count: usize) -> Vec<usize> {
+    if count == 0 || count >= users.len() {
+        return users;
+    }
+    (0..count).map(|at| users[at * users.len() / count]).collect()
 }
 
 /// The loss since the last report, summed on the device so that a step never waits for the host.
@@ -253,4 +263,16 @@ impl Losses {
 
 fn named(metrics: &[(Metric, f64)]) -> Vec<(String, f64)> {
     metrics.iter().map(|(metric, value)| (metric.to_string(), *value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_spread_evenly_and_all_are_taken_when_there_are_too_few() {
+        assert_eq!(spread((10..20).collect(), 4), [10, 12, 15, 17]);
+        assert_eq!(spread(vec![3, 5], 0), [3, 5]);
+        assert_eq!(spread(vec![3, 5], 9), [3, 5]);
+    }
 }

@@ -14,12 +14,16 @@ fn log(events: &[Event]) -> Log {
     for (user, item, time) in events {
         builder.push(user, item, *time).unwrap();
     }
-    Log { interactions: builder.finish(), files: Vec::new(), left_out: 3 }
+    Log { interactions: builder.finish().unwrap(), files: Vec::new(), left_out: 3 }
 }
 
 fn pairs(text: &str) -> Vec<Event> {
     let pair = |pair: &str| (pair[..1].to_owned(), pair[1..].to_owned(), None);
     text.split_whitespace().map(pair).collect()
+}
+
+fn rules(min_item_count: u64, min_user_count: u64) -> Rules {
+    Rules { min_item_count, min_user_count, ..Rules::default() }
 }
 
 fn hash() -> SplitRule {
@@ -30,7 +34,7 @@ fn hash() -> SplitRule {
 #[allow(clippy::type_complexity)]
 fn plain(
     events: &[Event],
-    rules: &Rules,
+    limits: &Rules,
 ) -> (Vec<(String, u64)>, Vec<String>, Vec<Vec<u32>>, Report) {
     let mut report = Report { left_out: 3, ..Report::default() };
     let mut count: BTreeMap<&str, u64> = BTreeMap::new();
@@ -47,7 +51,7 @@ fn plain(
     }
     let mut catalogue: Vec<(usize, &str)> = Vec::new();
     for (place, item) in first.iter().enumerate() {
-        if count[item] >= rules.min_item_count {
+        if count[item] >= limits.min_item_count {
             catalogue.push((place, item));
         } else {
             report.rare_items += 1;
@@ -64,7 +68,7 @@ fn plain(
                 sequence.push((time.unwrap_or(0), line, id as u32 + 1));
             }
         }
-        if (sequence.len() as u64) < rules.min_user_count {
+        if (sequence.len() as u64) < limits.min_user_count {
             report.short_users += 1;
             report.short_user_interactions += sequence.len() as u64;
             continue;
@@ -91,9 +95,9 @@ fn preparation_is_what_a_slow_plain_one_makes() {
                 (format!("u{user}"), format!("i{item}"), time)
             })
             .collect();
-        let rules = Rules { min_item_count: 1 + seed % 6, min_user_count: 1 + seed % 5 };
-        let dataset = prepare("x", log(&events), &rules, &hash()).unwrap();
-        let (catalogue, users, sequences, report) = plain(&events, &rules);
+        let limits = rules(1 + seed % 6, 1 + seed % 5);
+        let dataset = prepare("x", log(&events), &limits, &hash()).unwrap();
+        let (catalogue, users, sequences, report) = plain(&events, &limits);
         let items: Vec<_> =
             dataset.items.iter().map(|item| (item.original.clone(), item.count)).collect();
         assert_eq!(items, catalogue, "seed {seed}");
@@ -123,8 +127,8 @@ fn ten_users(extra: &str) -> Vec<Event> {
 
 #[test]
 fn a_user_with_one_interaction_is_dropped_and_counted() {
-    let rules = Rules { min_item_count: 1, min_user_count: 2 };
-    let dataset = prepare("x", log(&ten_users("zx")), &rules, &hash()).unwrap();
+    let limits = rules(1, 2);
+    let dataset = prepare("x", log(&ten_users("zx")), &limits, &hash()).unwrap();
     assert_eq!(dataset.users.len(), 12);
     let dropped = &dataset.manifest.dropped;
     assert_eq!((dropped.short_users, dropped.short_user_interactions), (1, 1));
@@ -132,9 +136,9 @@ fn a_user_with_one_interaction_is_dropped_and_counted() {
 
 #[test]
 fn the_catalogue_is_taken_before_users_are_dropped() {
-    let rules = Rules { min_item_count: 2, min_user_count: 2 };
+    let limits = rules(2, 2);
     // `q` is bought twice, by users who each buy nothing else and are dropped.
-    let dataset = prepare("x", log(&ten_users("yq zq")), &rules, &hash()).unwrap();
+    let dataset = prepare("x", log(&ten_users("yq zq")), &limits, &hash()).unwrap();
     let items: Vec<_> = dataset.items.iter().map(|item| (&*item.original, item.count)).collect();
     assert_eq!(items, [("x", 12), ("y", 12), ("q", 2)]);
     assert!(!dataset.sequences.items.contains(&3));
@@ -143,8 +147,8 @@ fn the_catalogue_is_taken_before_users_are_dropped() {
 #[test]
 fn filters_that_leave_nothing_say_which() {
     let fails = |log: Log, min_item_count, min_user_count| {
-        let rules = Rules { min_item_count, min_user_count };
-        prepare("x", log, &rules, &hash()).unwrap_err().to_string()
+        let limits = rules(min_item_count, min_user_count);
+        prepare("x", log, &limits, &hash()).unwrap_err().to_string()
     };
     let events = ten_users("");
     let said = fails(log(&events), 13, 1);
@@ -170,14 +174,14 @@ fn a_split_by_time_trains_on_nothing_later_than_validation() {
     for (line, event) in events.iter_mut().enumerate() {
         event.2 = Some(line as i64);
     }
-    let rules = Rules { min_item_count: 1, min_user_count: 1 };
+    let limits = rules(1, 1);
     let split = SplitRule {
         by: SplitBy::Time,
         validation_from: Some(16),
         test_from: Some(20),
         ..SplitRule::default()
     };
-    let dataset = prepare("x", log(&events), &rules, &split).unwrap();
+    let dataset = prepare("x", log(&events), &limits, &split).unwrap();
     let times = dataset.times.as_ref().unwrap();
     for user in 0..12 {
         let last = times[dataset.sequences.offsets[user + 1] - 1];
@@ -185,7 +189,7 @@ fn a_split_by_time_trains_on_nothing_later_than_validation() {
         assert_eq!(dataset.split[user] == crate::data::Split::Test, last >= 20);
     }
     events.iter_mut().for_each(|event| event.2 = None);
-    let said = prepare("x", log(&events), &rules, &split).unwrap_err();
+    let said = prepare("x", log(&events), &limits, &split).unwrap_err();
     assert!(said.to_string().contains("needs a log with times"), "{said}");
 }
 
@@ -200,8 +204,8 @@ fn amazon_beauty_has_the_known_size() {
     }
     let source = Source { files: vec![path], format: Some(Format::UserItem), ..Source::default() };
     let log = source.read(&mut |_| {}).unwrap();
-    let rules = Rules { min_item_count: 1, min_user_count: 5 };
-    let counts = prepare("x", log, &rules, &hash()).unwrap().manifest.counts;
+    let limits = rules(1, 5);
+    let counts = prepare("x", log, &limits, &hash()).unwrap().manifest.counts;
     assert_eq!((counts.users, counts.items, counts.interactions), (40_226, 54_542, 353_962));
     let parts = (counts.train_users, counts.validation_users, counts.test_users);
     assert_eq!(parts, (32_181, 4_019, 4_026));

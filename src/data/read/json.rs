@@ -31,7 +31,7 @@ fn take(reader: &mut Reader, path: &Path, block: &Block, schema: &Schema) -> Res
         .filter(|(_, range)| !block.text[range.clone()].trim().is_empty())
         .collect();
     let columns: Columns = reader.columns(|name| Ok(frame.column(name)?.str()?))?;
-    let wanted = [columns.user, columns.item].into_iter().chain(columns.time);
+    let wanted = [columns.user, columns.item].into_iter().chain(columns.time).chain(columns.day);
     for column in wanted.chain(columns.keep.iter().copied()) {
         if let Some(row) = column.iter().position(|value| value.is_none()) {
             let (line, range) = lines[row].clone();
@@ -53,7 +53,8 @@ fn first_bad_line(path: &Path, block: &Block, error: PolarsError) -> anyhow::Err
     anyhow!("{}: not readable as JSON lines from here on: {error}", at(path, block.first_line))
 }
 
-fn no_value(place: &str, key: &str, text: &str) -> anyhow::Error {
+/// What is said of an object in which `key` is missing or null.
+pub(super) fn no_value(place: &str, key: &str, text: &str) -> anyhow::Error {
     let object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(text).unwrap_or_default();
     match object.get(key) {

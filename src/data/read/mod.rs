@@ -11,6 +11,7 @@ use crate::misuse;
 
 mod blocks;
 mod delimited;
+mod events;
 mod input;
 mod json;
 mod parquet;
@@ -70,6 +71,8 @@ impl Format {
 pub struct Source {
     /// Read one after another.
     pub files: Vec<PathBuf>,
+    /// Read after `files`: their users are the test part of a given split.
+    pub test_files: Vec<PathBuf>,
     /// Told by each file's name if not given.
     pub format: Option<Format>,
     /// The name of the users' column; without a header, columns are named "1", "2", …
@@ -78,6 +81,11 @@ pub struct Source {
     pub item: Option<String>,
     /// The name of the times' column; without it the order of the log is the order of time.
     pub time: Option<String>,
+    /// The name of the column that tells the day, where `time` counts within a user only.
+    pub day: Option<String>,
+    /// In JSON lines: the key of a list of events. `user` is then a key of the line's object, all
+    /// other columns are keys of each event.
+    pub events: Option<String>,
     /// One byte; `,` for CSV and tab for TSV if not given.
     pub separator: Option<char>,
     /// Whether the first line of a CSV or TSV file names the columns.
@@ -100,6 +108,7 @@ struct Reader<'a> {
     user: &'a str,
     item: &'a str,
     time: Option<&'a str>,
+    day: Option<&'a str>,
     keep: Vec<(&'a str, HashSet<&'a str>)>,
     header: bool,
     builder: Builder,
@@ -117,13 +126,17 @@ impl Reader<'_> {
 }
 
 impl Source {
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.iter().chain(&self.test_files)
+    }
+
     /// The bytes on disk that [`Source::read`] will go through.
     ///
     /// # Errors
     /// A file that is not there.
     pub fn size(&self) -> Result<u64> {
         let mut size = 0;
-        for path in &self.files {
+        for path in self.paths() {
             match path.metadata() {
                 Ok(data) if data.is_file() => size += data.len(),
                 Ok(_) => misuse!("{} is not a file", path.display()),
@@ -138,15 +151,15 @@ impl Source {
     /// # Errors
     /// Whatever is wrong with a file, in one sentence that names the file and, where there is one,
     /// the line: a missing file or column, an empty id, a time that is none, a line with too few
-    /// or too many fields, text that is not UTF-8, gzip data cut off, no interactions at all.
+    /// or too many fields, text that is not UTF-8, gzip data cut off, no interactions at all, a user
+    /// in both training and test files.
     pub fn read(&self, progress: &mut dyn FnMut(u64)) -> Result<Log> {
         if self.files.is_empty() {
             misuse!("no input file is given");
         }
         self.size()?;
         let formats: Vec<Format> = self
-            .files
-            .iter()
+            .paths()
             .map(|path| self.format.map_or_else(|| Format::of(path), Ok))
             .collect::<Result<_>>()?;
         for format in &formats {
@@ -156,6 +169,7 @@ impl Source {
             user: self.user.as_deref().unwrap_or_default(),
             item: self.item.as_deref().unwrap_or_default(),
             time: self.time.as_deref(),
+            day: self.day.as_deref(),
             keep: self
                 .keep
                 .iter()
@@ -172,12 +186,18 @@ impl Source {
         let mut files: Vec<SourceFile> = Vec::new();
         // In the format `sequences` a user's name is a line's number, counted over all files.
         let mut lines = 0;
-        for (path, format) in self.files.iter().zip(formats) {
+        for (number, (path, format)) in self.paths().zip(formats).enumerate() {
+            if number == self.files.len() {
+                reader.builder.begin_test();
+            }
             let before = reader.seen();
             let file = match format {
                 Format::Csv => delimited::read(&mut reader, path, self.byte(b',')?, Some(b'"')),
                 Format::Tsv => delimited::read(&mut reader, path, self.byte(b'\t')?, None),
-                Format::JsonLines => json::read(&mut reader, path),
+                Format::JsonLines => match &self.events {
+                    Some(list) => events::read(&mut reader, path, list),
+                    None => json::read(&mut reader, path),
+                },
                 Format::Parquet => parquet::read(&mut reader, path),
                 Format::UserItem => plain::read_pairs(&mut reader, path),
                 Format::Sequences => plain::read_sequences(&mut reader, path, &mut lines),
@@ -189,11 +209,15 @@ impl Source {
             (reader.progress)(reader.done);
             files.push(file);
         }
-        Ok(Log { left_out: reader.left_out, interactions: reader.builder.finish(), files })
+        Ok(Log { left_out: reader.left_out, interactions: reader.builder.finish()?, files })
     }
 
     fn check(&self, format: Format) -> Result<()> {
-        let named = [("user", &self.user), ("item", &self.item), ("time", &self.time)];
+        let named =
+            [("user", &self.user), ("item", &self.item), ("time", &self.time), ("day", &self.day)];
+        if let (Some(list), true) = (&self.events, format != Format::JsonLines) {
+            misuse!("the list of events (events = \"{list}\") is for the format json-lines only");
+        }
         if format.has_columns() {
             for (role, column) in &named[..2] {
                 if column.is_none() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use polars::prelude::StringChunked;
 
 use super::{Reader, time};
@@ -14,6 +14,7 @@ pub(super) struct Columns<'a> {
     pub user: &'a StringChunked,
     pub item: &'a StringChunked,
     pub time: Option<&'a StringChunked>,
+    pub day: Option<&'a StringChunked>,
     /// In the order of [`Reader::keep`].
     pub keep: Vec<&'a StringChunked>,
 }
@@ -22,7 +23,7 @@ impl Reader<'_> {
     /// The names of the wanted columns; one may be wanted in more than one role.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &str> {
         let keep = self.keep.iter().map(|(column, _)| *column);
-        [self.user, self.item].into_iter().chain(self.time).chain(keep)
+        [self.user, self.item].into_iter().chain(self.time).chain(self.day).chain(keep)
     }
 
     /// The wanted columns, each found by `get`, which is given its name.
@@ -34,6 +35,7 @@ impl Reader<'_> {
             user: get(self.user)?,
             item: get(self.item)?,
             time: self.time.map(&mut get).transpose()?,
+            day: self.day.map(&mut get).transpose()?,
             keep: self.keep.iter().map(|(column, _)| get(column)).collect::<Result<_>>()?,
         })
     }
@@ -51,9 +53,11 @@ impl Reader<'_> {
                 *kept &= values.contains(value.unwrap_or_default());
             }
         }
-        let mut times = columns.time.map(|times| times.iter());
+        let mut times = columns.time.map(|column| column.iter());
+        let mut days = columns.day.map(|column| column.iter());
         for (row, (user, item)) in columns.user.iter().zip(columns.item.iter()).enumerate() {
-            let time = times.as_mut().map(|times| times.next().flatten().unwrap_or_default());
+            let [time, day] = [&mut times, &mut days]
+                .map(|column| column.as_mut().map(|c| c.next().flatten().unwrap_or_default()));
             if !kept[row] {
                 self.left_out += 1;
                 continue;
@@ -64,17 +68,20 @@ impl Reader<'_> {
             };
             id(user, "user", self.user)?;
             id(item, "item", self.item)?;
-            let time = match time.map(|text| (text, time::parse(text))) {
-                None => None,
-                Some((_, Some(time))) => Some(time),
-                Some((text, None)) => bail!(
-                    "{}: {text:?} (column `{}`) is no time: expected a number, or a date like \
-                     2016-05-09 or 2016-05-09T10:11:12",
-                    place(row),
-                    self.time.unwrap_or_default()
-                ),
+            let parsed = |text: Option<&str>, column: Option<&str>| match text {
+                None => Ok(None),
+                Some(text) => time::parse(text).map(Some).ok_or_else(|| {
+                    anyhow!(
+                        "{}: {text:?} (column `{}`) is no time: expected a number, or a date like \
+                         2016-05-09 or 2016-05-09T10:11:12",
+                        place(row),
+                        column.unwrap_or_default()
+                    )
+                }),
             };
+            let (time, day) = (parsed(time, self.time)?, parsed(day, self.day)?);
             self.builder.push(user.unwrap_or_default(), item.unwrap_or_default(), time)?;
+            day.into_iter().for_each(|day| self.builder.push_day(day));
         }
         Ok(())
     }

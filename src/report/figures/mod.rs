@@ -6,15 +6,15 @@ mod draw;
 
 use anyhow::Result;
 
-use self::axis::Axis;
-use self::draw::{Line, Panel, Point, draw};
+use self::draw::Point;
 use super::About;
 use super::exhibits::{KERNELS, Table2, gains, kernels_at_one_alpha, sigmoid_over_alpha};
 use super::paired::Recalls;
 use super::select::{Setting, Study, alpha_text, kernel_name, recall};
 use super::stats::{Interval, mean_sd};
 
-pub use draw::{Figure, dark_sheet};
+pub use axis::Axis;
+pub use draw::{Figure, Line, Panel, dark_sheet, draw};
 
 /// The names of all figures that a report can have.
 pub const IDS: [&str; 4] =

@@ -15,7 +15,8 @@ mod towers;
 use tch::Tensor;
 
 use super::Profile;
-use crate::loss::{RowLoss, Sizes};
+use crate::device::host_floats;
+use crate::loss::{PANEL, RowLoss, Sizes};
 use crate::sampling::Batch;
 use crate::simd::{self, Level};
 use crate::tower::{ItemTable, MeanPool};
@@ -53,11 +54,11 @@ struct Shape {
     dim: usize,
     /// `dim` rounded up to whole registers: what a row takes; the rest is 0.
     wide: usize,
-    /// `negatives` rounded up, and such that rows do not fall on the same lines of the cache.
-    stride: usize,
+    /// Panels of [`PANEL`] negatives.
+    panels: usize,
 }
 
-/// Matrices that are kept from step to step, rows of `wide` or `stride` numbers.
+/// Matrices that are kept from step to step, rows of `wide` or `PANEL` numbers.
 #[derive(Default)]
 struct Kept {
     shape: Shape,
@@ -73,14 +74,14 @@ struct Kept {
     /// t̂, then ∂t̂.
     target: Vec<f32>,
     target_gradient: Vec<f32>,
-    /// `[negatives]`: n̂, 1/|n|, ∂n̂.
+    /// `[panels · PANEL]`: n̂, 1/|n|, ∂n̂; behind the last negative 0.
     negative: Vec<f32>,
     negative_inverse: Vec<f32>,
     negative_gradient: Vec<f32>,
-    /// `[wide, stride]`: n̂ᵀ.
+    /// `[panels, wide, PANEL]`: n̂ᵀ.
     across: Vec<f32>,
-    /// `[rows of a group, stride]`
-    scores: Vec<f32>,
+    /// `[panels, rows of a group, PANEL]`: φ′.
+    slopes: Vec<f32>,
     /// The encoder's kernel and its transpose `[dim, wide]`.
     kernel: Vec<f32>,
     kernel_across: Vec<f32>,
@@ -114,23 +115,16 @@ impl Fused {
         let negatives = batch.negatives.size()[0] as usize;
         self.fit(users as usize, length as usize, negatives, items.dim() as usize);
         let table = items.weights();
-        // SAFETY: contiguous tensors on the host that outlive the slices; nothing writes to them
-        // meanwhile.
-        let (table, ids) = unsafe {
-            (
-                std::slice::from_raw_parts(table.data_ptr() as *const f32, table.numel()),
-                std::slice::from_raw_parts(
-                    batch.rows.ids().data_ptr() as *const i64,
-                    batch.rows.ids().numel(),
-                ),
-            )
-        };
+        let table = host_floats(&table).expect("the fused step is taken on the host only");
+        let (kernel, bias) = encoder.on_host().expect("as its table");
+        let ids = batch.rows.ids();
+        // SAFETY: a contiguous int64 tensor on the host that outlives the slice.
+        let ids = unsafe { std::slice::from_raw_parts(ids.data_ptr() as *const i64, ids.numel()) };
         let kept = &mut self.kept;
         let shape = kept.shape;
         let (histories, rest) = ids.split_at(shape.batch * shape.length);
         let (targets, drawn) = rest.split_at(shape.batch);
-        kept.take_encoder(encoder);
-        let bias = encoder.host_bias();
+        kept.take_kernel(kernel);
         rayon::join(
             || {
                 towers::users(
@@ -172,9 +166,8 @@ impl Fused {
     /// Makes the matrices fit a batch; nothing is allocated while its sizes stay.
     fn fit(&mut self, batch: usize, length: usize, negatives: usize, dim: usize) {
         let wide = dim.next_multiple_of(16);
-        // An odd number of cache lines.
-        let stride = (negatives.div_ceil(16) | 1) * 16;
-        let shape = Shape { batch, length, negatives, dim, wide, stride };
+        let panels = negatives.div_ceil(PANEL);
+        let shape = Shape { batch, length, negatives, dim, wide, panels };
         if self.sources_of != [batch, length, negatives] {
             self.sources_of = [batch, length, negatives];
             let histories = (0..batch * length).map(|place| (place / length) as u32);
@@ -192,7 +185,8 @@ impl Fused {
 
 impl Kept {
     fn new(shape: Shape) -> Self {
-        let Shape { batch, negatives, dim, wide, stride, .. } = shape;
+        let Shape { batch, dim, wide, panels, .. } = shape;
+        let of_negatives = || vec![0.0; panels * PANEL * wide];
         let of_users = || vec![0.0; batch * wide];
         Self {
             shape,
@@ -203,20 +197,19 @@ impl Kept {
             driven: of_users(),
             target: of_users(),
             target_gradient: of_users(),
-            negative: vec![0.0; negatives * wide],
-            negative_inverse: vec![0.0; negatives],
-            negative_gradient: vec![0.0; negatives * wide],
-            across: vec![0.0; wide * stride],
-            scores: vec![0.0; pairs::GROUP.min(batch) * stride],
+            negative: of_negatives(),
+            negative_inverse: vec![0.0; panels * PANEL],
+            negative_gradient: of_negatives(),
+            across: of_negatives(),
+            slopes: vec![0.0; panels * PANEL * pairs::GROUP],
             kernel: vec![0.0; dim * wide],
             kernel_across: vec![0.0; dim * wide],
         }
     }
 
-    /// Copies the encoder's kernel and its transpose.
-    fn take_encoder(&mut self, encoder: &MeanPool) {
+    /// Copies the encoder's kernel `[dim, dim]`, and its transpose.
+    fn take_kernel(&mut self, kernel: &[f32]) {
         let Shape { dim, wide, .. } = self.shape;
-        let kernel = encoder.host_kernel();
         for (at, value) in kernel.iter().enumerate() {
             let (row, column) = (at / dim, at % dim);
             self.kernel[row * wide + column] = *value;

@@ -38,7 +38,7 @@ fn batch(users: i64, length: i64, negatives: i64, items: i64) -> Batch {
     };
     let histories = draw(users * length, true).view([users, length]);
     let _ = histories.get(0).zero_();
-    Batch::new(&histories, &draw(users, false), &draw(negatives, false), Device::Cpu)
+    Batch::new(&histories, &draw(users, false), &draw(negatives, false))
 }
 
 fn close(name: &str, a: &Tensor, b: &Tensor) {
@@ -60,7 +60,7 @@ fn compare(loss: &str, scale: f64, dim: i64, mask: bool, batch: &Batch) {
     let got = fused.run(&model.items, encoder, batch, &mut Profile::default());
 
     let rows = model.items.gather(batch.rows.ids()).set_requires_grad(true);
-    let of = scores(&model, batch, &rows, scale, mask);
+    let of = scores(&model, batch, &rows, (scale, mask), None);
     let value = loss::build(&config.loss).loss(&of);
     let parameters = model.encoder.parameters();
     let gradients =

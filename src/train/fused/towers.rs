@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use tch::Tensor;
 
 use super::{Kept, Shape};
+use crate::loss::PANEL;
 use crate::simd::{self, Level, Matrix, gemm};
 
 /// Users a task, and negatives a task.
@@ -79,19 +80,18 @@ pub fn users(
         });
 }
 
-/// Forward, from (table, ids): n̂, 1/|n| and n̂ᵀ.
+/// Forward, from (table, ids): n̂, 1/|n| and n̂ᵀ by panels.
 pub fn negatives(
     shape: Shape,
     (table, ids): (&[f32], &[i64]),
     (unit, inverse, across): (&mut [f32], &mut [f32], &mut [f32]),
 ) {
-    let Shape { dim, wide, stride, .. } = shape;
-    let across = simd::Shared::new(across.as_mut_ptr());
+    let Shape { dim, wide, .. } = shape;
     unit.par_chunks_mut(NEGATIVES * wide)
         .zip(inverse.par_chunks_mut(NEGATIVES))
+        .zip(across.par_chunks_mut(NEGATIVES * wide))
         .zip(ids.par_chunks(NEGATIVES))
-        .enumerate()
-        .for_each(|(task, ((unit, inverse), ids))| {
+        .for_each(|(((unit, inverse), across), ids)| {
             for (at, &id) in ids.iter().enumerate() {
                 if let Some(&ahead) = ids.get(at + 8) {
                     prefetch(table, ahead, dim);
@@ -102,16 +102,11 @@ pub fn negatives(
                     *to = x * inverse[at];
                 }
             }
-            for k in 0..dim {
-                // SAFETY: row k of `[wide, stride]`; the columns are this task's own.
-                let line = unsafe {
-                    std::slice::from_raw_parts_mut(
-                        across.at(k * stride + task * NEGATIVES),
-                        ids.len(),
-                    )
-                };
-                for (at, to) in line.iter_mut().enumerate() {
-                    *to = unit[at * wide + k];
+            for (unit, across) in unit.chunks(PANEL * wide).zip(across.chunks_mut(PANEL * wide)) {
+                for (k, line) in across.chunks_mut(PANEL).enumerate() {
+                    for (to, from) in line.iter_mut().zip(unit.chunks(wide)) {
+                        *to = from[k];
+                    }
                 }
             }
         });
@@ -130,10 +125,9 @@ impl Kept {
             .zip(self.negative_gradient.par_chunks(NEGATIVES * wide))
             .zip(self.negative_inverse.par_chunks(NEGATIVES))
             .for_each(|(((to, unit), gradient), inverse)| {
-                for (at, &inverse) in inverse.iter().enumerate() {
+                for (at, to) in to.chunks_mut(dim).enumerate() {
                     let part = at * wide..(at + 1) * wide;
-                    let gradient = &gradient[part.clone()];
-                    through_unit(&mut to[at * dim..][..dim], gradient, &unit[part], inverse, 1.0);
+                    through_unit(to, &gradient[part.clone()], &unit[part], inverse[at], 1.0);
                 }
             });
         let kernel_across = &self.kernel_across;

@@ -1,5 +1,7 @@
 //! Where tensors live, from the configuration's `device`.
 
+mod ops;
+
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::{Cuda, Device, Kind, Tensor};
@@ -7,8 +9,13 @@ use tch::{Cuda, Device, Kind, Tensor};
 use crate::config::DeviceChoice;
 use crate::misuse;
 
+pub use ops::operations;
+
 /// The CUDA half of libtorch, found through the binary's run path.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
+
+/// NVIDIA's driver, there on every machine whose GPU can be used.
+const DRIVER_LIBRARY: &str = "libcuda.so.1";
 
 /// The device that `choice` stands for.
 ///
@@ -45,8 +52,13 @@ pub fn synchronize(device: Device) {
     }
 }
 
-/// How many GPUs CUDA sees; 0 where this libtorch has no CUDA.
+/// How many GPUs CUDA sees; 0 where there is no driver or this libtorch has no CUDA.
 pub fn gpu_count() -> usize {
+    // Loading libtorch's CUDA takes some 270 MiB: only where there is a driver that it could use.
+    // SAFETY: the driver's library has no constructors that ask for anything.
+    if unsafe { Library::open(Some(DRIVER_LIBRARY), RTLD_NOW) }.is_err() {
+        return 0;
+    }
     match load_cuda() {
         Ok(()) => Cuda::device_count().max(0) as usize,
         Err(_) => 0,
@@ -86,6 +98,16 @@ pub fn use_threads(threads: u32) {
         .num_threads(threads as usize)
         .start_handler(|_| flush_denormals())
         .build_global();
+}
+
+/// The memory of a contiguous float32 tensor on the host; none of any other: there a loop over
+/// memory cannot take the place of tensor ops.
+pub fn host_floats(tensor: &Tensor) -> Option<&[f32]> {
+    let host = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
+    // SAFETY: contiguous float32 on the host, borrowed with the tensor.
+    (host && tensor.is_contiguous()).then(|| unsafe {
+        std::slice::from_raw_parts(tensor.data_ptr() as *const f32, tensor.numel())
+    })
 }
 
 /// Zeros for a table whose rows are read here and there: on Linux's host memory in pages of 2 MiB

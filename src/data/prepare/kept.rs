@@ -1,0 +1,87 @@
+//! Which users and items of a log are still in, and what they have left.
+
+use crate::data::interactions::Interactions;
+use crate::data::split::Moment;
+
+/// What has not been dropped. An event is kept while its user and its item are.
+pub struct Kept<'a> {
+    events: &'a Interactions,
+    /// `[users of the log]`
+    pub users: Vec<bool>,
+    /// `[items of the log]`
+    pub items: Vec<bool>,
+}
+
+/// How many users or items were dropped, and how many kept interactions went with them.
+pub type Dropped = (u64, u64);
+
+impl<'a> Kept<'a> {
+    /// Everything.
+    pub fn all(events: &'a Interactions) -> Kept<'a> {
+        let users = vec![true; events.users.len()];
+        Kept { events, users, items: vec![true; events.items.len()] }
+    }
+
+    /// The kept events in the order of the log: (number in the log, user, item).
+    pub fn events(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let pairs = self.events.user.iter().zip(&self.events.item).enumerate();
+        pairs
+            .map(|(event, (user, item))| (event, *user as usize, *item as usize))
+            .filter(|(_, user, item)| self.users[*user] && self.items[*item])
+    }
+
+    /// `[users]`: kept events of each.
+    pub fn lengths(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.users.len()];
+        self.events().for_each(|(_, user, _)| counts[user] += 1);
+        counts
+    }
+
+    /// `[items]`: kept events of each.
+    pub fn popularity(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.items.len()];
+        self.events().for_each(|(_, _, item)| counts[item] += 1);
+        counts
+    }
+
+    /// Drops users with fewer kept events than `least`; `lengths` are theirs.
+    pub fn drop_short_users(&mut self, lengths: &[u64], least: u64) -> Dropped {
+        remove(&mut self.users, lengths, |user| lengths[user] < least)
+    }
+
+    /// Drops the items that `goes` names; `popularity` is theirs.
+    pub fn drop_items(&mut self, popularity: &[u64], goes: impl Fn(usize) -> bool) -> Dropped {
+        remove(&mut self.items, popularity, goes)
+    }
+
+    /// `[users]`: the day, or else the time, of each user's first or last kept event, 0 where there
+    /// is none; of equal times the first or last in the log. `None` if the log has neither.
+    pub fn times(&self, moment: Moment) -> Option<Vec<i64>> {
+        let events = self.events;
+        let told = events.day.as_ref().or(events.time.as_ref())?;
+        let order = |event: usize| events.time.as_ref().map_or(0, |time| time[event]);
+        let mut chosen: Vec<Option<usize>> = vec![None; self.users.len()];
+        for (event, user, _) in self.events() {
+            let better = chosen[user].is_none_or(|other| match moment {
+                Moment::First => order(event) < order(other),
+                Moment::Last => order(event) >= order(other),
+            });
+            if better {
+                chosen[user] = Some(event);
+            }
+        }
+        Some(chosen.iter().map(|event| event.map_or(0, |event| told[event])).collect())
+    }
+}
+
+fn remove(kept: &mut [bool], counts: &[u64], goes: impl Fn(usize) -> bool) -> Dropped {
+    let mut dropped = (0, 0);
+    for (at, kept) in kept.iter_mut().enumerate() {
+        if *kept && goes(at) {
+            *kept = false;
+            dropped.0 += 1;
+            dropped.1 += counts[at];
+        }
+    }
+    dropped
+}

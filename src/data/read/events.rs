@@ -1,0 +1,368 @@
+//! JSON lines of which each holds a user and a list of the user's events.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use polars::prelude::{StringChunked, StringChunkedBuilder};
+use rayon::prelude::*;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::blocks::{Block, Blocks, records};
+use super::input::Input;
+use super::json::no_value;
+use super::rows::{at, no_column};
+use super::{Reader, SourceFile};
+
+/// Reads a file of one JSON object a line, with the user's id and under the key `list` a list of
+/// events, each an object with the other columns.
+pub(super) fn read(reader: &mut Reader, path: &Path, list: &str) -> Result<SourceFile> {
+    let mut input = Input::open(path)?;
+    let mut blocks = Blocks::new(None);
+    while let Some(block) = blocks.next(&mut input)? {
+        take(reader, path, &block, list)?;
+        (reader.progress)(reader.done + input.consumed());
+    }
+    input.finish()
+}
+
+fn take(reader: &mut Reader, path: &Path, block: &Block, list: &str) -> Result<()> {
+    let mut keys: Vec<&str> = reader.wanted().skip(1).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let lines: Vec<(usize, &str)> = records(block, None)
+        .map(|(line, range)| (line, block.text[range].trim()))
+        .filter(|(_, text)| !text.is_empty())
+        .collect();
+    let wanted = Wanted { user: reader.user, list, keys: &keys };
+    let parsed: Vec<_> = lines.par_iter().map(|(_, text)| wanted.parse(text)).collect();
+
+    let builder = |name: &str| StringChunkedBuilder::new(name.into(), lines.len());
+    let mut users = builder(reader.user);
+    let mut columns: Vec<StringChunkedBuilder> = keys.iter().map(|key| builder(key)).collect();
+    let mut places = Vec::new();
+    for ((line, text), parsed) in lines.iter().zip(parsed) {
+        let place = at(path, *line);
+        let parsed = parsed.map_err(|error| not_such(&place, text, &error))?;
+        let user = parsed.user.ok_or_else(|| no_value(&place, reader.user, text))?;
+        let events = parsed.events.ok_or_else(|| no_value(&place, list, text))?;
+        for event in events.chunks_exact(keys.len()) {
+            users.append_value(&user);
+            for ((value, column), key) in event.iter().zip(&mut columns).zip(&keys) {
+                let value = value.as_deref().ok_or_else(|| lacking(&place, list, key, text))?;
+                column.append_value(value);
+            }
+            places.push(*line);
+        }
+    }
+    let user = users.finish();
+    let columns: Vec<StringChunked> = columns.into_iter().map(|column| column.finish()).collect();
+    let mut roles = reader.columns(|name| {
+        let found = keys.iter().position(|key| *key == name);
+        Ok(found.map_or(&user, |found| &columns[found]))
+    })?;
+    // An event may have a key of the same name as the user's.
+    roles.user = &user;
+    reader.take(&roles, |row| at(path, places[row]))
+}
+
+/// A value as text; `None` where there is none.
+type Text<'t> = Option<Cow<'t, str>>;
+
+/// What is looked for in a line.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    user: &'a str,
+    list: &'a str,
+    /// Of each event.
+    keys: &'a [&'a str],
+}
+
+#[derive(Default)]
+struct Parsed<'t> {
+    user: Text<'t>,
+    /// Event by event the values of all keys.
+    events: Option<Vec<Text<'t>>>,
+}
+
+impl Wanted<'_> {
+    fn parse<'t>(&self, text: &'t str) -> serde_json::Result<Parsed<'t>> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let parsed = json.deserialize_map(*self)?;
+        json.end()?;
+        Ok(parsed)
+    }
+}
+
+impl<'t> Visitor<'t> for Wanted<'_> {
+    type Value = Parsed<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Parsed<'t>, A::Error> {
+        let mut parsed = Parsed::default();
+        while let Some(key) = map.next_key_seed(OneOf(&[self.user, self.list]))? {
+            match key {
+                Some(0) => parsed.user = map.next_value_seed(Scalar)?,
+                Some(_) => parsed.events = Some(map.next_value_seed(Events(self.keys))?),
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// A list of events, of each the values of these keys.
+struct Events<'a>(&'a [&'a str]);
+
+impl<'t> DeserializeSeed<'t> for Events<'_> {
+    type Value = Vec<Text<'t>>;
+
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Vec<Text<'t>>, D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+impl<'t> Visitor<'t> for Events<'_> {
+    type Value = Vec<Text<'t>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Vec<Text<'t>>, A::Error> {
+        let mut values = Vec::new();
+        while list.next_element_seed(Event { keys: self.0, values: &mut values })?.is_some() {}
+        Ok(values)
+    }
+}
+
+/// One event; appends the values of its keys.
+struct Event<'a, 't> {
+    keys: &'a [&'a str],
+    values: &'a mut Vec<Text<'t>>,
+}
+
+impl<'t> DeserializeSeed<'t> for Event<'_, 't> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'t> Visitor<'t> for Event<'_, 't> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an event, an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        let start = self.values.len();
+        self.values.resize(start + self.keys.len(), None);
+        while let Some(key) = map.next_key_seed(OneOf(self.keys))? {
+            match key {
+                Some(key) => self.values[start + key] = map.next_value_seed(Scalar)?,
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key's place among some, found without a copy of it.
+struct OneOf<'a>(&'a [&'a str]);
+
+impl<'t> DeserializeSeed<'t> for OneOf<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Option<usize>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for OneOf<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Option<usize>, E> {
+        Ok(self.0.iter().position(|wanted| *wanted == key))
+    }
+}
+
+/// Text or a number, as text.
+struct Scalar;
+
+impl<'t> DeserializeSeed<'t> for Scalar {
+    type Value = Text<'t>;
+
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Text<'t>, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'t> Visitor<'t> for Scalar {
+    type Value = Text<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("text or a number")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'t str) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Text<'t>, E> {
+        Ok(None)
+    }
+}
+
+/// What is said of a line that is something else.
+fn not_such(place: &str, text: &str, error: &serde_json::Error) -> anyhow::Error {
+    match serde_json::from_str::<Map<String, Value>>(text) {
+        Err(error) => anyhow!("{place}: this line is no JSON object: {error}"),
+        Ok(_) => anyhow!("{place}: not readable as a user with a list of events: {error}"),
+    }
+}
+
+/// What is said of a line in which an event has no value for `key`.
+fn lacking(place: &str, list: &str, key: &str, text: &str) -> anyhow::Error {
+    let known = || -> Result<Vec<String>> {
+        let object: Map<String, Value> = serde_json::from_str(text)?;
+        let events = object.get(list).and_then(Value::as_array).context("no list")?;
+        let mut objects = events.iter().filter_map(Value::as_object);
+        let event = objects.find(|event| event.get(key).is_none_or(Value::is_null));
+        Ok(event.context("no such event")?.keys().cloned().collect())
+    };
+    let known = known().unwrap_or_default();
+    if known.iter().any(|name| name == key) {
+        return anyhow!("{place}: an event's `{key}` has no value");
+    }
+    no_column(&format!("{place}: an event"), key, &known)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    use super::*;
+    use crate::data::{Format, Log, Source};
+
+    fn source(folder: &tempfile::TempDir, text: &str) -> Source {
+        let path = folder.path().join("log.jsonl");
+        fs::write(&path, text).unwrap();
+        let name = |name: &str| Some(name.to_owned());
+        Source {
+            files: vec![path],
+            user: name("session"),
+            item: name("aid"),
+            time: name("ts"),
+            events: name("events"),
+            keep: BTreeMap::from([("type".to_owned(), vec!["clicks".to_owned()])]),
+            ..Source::default()
+        }
+    }
+
+    fn read(text: &str, change: impl FnOnce(&mut Source)) -> Result<Log> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = source(&folder, text);
+        change(&mut source);
+        let strip = format!("{}/", folder.path().display());
+        source.read(&mut |_| ()).map_err(|error| anyhow!(error.to_string().replace(&strip, "")))
+    }
+
+    #[test]
+    fn every_event_of_the_wanted_kind_is_read_in_order() {
+        let text = concat!(
+            r#"{"session":7,"events":[{"aid":5,"ts":30,"type":"clicks"},"#,
+            r#"{"aid":6,"ts":20,"type":"carts"},{"type":"clicks","x":[{"aid":1}],"aid":"6\t","ts":2.0}]}"#,
+            "\n\n",
+            r#"{"more":{"session":1},"events":[],"session":"empty"}"#,
+            "\r\n",
+            r#"{"events":[{"aid":5,"ts":-1,"type":"clicks"}],"session":"ä\"8"}"#,
+        );
+        let log = read(text, |_| ()).unwrap();
+        let events = &log.interactions;
+        assert_eq!(events.users, ["7", "ä\"8"]);
+        assert_eq!(events.items, ["5", "6\t"]);
+        assert_eq!((&events.user[..], &events.item[..]), (&[0, 0, 1][..], &[0, 1, 0][..]));
+        assert_eq!(events.time, Some(vec![30, 2, -1]));
+        assert_eq!(log.left_out, 1);
+        let all = read(text, |source| source.keep.clear()).unwrap();
+        assert_eq!((all.interactions.len(), all.left_out), (4, 0));
+    }
+
+    #[test]
+    fn an_event_s_key_may_be_called_like_the_user_s() {
+        let text = r#"{"id":"u","events":[{"id":"a"},{"id":"b"}]}"#;
+        let log = read(text, |source| {
+            source.keep.clear();
+            (source.user, source.item, source.time) = (Some("id".into()), Some("id".into()), None);
+        });
+        let events = log.unwrap().interactions;
+        assert_eq!((events.users, events.items), (vec!["u".into()], vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_file_and_line() {
+        let good = r#"{"session":7,"events":[{"aid":5,"ts":30,"type":"clicks"}]}"#;
+        for (line, expected) in [
+            ("{\"session\":", "log.jsonl:2: this line is no JSON object: EOF"),
+            ("[1]", "log.jsonl:2: this line is no JSON object: "),
+            (r#"{"session":7}"#, "log.jsonl:2 has no column `events` (there are: session)"),
+            (r#"{"sesion":7,"events":[]}"#, "log.jsonl:2 has no column `session`: did you mean"),
+            (
+                r#"{"session":7,"events":{}}"#,
+                "log.jsonl:2: not readable as a user with a list of events: invalid type: map, \
+                 expected a list of events",
+            ),
+            (
+                r#"{"session":7,"events":[{"aid":[5],"ts":1,"type":"clicks"}]}"#,
+                "log.jsonl:2: not readable as a user with a list of events: invalid type: \
+                 sequence, expected text or a number",
+            ),
+            (
+                r#"{"session":7,"events":[{"aid":5,"ts":1,"type":"clicks"},{"aidd":5,"ts":1,"type":"x"}]}"#,
+                "log.jsonl:2: an event has no column `aid`: did you mean `aidd`? (there are: aidd",
+            ),
+            (
+                r#"{"session":7,"events":[{"aid":null,"ts":1,"type":"clicks"}]}"#,
+                "log.jsonl:2: an event's `aid` has no value",
+            ),
+            (
+                r#"{"session":7,"events":[{"aid":5,"ts":"noon","type":"clicks"}]}"#,
+                "log.jsonl:2: \"noon\" (column `ts`) is no time",
+            ),
+        ] {
+            let said = read(&format!("{good}\n{line}\n{good}\n"), |_| ()).unwrap_err().to_string();
+            assert!(said.starts_with(expected), "{line}: {said}");
+        }
+        let said = read(good, |source| source.format = Some(Format::Csv)).unwrap_err().to_string();
+        assert!(said.contains("is for the format json-lines only"), "{said}");
+    }
+}
