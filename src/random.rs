@@ -18,8 +18,12 @@ pub enum Purpose {
     Split = 4,
     /// A generated log.
     Generation = 5,
+    /// The order of an epoch's sessions; the step is the epoch.
+    Epoch = 6,
+    /// What dropout sets to zero.
+    Dropout = 7,
     /// The histories that an index is measured with.
-    Queries = 16,
+    Queries = 8,
 }
 
 /// The stream for one step of one purpose under one seed.

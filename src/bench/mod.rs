@@ -2,9 +2,11 @@
 //! other programs: `croloss bench`.
 
 mod rank;
+mod session_step;
 mod step;
 
 pub use rank::RankBench;
+pub use session_step::SessionStepBench;
 pub use step::StepBench;
 
 /// The median, which a few disturbed steps do not move.

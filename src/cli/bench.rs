@@ -2,6 +2,7 @@ use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::session_bench::SessionStep;
 use super::table;
 use crate::bench::{RankBench, StepBench};
 use crate::config::{DeviceChoice, OptimizerKind, from_table};
@@ -18,6 +19,7 @@ pub struct Bench {
 #[derive(Subcommand)]
 enum What {
     Step(Step),
+    SessionStep(Box<SessionStep>),
     Rank(Rank),
 }
 
@@ -63,16 +65,16 @@ struct Rank {
 }
 
 #[derive(clap::Args)]
-struct Common {
+pub struct Common {
     /// CPU threads; 0: one for every core
     #[arg(long, default_value_t = 0)]
-    threads: u32,
+    pub threads: u32,
     /// cpu, cuda, cuda:1; auto takes the first GPU if there is one
     #[arg(long, default_value = "auto", value_parser = device_choice)]
-    device: DeviceChoice,
+    pub device: DeviceChoice,
     /// Print one line of JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -87,6 +89,7 @@ impl Bench {
     pub fn run(self) -> Result<()> {
         match self.what {
             What::Step(step) => step.run(),
+            What::SessionStep(step) => step.run(),
             What::Rank(rank) => rank.run(),
         }
     }

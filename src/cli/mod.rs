@@ -19,6 +19,7 @@ mod results;
 mod retrieval;
 mod run_progress;
 mod serve;
+mod session_bench;
 mod sweep;
 mod sweep_progress;
 mod table;

@@ -13,12 +13,20 @@ pub enum LossKind {
     Cro,
     /// CROLoss by the Lambda method: one kernel estimates the rank, another drives the gaps.
     CroLambda,
-    /// Softmax cross-entropy of the positive among the negatives.
+    /// Softmax cross-entropy of the positive among the negatives; `ssm` is another name for it.
+    #[serde(alias = "ssm")]
     CrossEntropy,
     /// Σ max(0, gap + margin).
     Triplet,
     /// Σ −ln σ(−gap).
     Bpr,
+    /// −ln σ(positive) − mean ln σ(−negative).
+    Bce,
+    /// Binary cross-entropy whose positive is calibrated for the share of the catalogue that is
+    /// sampled (gSASRec).
+    Gbce,
+    /// −ln of the softmax-weighted mean of σ(−gap), with a penalty on the negatives' scores.
+    BprMax,
 }
 
 /// A comparison kernel φ: the differentiable count of "this negative is ranked above".
@@ -47,6 +55,19 @@ pub enum Estimator {
     ScaledSum,
 }
 
+/// What softmax losses do about candidates that are not drawn alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogQ {
+    None,
+    /// A negative's score is lowered by the log of how often it is expected among the candidates,
+    /// so that the sum over candidates estimates that over the catalogue.
+    Negatives,
+    /// Likewise, the positive left out of the sum, and an example weighted by 1 − p(positive)
+    /// without a gradient.
+    Corrected,
+}
+
 /// The loss. Keys that a `kind` does not read are refused; those it reads have defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -68,6 +89,16 @@ pub struct LossConfig {
     /// The rank estimator (`cro`, `cro-lambda`; default scaled-rank).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimator: Option<Estimator>,
+    /// What the mean square of the negatives' scores counts for (`bpr-max`; default 0.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<f64>,
+    /// t: 1 undoes what sampling does to probabilities, 0 is plain cross-entropy (`gbce`; default
+    /// 0.75).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<f64>,
+    /// The correction for unequal draws (`cross-entropy`; not set: none).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_q: Option<LogQ>,
 }
 
 impl Default for LossConfig {
@@ -79,6 +110,9 @@ impl Default for LossConfig {
             alpha: None,
             margin: None,
             estimator: None,
+            penalty: None,
+            calibration: None,
+            log_q: None,
         }
     }
 }
@@ -86,7 +120,7 @@ impl Default for LossConfig {
 impl LossConfig {
     /// Refuses what the loss does not read, fills in the defaults of what it does.
     pub(super) fn checked(mut self) -> Result<Self> {
-        use LossKind::{Cro, CroLambda, Triplet};
+        use LossKind::{BprMax, Cro, CroLambda, CrossEntropy, Gbce, Triplet};
         let kind = self.kind;
         let weighted = matches!(kind, Cro | CroLambda);
         fill("kernel", kind, weighted, &mut self.kernel, Kernel::Softplus)?;
@@ -95,6 +129,17 @@ impl LossConfig {
         fill("estimator", kind, weighted, &mut self.estimator, Estimator::ScaledRank)?;
         let hinged = [self.kernel, self.rank_kernel].contains(&Some(Kernel::Hinge));
         fill("margin", kind, kind == Triplet || hinged, &mut self.margin, 5.0)?;
+        fill("penalty", kind, kind == BprMax, &mut self.penalty, 0.5)?;
+        fill("calibration", kind, kind == Gbce, &mut self.calibration, 0.75)?;
+        if self.log_q.is_some() && kind != CrossEntropy {
+            misuse!("loss.log_q is only read by loss.kind = \"cross-entropy\": remove it");
+        }
+        if let Some(penalty) = self.penalty.filter(|p| !(p.is_finite() && *p >= 0.0)) {
+            misuse!("loss.penalty = {penalty}: must be a number of at least 0");
+        }
+        if let Some(t) = self.calibration.filter(|t| !(0.0..=1.0).contains(t)) {
+            misuse!("loss.calibration = {t}: must be from 0 to 1");
+        }
         if self.kernel == Some(Kernel::UnitStep) {
             misuse!(
                 "loss.kernel = \"unit-step\" has no gradient: it can only be loss.rank_kernel of kind = \"cro-lambda\""
@@ -134,6 +179,8 @@ mod tests {
         assert_eq!(lambda.rank_kernel, Some(Kernel::Sigmoid));
         assert_eq!((lambda.alpha, lambda.margin), (Some(1.0), None));
         assert_eq!(parse("kind = \"triplet\"").unwrap().margin, Some(5.0));
+        assert_eq!(parse("kind = \"ssm\"").unwrap(), parse("kind = \"cross-entropy\"").unwrap());
+        assert_eq!(parse("kind = \"bpr-max\"").unwrap().penalty, Some(0.5));
     }
 
     #[test]
@@ -145,6 +192,9 @@ mod tests {
             ("kind = \"cro\"\nkernel = \"unit-step\"", "no gradient"),
             ("kind = \"cro\"\nalpha = -0.5", "loss.alpha"),
             ("kind = \"cro\"\nalpha = nan", "loss.alpha"),
+            ("kind = \"bce\"\npenalty = 1.0", "loss.penalty"),
+            ("kind = \"gbce\"\ncalibration = 1.5", "loss.calibration"),
+            ("kind = \"cro\"\nlog_q = \"negatives\"", "loss.log_q"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");

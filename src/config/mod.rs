@@ -6,6 +6,8 @@ mod explain;
 mod load;
 mod loss;
 mod metric;
+mod sampling;
+mod tower;
 
 use std::path::PathBuf;
 
@@ -18,8 +20,12 @@ pub use device::DeviceChoice;
 pub use evaluation::{EvaluationConfig, Protocol, Seen};
 pub use explain::{explain, nearest};
 pub use load::{Layer, from_table, load, parse_set};
-pub use loss::{Estimator, Kernel, LossConfig, LossKind};
+pub use loss::{Estimator, Kernel, LogQ, LossConfig, LossKind};
 pub use metric::{Metric, MetricKind};
+pub use sampling::{
+    AccidentalHits, NegativeSource, Order, Origin, Per, Reject, Samples, SamplingConfig,
+};
+pub use tower::{Activation, EncoderKind, TowerConfig};
 
 /// Everything that a training run depends on. Saved with all defaults filled in as the run
 /// folder's `config.toml`.
@@ -57,53 +63,7 @@ pub struct DataConfig {
     pub path: PathBuf,
 }
 
-/// The user tower and the item table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TowerConfig {
-    pub encoder: EncoderKind,
-    /// Width of item and user vectors.
-    pub dim: i64,
-    /// The latest items of a history that the encoder reads.
-    pub history: usize,
-    /// γ: scores are γ times the cosine of user and item vector.
-    pub scale: f64,
-}
-
-/// Turns a history into a user vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncoderKind {
-    /// One dense layer on the mean of the history's item vectors.
-    MeanPool,
-}
-
-/// Batches and negatives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SamplingConfig {
-    /// Users a batch, all distinct.
-    pub batch: usize,
-    /// Negatives drawn a batch, as a multiple of `batch`; the whole batch shares them.
-    pub negatives_per_positive: usize,
-    /// What happens to a drawn negative that is the positive itself.
-    pub accidental_hits: AccidentalHits,
-    /// The earliest position (0-based) of a sequence that can be a training target.
-    pub first_position: usize,
-}
-
-/// A negative that is the positive itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AccidentalHits {
-    /// It counts as if it had not been drawn: an item is not its own rival, and the rank estimate
-    /// (N/M)·Σφ stays unbiased.
-    Mask,
-    /// It counts as a rival with a gap of 0, as in the published code.
-    Keep,
-}
-
-/// Adam.
+/// How the model is moved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
@@ -120,7 +80,7 @@ pub struct OptimizerConfig {
     pub warmup_steps: u64,
 }
 
-/// How Adam reaches the rows of the item table.
+/// The rule, and how it reaches the rows of the item table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
@@ -129,6 +89,8 @@ pub enum OptimizerKind {
     DeferredAdam,
     /// Every row moves at every step: the definition.
     Adam,
+    /// Adagrad; `beta1`, `beta2` and `epsilon_form` are not read.
+    Adagrad,
 }
 
 /// The learning rate after the warm-up.
@@ -172,23 +134,6 @@ pub struct TrainConfig {
     pub fused: bool,
 }
 
-impl Default for TowerConfig {
-    fn default() -> Self {
-        Self { encoder: EncoderKind::MeanPool, dim: 32, history: 20, scale: 10.0 }
-    }
-}
-
-impl Default for SamplingConfig {
-    fn default() -> Self {
-        Self {
-            batch: 256,
-            negatives_per_positive: 10,
-            accidental_hits: AccidentalHits::Mask,
-            first_position: 4,
-        }
-    }
-}
-
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
@@ -229,15 +174,10 @@ impl Config {
     /// [`crate::error::Misuse`] with the key, the value and what is allowed.
     pub fn checked(mut self) -> Result<Self> {
         self.loss = self.loss.checked()?;
-        let t = &self.tower;
+        self.tower = self.tower.checked()?;
+        self.sampling = self.sampling.checked()?;
+        self.check_form()?;
         within("threads", u64::from(self.threads), 0, 1024)?;
-        within("tower.dim", t.dim.try_into().unwrap_or(0), 1, 1 << 16)?;
-        within("tower.history", t.history as u64, 1, 1 << 16)?;
-        positive("tower.scale", t.scale)?;
-        let s = &self.sampling;
-        within("sampling.batch", s.batch as u64, 1, 1 << 20)?;
-        within("sampling.negatives_per_positive", s.negatives_per_positive as u64, 1, 1 << 16)?;
-        within("sampling.first_position", s.first_position as u64, 1, 1 << 31)?;
         let o = &self.optimizer;
         positive("optimizer.learning_rate", o.learning_rate)?;
         positive("optimizer.epsilon", o.epsilon)?;
@@ -267,6 +207,26 @@ impl Config {
         self.evaluation.check(self.train.monitor)?;
         Ok(self)
     }
+
+    /// Refuses combinations of sample, tower and loss that cannot work.
+    fn check_form(&self) -> Result<()> {
+        let (tower, loss) = (&self.tower, &self.loss);
+        if self.sampling.samples() == Samples::Positions {
+            return Ok(());
+        }
+        let needs =
+            |what: &str| -> Result<()> { misuse!("{what} needs sampling.samples = \"positions\"") };
+        if !tower.is_tied() {
+            needs("tower.tied = false")?;
+        }
+        if tower.activation.is_some_and(|activation| activation != Activation::None) {
+            needs("tower.activation")?;
+        }
+        if loss.log_q.is_some_and(|log_q| log_q != LogQ::None) {
+            needs("loss.log_q")?;
+        }
+        Ok(())
+    }
 }
 
 fn within(key: &str, value: u64, least: u64, most: u64) -> Result<()> {
@@ -274,6 +234,11 @@ fn within(key: &str, value: u64, least: u64, most: u64) -> Result<()> {
         misuse!("{key} = {value}: must be from {least} to {most}");
     }
     Ok(())
+}
+
+/// A value as TOML writes it, for errors.
+fn name_of(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn positive(key: &str, value: f64) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tch::{Device, Tensor};
 
 use super::script::Script;
@@ -45,6 +45,9 @@ pub(super) fn save_user(
 ) -> Result<()> {
     let source = match config.tower.encoder {
         EncoderKind::MeanPool => MEAN_POOL_TOWER,
+        EncoderKind::Transformer | EncoderKind::Gru => {
+            bail!("towers of session encoders cannot be exported yet")
+        }
     };
     let source = source.replace("HISTORY", &config.tower.history.to_string());
     let short = |name: &'static str| name.strip_prefix("encoder.").unwrap_or(name);

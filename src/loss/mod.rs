@@ -3,6 +3,8 @@
 //! These compositions are the definition of every loss; they run on any device and in float32 and
 //! float64 alike.
 
+mod binary;
+mod bpr_max;
 mod cro;
 mod cross_entropy;
 mod kernel;
@@ -13,8 +15,10 @@ mod weighting;
 
 use tch::Tensor;
 
-use crate::config::{LossConfig, LossKind};
+use crate::config::{LogQ, LossConfig, LossKind};
 
+pub use binary::{Bce, Gbce};
+pub use bpr_max::BprMax;
 pub use cro::{Cro, CroLambda};
 pub use cross_entropy::CrossEntropy;
 pub use pairwise::{Bpr, Triplet};
@@ -23,17 +27,34 @@ pub use rows::{ROWS, RowLoss, RowOutcome, Sizes, Sums};
 pub use weighting::Weighting;
 
 /// The scores of a batch.
+///
+/// With top-k, `negative` holds only the k best of the M candidates that were drawn, and a sum of
+/// kernels over it stands for the sum over all M: each candidate that is left out has a gap no
+/// larger than the smallest kept, so it would add φ(d_k) at most. For the rank itself (φ the unit
+/// step) nothing is lost as long as fewer than k candidates beat the positive, so that N/M, not
+/// N/k, is the honest factor; beyond that the estimate stays at N·k/M.
 pub struct Scores {
-    /// `[batch]`: γ·cos(user, positive).
+    /// `[batch]`: the positive's score, for example γ·cos(user, positive).
     pub positive: Tensor,
-    /// `[batch, negatives]`: γ·cos(user, negative). A negative that does not count (an accidental
+    /// `[batch, negatives]`: the negatives' scores. A negative that does not count (an accidental
     /// hit) has −∞.
     pub negative: Tensor,
     /// N: the size of the catalogue.
     pub catalogue: f64,
+    /// M: the candidates that were drawn for each positive.
+    pub drawn: f64,
+    /// `[batch, negatives]`: the log of how often a negative's item is expected among the M
+    /// candidates; for the log-q correction.
+    pub log_counts: Option<Tensor>,
 }
 
 impl Scores {
+    /// Scores of all candidates that were drawn.
+    pub fn all(positive: Tensor, negative: Tensor, catalogue: f64) -> Self {
+        let drawn = negative.size()[1] as f64;
+        Self { positive, negative, catalogue, drawn, log_counts: None }
+    }
+
     /// d = s⁻ − s⁺, `[batch, negatives]`: above 0 where the negative is ranked above the positive.
     pub fn gaps(&self) -> Tensor {
         &self.negative - self.positive.unsqueeze(1)
@@ -41,7 +62,7 @@ impl Scores {
 
     /// N/M: what a drawn negative stands for in the catalogue.
     fn per_negative(&self) -> f64 {
-        self.catalogue / self.negative.size()[1] as f64
+        self.catalogue / self.drawn
     }
 }
 
@@ -67,11 +88,22 @@ pub fn build(config: &LossConfig) -> Box<dyn Loss> {
             margin,
             weighting: weighting(),
         }),
-        LossKind::CrossEntropy => Box::new(CrossEntropy),
+        LossKind::CrossEntropy => {
+            Box::new(CrossEntropy { log_q: config.log_q.unwrap_or(LogQ::None) })
+        }
         LossKind::Triplet => Box::new(Triplet { margin }),
         LossKind::Bpr => Box::new(Bpr),
+        LossKind::Bce => Box::new(Bce),
+        LossKind::Gbce => Box::new(Gbce {
+            calibration: config.calibration.expect("a checked configuration has loss.calibration"),
+        }),
+        LossKind::BprMax => Box::new(BprMax {
+            penalty: config.penalty.expect("a checked configuration has loss.penalty"),
+        }),
     }
 }
 
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod tests;

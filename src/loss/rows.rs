@@ -86,6 +86,12 @@ impl RowLoss {
         }
     }
 
+    /// Whether there are loops for losses of this kind.
+    pub fn covers(kind: LossKind) -> bool {
+        use LossKind::{Bpr, Cro, CroLambda, CrossEntropy, Triplet};
+        matches!(kind, Cro | CroLambda | CrossEntropy | Triplet | Bpr)
+    }
+
     /// Whether every panel must be seen by [`RowLoss::first`] before [`RowLoss::second`] can put
     /// the slopes there; else `first` does.
     pub fn two_passes(&self) -> bool {

@@ -7,7 +7,8 @@ use crate::config::{Estimator, Kernel};
 use crate::random::{Purpose, stream};
 use rand::RngExt;
 
-const CATALOGUE: f64 = 1000.0;
+pub(super) const CATALOGUE: f64 = 1000.0;
+const CROSS_ENTROPY: CrossEntropy = CrossEntropy { log_q: LogQ::None };
 const MARGIN: f64 = 5.0;
 const GRADIENT_KERNELS: [Kernel; 4] =
     [Kernel::Sigmoid, Kernel::Hinge, Kernel::Exponential, Kernel::Softplus];
@@ -15,7 +16,7 @@ const ESTIMATORS: [Estimator; 2] = [Estimator::ScaledRank, Estimator::ScaledSum]
 const ALPHAS: [f64; 4] = [0.0, 0.6, 1.0, 1.4];
 
 /// Random scores `[3]` and `[3, 7]`.
-fn scores(seed: u64) -> (Vec<f64>, Vec<Vec<f64>>) {
+pub(super) fn scores(seed: u64) -> (Vec<f64>, Vec<Vec<f64>>) {
     let mut rng = stream(seed, Purpose::Batch, 0);
     let mut draw = || rng.random_range(-4.0..4.0);
     let positive = (0..3).map(|_| draw()).collect();
@@ -24,7 +25,7 @@ fn scores(seed: u64) -> (Vec<f64>, Vec<Vec<f64>>) {
 }
 
 /// Value and gradients (positive, negative) of a loss by autograd.
-fn by_tensors(
+pub(super) fn by_tensors(
     loss: &dyn Loss,
     positive: &[f64],
     negative: &[Vec<f64>],
@@ -34,11 +35,7 @@ fn by_tensors(
     let p = leaf(Tensor::from_slice(positive));
     let flat: Vec<f64> = negative.concat();
     let n = leaf(Tensor::from_slice(&flat).view([positive.len() as i64, -1]));
-    let value = loss.loss(&Scores {
-        positive: p.shallow_clone(),
-        negative: n.shallow_clone(),
-        catalogue: CATALOGUE,
-    });
+    let value = loss.loss(&Scores::all(p.shallow_clone(), n.shallow_clone(), CATALOGUE));
     value.backward();
     let list = |t: Tensor| Vec::<f64>::try_from(t.to_kind(Kind::Double).view(-1)).unwrap();
     (value.double_value(&[]), list(p.grad()), list(n.grad()))
@@ -91,11 +88,11 @@ fn plain_slope(alpha: f64, estimator: Estimator, rank: f64, drawn: usize) -> f64
     e * (CATALOGUE + 1.0).ln() * base.powf(-alpha) / ((CATALOGUE + 1.0).powf(e) - 1.0)
 }
 
-fn close(a: f64, b: f64, tolerance: f64) -> bool {
+pub(super) fn close(a: f64, b: f64, tolerance: f64) -> bool {
     (a - b).abs() <= tolerance * (1.0 + a.abs().max(b.abs()))
 }
 
-fn assert_all_close(a: &[f64], b: &[f64], tolerance: f64, what: &str) {
+pub(super) fn assert_all_close(a: &[f64], b: &[f64], tolerance: f64, what: &str) {
     assert_eq!(a.len(), b.len(), "{what}");
     for (i, (x, y)) in a.iter().zip(b).enumerate() {
         assert!(close(*x, *y, tolerance), "{what}: element {i}: {x} and {y}");
@@ -103,7 +100,7 @@ fn assert_all_close(a: &[f64], b: &[f64], tolerance: f64, what: &str) {
 }
 
 /// Central differences of a scalar function of (positive, negative).
-fn differences(
+pub(super) fn differences(
     f: impl Fn(&[f64], &[Vec<f64>]) -> f64,
     positive: &[f64],
     negative: &[Vec<f64>],
@@ -196,7 +193,7 @@ fn cross_entropy_is_the_exponential_kernel_at_alpha_one() {
     let (positive, negative) = scores(3);
     let weighting = Weighting { alpha: 1.0, estimator: Estimator::ScaledRank };
     let cro = Cro { kernel: Kernel::Exponential, margin: 0.0, weighting };
-    let a = by_tensors(&CrossEntropy, &positive, &negative, Kind::Double);
+    let a = by_tensors(&CROSS_ENTROPY, &positive, &negative, Kind::Double);
     let b = by_tensors(&cro, &positive, &negative, Kind::Double);
     assert!(close(a.0, b.0, 1e-12));
     assert_all_close(&a.1, &b.1, 1e-12, "positive");
@@ -299,7 +296,7 @@ fn extreme_scores_stay_finite_in_float32() {
         let positive = vec![scale, -scale, 0.0];
         let negative = vec![vec![scale, -scale, 0.0, scale]; 3];
         let mut losses: Vec<(String, Box<dyn Loss>)> = vec![
-            ("cross-entropy".into(), Box::new(CrossEntropy)),
+            ("cross-entropy".into(), Box::new(CROSS_ENTROPY)),
             ("triplet".into(), Box::new(Triplet { margin: MARGIN })),
             ("bpr".into(), Box::new(Bpr)),
         ];
@@ -353,8 +350,8 @@ fn a_masked_negative_counts_for_nothing() {
         assert_all_close(&without.1, &with.1, 1e-12, "positive");
         assert!(with.2.iter().all(|g| g.is_finite()));
     }
-    let with = by_tensors(&CrossEntropy, &positive, &masked, Kind::Double);
-    let without = by_tensors(&CrossEntropy, &positive, &negative, Kind::Double);
+    let with = by_tensors(&CROSS_ENTROPY, &positive, &masked, Kind::Double);
+    let without = by_tensors(&CROSS_ENTROPY, &positive, &negative, Kind::Double);
     assert!(close(without.0, with.0, 1e-12));
     assert!(with.2.iter().all(|g| g.is_finite()));
 }

@@ -1,5 +1,6 @@
 //! Optimisers. The item table is reached only through row ids and row gradients.
 
+mod adagrad;
 mod adam;
 mod deferred;
 mod deferred_host;
@@ -13,6 +14,7 @@ use tch::Tensor;
 
 use crate::config::{OptimizerConfig, OptimizerKind};
 
+pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use deferred::DeferredAdam;
 pub use rows::{Distinct, TouchedRows};
@@ -47,6 +49,7 @@ impl RowGradient<'_> {
 pub enum TableOptimizer {
     Dense(Adam),
     Deferred(DeferredAdam),
+    Adagrad(Adagrad),
 }
 
 impl TableOptimizer {
@@ -55,6 +58,7 @@ impl TableOptimizer {
         match config.kind {
             OptimizerKind::Adam => Self::Dense(Adam::new(rule, table)),
             OptimizerKind::DeferredAdam => Self::Deferred(DeferredAdam::new(rule, table)),
+            OptimizerKind::Adagrad => Self::Adagrad(Adagrad::new(rule, table)),
         }
     }
 
@@ -77,6 +81,7 @@ impl TableOptimizer {
         match self {
             Self::Dense(adam) => adam.step_rows(table, gradient),
             Self::Deferred(adam) => adam.step_rows(table, gradient),
+            Self::Adagrad(adagrad) => adagrad.step_rows(table, gradient),
         }
     }
 
@@ -85,6 +90,7 @@ impl TableOptimizer {
         match self {
             Self::Dense(adam) => adam.state(),
             Self::Deferred(adam) => adam.state(),
+            Self::Adagrad(adagrad) => adagrad.state(),
         }
     }
 
@@ -96,6 +102,33 @@ impl TableOptimizer {
         match self {
             Self::Dense(adam) => adam.restore(state),
             Self::Deferred(adam) => adam.restore(state),
+            Self::Adagrad(adagrad) => adagrad.restore(state),
+        }
+    }
+}
+
+/// The optimiser of one of the encoder's few parameters, always moved as a whole.
+pub enum ParameterOptimizer {
+    Adam(Adam),
+    Adagrad(Adagrad),
+}
+
+impl ParameterOptimizer {
+    /// The optimiser that `config` names, at its start for `parameter`.
+    pub fn new(config: &OptimizerConfig, rule: &Rule, parameter: &Tensor) -> Self {
+        match config.kind {
+            OptimizerKind::Adam | OptimizerKind::DeferredAdam => {
+                Self::Adam(Adam::new(rule, parameter))
+            }
+            OptimizerKind::Adagrad => Self::Adagrad(Adagrad::new(rule, parameter)),
+        }
+    }
+
+    /// One step with a gradient of the parameter's shape.
+    pub fn step(&mut self, parameter: &Tensor, gradient: &Tensor) {
+        match self {
+            Self::Adam(adam) => adam.step(parameter, gradient),
+            Self::Adagrad(adagrad) => adagrad.step(parameter, gradient),
         }
     }
 }

@@ -26,6 +26,11 @@ impl Rule {
         (self.config.beta1, self.config.beta2)
     }
 
+    /// ε as the configuration has it.
+    pub fn epsilon(&self) -> f64 {
+        self.config.epsilon
+    }
+
     /// The learning rate of `step`, counted from 1.
     pub fn learning_rate(&self, step: i64) -> f64 {
         let OptimizerConfig { learning_rate, schedule, warmup_steps, .. } = self.config;

@@ -209,8 +209,9 @@ pub fn style_of(row: PaperRow) -> usize {
         (LossKind::Cro, Some(Kernel::Hinge)) | (LossKind::Triplet, _) => 1,
         (LossKind::Cro, Some(Kernel::Exponential)) | (LossKind::CrossEntropy, _) => 2,
         (LossKind::CroLambda, _) => 4,
-        (LossKind::Bpr, _) => 5,
+        (LossKind::Bpr | LossKind::BprMax, _) => 5,
         (LossKind::Cro, _) => 3,
+        (LossKind::Bce | LossKind::Gbce, _) => 0,
     }
 }
 

@@ -79,6 +79,9 @@ pub fn method_name(method: LossKind) -> &'static str {
         LossKind::CrossEntropy => "Cross-entropy",
         LossKind::Triplet => "Triplet",
         LossKind::Bpr => "BPR",
+        LossKind::Bce => "BCE",
+        LossKind::Gbce => "gBCE",
+        LossKind::BprMax => "BPR-max",
     }
 }
 
@@ -230,7 +233,7 @@ mod tests {
             alpha: Some(0.6000000001),
             margin: Some(margin),
             estimator: Some(estimator),
-            rank_kernel: None,
+            ..Default::default()
         };
         let row = PaperRow::of(&hinge(5.0, Estimator::ScaledRank)).unwrap();
         assert_eq!(row.label(), "CROLoss (hinge, α = 0.6)");

@@ -71,12 +71,22 @@ pub(super) fn ahead<R>(
     steps: Range<u64>,
     body: impl FnOnce(&mut dyn FnMut() -> Batch) -> R,
 ) -> R {
+    drawn_ahead(|step| batches.draw(step), steps, body)
+}
+
+/// Runs `body` with a source of what `draw` gives for `steps`, in order, drawn on another thread.
+pub fn drawn_ahead<B: Send, R>(
+    draw: impl Fn(u64) -> B + Sync,
+    steps: Range<u64>,
+    body: impl FnOnce(&mut dyn FnMut() -> B) -> R,
+) -> R {
+    let draw = &draw;
     thread::scope(|scope| {
         let (send, receive) = sync_channel(WAITING);
         let drawer = move || {
             for step in steps {
                 // The receiver goes when `body` is done: no more batches are wanted.
-                if send.send(batches.draw(step)).is_err() {
+                if send.send(draw(step)).is_err() {
                     break;
                 }
             }

@@ -86,6 +86,10 @@ impl Lanes for Avx2 {
         _mm256_setzero_si256()
     }
     #[inline(always)]
+    unsafe fn mask_ge(self, other: Self) -> u32 {
+        _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, other.0)) as u32
+    }
+    #[inline(always)]
     unsafe fn count_ge(self, other: Self, count: __m256i) -> __m256i {
         // A true comparison is −1.
         let mask = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, other.0));

@@ -84,6 +84,10 @@ impl Lanes for Avx512 {
         _mm512_setzero_si512()
     }
     #[inline(always)]
+    unsafe fn mask_ge(self, other: Self) -> u32 {
+        u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(self.0, other.0))
+    }
+    #[inline(always)]
     unsafe fn count_ge(self, other: Self, count: __m512i) -> __m512i {
         let mask = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(self.0, other.0);
         _mm512_mask_add_epi32(count, mask, count, _mm512_set1_epi32(1))

@@ -56,6 +56,8 @@ pub trait Lanes: Copy {
     unsafe fn sum(self) -> f32;
     /// No count in any lane.
     unsafe fn no_count() -> Self::Count;
+    /// Bit i: whether lane i of self is at least that of other.
+    unsafe fn mask_ge(self, other: Self) -> u32;
     /// One more in each lane where self ≥ other.
     unsafe fn count_ge(self, other: Self, count: Self::Count) -> Self::Count;
     /// The sum of the lanes' counts.

@@ -97,6 +97,11 @@ impl<const L: usize> Lanes for Array<L> {
         [0; L]
     }
     #[inline(always)]
+    unsafe fn mask_ge(self, other: Self) -> u32 {
+        let bit = |i: usize| u32::from(self.0[i] >= other.0[i]) << i;
+        (0..L).map(bit).sum()
+    }
+    #[inline(always)]
     unsafe fn count_ge(self, other: Self, count: [u32; L]) -> [u32; L] {
         std::array::from_fn(|i| count[i] + u32::from(self.0[i] >= other.0[i]))
     }

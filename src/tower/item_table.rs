@@ -1,4 +1,4 @@
-//! One vector an item, for histories, targets and negatives alike.
+//! One vector an item: for histories, targets and negatives alike, or for some of them.
 
 use tch::{Device, Tensor};
 
@@ -13,9 +13,19 @@ pub struct ItemTable {
 impl ItemTable {
     /// Glorot-uniform rows for `items` items, and a zero row for padding.
     pub fn new(items: usize, dim: i64, seed: u64, device: Device) -> Self {
-        let drawn = glorot(items as i64 + 1, dim, seed, 0, device);
-        let mut weights = table_zeros(&drawn.size(), drawn.kind(), device);
-        weights.copy_(&drawn);
+        Self::drawn(items, dim, 0, (seed, 0), device)
+    }
+
+    /// A table for scores alone, its numbers drawn apart from those of [`ItemTable::new`]; with
+    /// `bias`, one column more at the end, all 0.
+    pub fn for_scores(items: usize, dim: i64, bias: bool, seed: u64, device: Device) -> Self {
+        Self::drawn(items, dim, i64::from(bias), (seed, 2), device)
+    }
+
+    fn drawn(items: usize, dim: i64, more: i64, (seed, part): (u64, u64), device: Device) -> Self {
+        let drawn = glorot(items as i64 + 1, dim, seed, part, device);
+        let weights = table_zeros(&[items as i64 + 1, dim + more], drawn.kind(), device);
+        weights.narrow(1, 0, dim).copy_(&drawn);
         let _ = weights.get(0).zero_();
         Self { weights }
     }

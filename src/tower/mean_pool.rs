@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Encoder, glorot};
+use super::{Dropout, Encoder, Layout, glorot};
 use crate::device::host_floats;
 
 /// u = mean(rows)·kernel + bias, no activation. A user without history gets the bias.
@@ -35,7 +35,15 @@ impl Encoder for MeanPool {
         Some(self)
     }
 
-    fn encode(&self, rows: &Tensor, mask: &Tensor) -> Tensor {
+    fn positions(&self, rows: &Tensor, layout: &Layout, _: Option<&Dropout>) -> Tensor {
+        let padded = layout.pad(rows);
+        let length = padded.size()[1];
+        let count = Tensor::arange_start(1, length + 1, (padded.kind(), padded.device()));
+        let means = padded.cumsum(1, None::<Kind>) / count.view([1, length, 1]);
+        self.bias.addmm(&layout.pack(&means), &self.kernel)
+    }
+
+    fn encode(&self, rows: &Tensor, mask: &Tensor, _: Option<&Dropout>) -> Tensor {
         let sum = (rows * mask.unsqueeze(-1)).sum_dim_intlist(1, false, None::<Kind>);
         let count = mask.sum_dim_intlist(1, true, None::<Kind>).clamp_min(1.0);
         self.bias.addmm(&(sum / count), &self.kernel)
@@ -63,7 +71,7 @@ mod tests {
         let nobody = [7.0f32; 6];
         let rows = Tensor::from_slice(&[user, nobody].concat()).view([2, 3, 2]);
         let mask = Tensor::from_slice2(&[[1.0f32, 1.0, 0.0], [0.0, 0.0, 0.0]]);
-        let users = Vec::<f32>::try_from(tower.encode(&rows, &mask).view(-1)).unwrap();
+        let users = Vec::<f32>::try_from(tower.encode(&rows, &mask, None).view(-1)).unwrap();
         // mean = (2, 1): (2·1 + 1·3 + 0.5, 2·2 + 1·4 − 0.5); without history: the bias.
         assert_eq!(users, [5.5, 7.5, 0.5, -0.5]);
     }

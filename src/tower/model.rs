@@ -3,49 +3,117 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::{Encoder, ItemTable, MeanPool, unit};
+use super::{Dropout, Encoder, Gru, ItemTable, Layout, MeanPool, Transformer, unit};
 use crate::config::{EncoderKind, TowerConfig};
 use crate::files;
 
-/// Name of the item table among the saved weights.
+/// Names of the tables among the saved weights.
 const TABLE: &str = "items";
+const OUTPUTS: &str = "outputs";
 
 /// Weights by name.
 pub type Weights = Vec<(&'static str, Tensor)>;
 
 /// Item table and user encoder.
 pub struct TwoTower {
+    /// What the encoder reads, and what scores are taken with where there are no `outputs`.
     pub items: ItemTable,
+    /// The table that scores are taken with, where it is not tied to `items`; `[items + 1, dim]`,
+    /// or `[items + 1, dim + 1]` with biases.
+    pub outputs: Option<ItemTable>,
     pub encoder: Box<dyn Encoder>,
+    /// Whether vectors are brought to unit length.
+    normalize: bool,
+    history: usize,
 }
 
 impl TwoTower {
     /// A model with initial weights drawn from `seed`.
     pub fn new(config: &TowerConfig, items: usize, seed: u64, device: Device) -> Self {
-        let encoder = match config.encoder {
+        let encoder: Box<dyn Encoder> = match config.encoder {
             EncoderKind::MeanPool => Box::new(MeanPool::new(config.dim, seed, device)),
+            EncoderKind::Transformer => Box::new(Transformer::new(config, seed, device)),
+            EncoderKind::Gru => Box::new(Gru::new(config, seed, device)),
         };
-        Self { items: ItemTable::new(items, config.dim, seed, device), encoder }
+        let outputs = || ItemTable::for_scores(items, config.dim, config.has_bias(), seed, device);
+        Self {
+            items: ItemTable::new(items, config.dim, seed, device),
+            outputs: (!config.is_tied()).then(outputs),
+            encoder,
+            normalize: config.normalized(),
+            history: config.history,
+        }
     }
 
-    /// Unit user vectors `[batch, dim]` of histories `[batch, history]` (int64 item ids, oldest
+    /// User vectors `[batch, dim]` of histories `[batch, history]` (int64 item ids, oldest
     /// first, padded with 0 at the end).
     pub fn users(&self, histories: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
-        self.user_vectors(&self.items.gather(histories), histories)
+        let mask = histories.ne(0).to_kind(Kind::Float);
+        self.finished(self.encoder.encode(&self.items.gather(histories), &mask, None))
     }
 
-    /// Unit user vectors from the rows `[batch, history, dim]` of `histories`, with gradients.
-    pub fn user_vectors(&self, rows: &Tensor, histories: &Tensor) -> Tensor {
-        unit(&self.encoder.encode(rows, &histories.ne(0).to_kind(rows.kind())))
+    /// User vectors from the rows `[batch, history, dim]` of `histories`, for training.
+    pub fn user_vectors(
+        &self,
+        rows: &Tensor,
+        histories: &Tensor,
+        dropout: Option<&Dropout>,
+    ) -> Tensor {
+        let mask = histories.ne(0).to_kind(rows.kind());
+        self.finished(self.encoder.encode(rows, &mask, dropout))
+    }
+
+    /// The vectors of all positions `[positions, dim]` from their items' rows `[positions, dim]`,
+    /// as [`Encoder::positions`]; one wider where items have biases.
+    pub fn positions(&self, rows: &Tensor, layout: &Layout, dropout: Option<&Dropout>) -> Tensor {
+        self.finished(self.encoder.positions(rows, layout, dropout))
+    }
+
+    /// What scores are taken with, from rows of [`TwoTower::scored`].
+    pub fn candidates(&self, rows: &Tensor) -> Tensor {
+        if self.normalize { unit(rows) } else { rows.shallow_clone() }
+    }
+
+    /// The table that scores are taken with.
+    pub fn scored(&self) -> &ItemTable {
+        self.outputs.as_ref().unwrap_or(&self.items)
+    }
+
+    /// The vectors of all items `[items, dim]`, row `i` is item `i + 1`: their inner products with
+    /// a user's vector rank the catalogue.
+    pub fn item_vectors(&self) -> Tensor {
+        let table = self.scored();
+        self.candidates(&table.weights().narrow(0, 1, table.items() as i64))
+    }
+
+    /// The latest items of a history that the encoder reads.
+    pub fn history(&self) -> usize {
+        self.history
+    }
+
+    /// Whether vectors have unit length.
+    pub fn normalizes(&self) -> bool {
+        self.normalize
+    }
+
+    fn finished(&self, vectors: Tensor) -> Tensor {
+        let vectors = if self.normalize { unit(&vectors) } else { vectors };
+        if self.scored().dim() == self.items.dim() {
+            return vectors;
+        }
+        // What a bias is multiplied with.
+        let one = Tensor::ones([vectors.size()[0], 1], (vectors.kind(), vectors.device()));
+        Tensor::cat(&[vectors, one], 1)
     }
 
     /// All weights by name, sharing the model's memory.
     pub fn weights(&self) -> Weights {
         let mut all = self.encoder.parameters();
         all.push((TABLE, self.items.weights()));
+        all.extend(self.outputs.iter().map(|outputs| (OUTPUTS, outputs.weights())));
         all
     }
 

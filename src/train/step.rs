@@ -4,11 +4,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::Profile;
 use super::fused::{Fused, Outcome};
-use crate::config::{AccidentalHits, Config, EncoderKind};
+use crate::config::{AccidentalHits, Config, EncoderKind, Samples};
 use crate::loss::{self, Loss, RowLoss, Scores};
-use crate::optim::{Adam, RowGradient, Rule, TableOptimizer};
+use crate::optim::{ParameterOptimizer, RowGradient, Rule, TableOptimizer};
 use crate::sampling::Batch;
-use crate::tower::{TwoTower, unit};
+use crate::tower::{Dropout, TwoTower};
 
 /// The model's objective and optimisers.
 pub struct Stepper {
@@ -17,15 +17,21 @@ pub struct Stepper {
     /// Whether accidental hits are left out.
     mask: bool,
     /// One for each of the encoder's parameters, in its order.
-    encoder: Vec<Adam>,
+    encoder: Vec<ParameterOptimizer>,
     items: TableOptimizer,
     fused: Option<Fused>,
+    dropout: Option<Dropout>,
     profile: Profile,
 }
 
 /// Whether a step is taken by the loops of this crate, not by tensor ops.
 pub fn by_loops(config: &Config, device: Device) -> bool {
-    config.train.fused && device == Device::Cpu && config.tower.encoder == EncoderKind::MeanPool
+    config.train.fused
+        && device == Device::Cpu
+        && config.tower.encoder == EncoderKind::MeanPool
+        && config.tower.normalized()
+        && RowLoss::covers(config.loss.kind)
+        && config.sampling.samples() == Samples::Users
 }
 
 impl Stepper {
@@ -35,16 +41,22 @@ impl Stepper {
         let weights = model.items.weights();
         let fused = by_loops(config, weights.device());
         let mask = config.sampling.accidental_hits == AccidentalHits::Mask;
-        let adam = |parameter: &Tensor| Adam::new(&rule, parameter);
+        let own = |parameter: &Tensor| ParameterOptimizer::new(&config.optimizer, &rule, parameter);
         Self {
             loss: loss::build(&config.loss),
-            scale: config.tower.scale,
+            scale: config.tower.factor(),
             mask,
-            encoder: model.encoder.parameters().iter().map(|(_, p)| adam(p)).collect(),
+            encoder: model.encoder.parameters().iter().map(|(_, p)| own(p)).collect(),
             items: TableOptimizer::new(&config.optimizer, &rule, &weights),
             fused: fused.then(|| Fused::new(RowLoss::new(&config.loss), config.tower.scale, mask)),
+            dropout: None,
             profile: Profile::default(),
         }
+    }
+
+    /// The draws of dropout for the next step.
+    pub fn drop_by(&mut self, dropout: Dropout) {
+        self.dropout = Some(dropout);
     }
 
     /// Moves the model by one step on `batch`. Returns the loss, a scalar on the run's device.
@@ -70,7 +82,9 @@ impl Stepper {
         }
         // The gathered rows are the leaves of the gradient: none of the table's size is made.
         let rows = model.items.gather(batch.rows.ids()).set_requires_grad(true);
-        let loss = self.loss.loss(&scores(model, batch, &rows, self.scale, self.mask));
+        let dropout = self.dropout.take();
+        let loss = (self.scale, self.mask);
+        let loss = self.loss.loss(&scores(model, batch, &rows, loss, dropout.as_ref()));
         self.profile.add("scores and loss", &mut lap);
         let parameters = model.encoder.parameters();
         let leaves: Vec<&Tensor> =
@@ -105,21 +119,21 @@ pub(super) fn scores(
     model: &TwoTower,
     batch: &Batch,
     rows: &Tensor,
-    scale: f64,
-    mask: bool,
+    (scale, mask): (f64, bool),
+    dropout: Option<&Dropout>,
 ) -> Scores {
     let (users, length) = batch.histories.size2().expect("histories are a matrix");
     let negatives = batch.negatives.size()[0];
     let parts = rows.split_with_sizes([users * length, users, negatives], 0);
     let histories = parts[0].view([users, length, -1]);
-    let user = model.user_vectors(&histories, &batch.histories) * scale;
-    let positive = (&user * unit(&parts[1])).sum_dim_intlist(1, false, None::<Kind>);
-    let mut negative = user.matmul(&unit(&parts[2]).tr());
+    let user = model.user_vectors(&histories, &batch.histories, dropout) * scale;
+    let positive = (&user * model.candidates(&parts[1])).sum_dim_intlist(1, false, None::<Kind>);
+    let mut negative = user.matmul(&model.candidates(&parts[2]).tr());
     if mask {
         let hits = batch.targets.unsqueeze(1).eq_tensor(&batch.negatives.unsqueeze(0));
         negative = negative.masked_fill(&hits, f64::NEG_INFINITY);
     }
-    Scores { positive, negative, catalogue: model.items.items() as f64 }
+    Scores::all(positive, negative, model.items.items() as f64)
 }
 
 #[cfg(test)]
@@ -150,7 +164,7 @@ mod tests {
             let stepper = Stepper::new(&config, &model);
             let batch = batch();
             let rows = model.items.gather(batch.rows.ids());
-            let scores = scores(&model, &batch, &rows, stepper.scale, stepper.mask);
+            let scores = scores(&model, &batch, &rows, (stepper.scale, stepper.mask), None);
             let negative = Vec::<f32>::try_from(scores.negative.view(-1)).unwrap();
             assert_eq!(negative[0].is_infinite(), infinite);
             assert!(negative[1..].iter().all(|s| s.abs() <= 10.001));
@@ -161,7 +175,9 @@ mod tests {
 
     #[test]
     fn steps_on_one_batch_lower_its_loss_and_leave_padding_alone() {
-        for kind in ["cro", "cro-lambda", "cross-entropy", "triplet", "bpr"] {
+        for kind in
+            ["cro", "cro-lambda", "cross-entropy", "triplet", "bpr", "bce", "gbce", "bpr-max"]
+        {
             let config = config(&format!("[loss]\nkind = \"{kind}\""));
             let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
             let mut stepper = Stepper::new(&config, &model);
@@ -216,9 +232,10 @@ mod tests {
         let mut stepper = Stepper::new(&config, &model);
         let table = model.items.weights().copy().set_requires_grad(true);
         let batch = batch();
-        let scores = scores(&model, &batch, &table.index_select(0, batch.rows.ids()), 10.0, false);
+        let scores =
+            scores(&model, &batch, &table.index_select(0, batch.rows.ids()), (10.0, false), None);
         stepper.loss.loss(&scores).backward();
-        Adam::new(&Rule::new(&config), &table).step(&table, &table.grad());
+        crate::optim::Adam::new(&Rule::new(&config), &table).step(&table, &table.grad());
         let _ = stepper.step(&model, &batch);
         assert!(model.items.weights().allclose(&table.detach(), 1e-5, 1e-7, false));
     }

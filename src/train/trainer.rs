@@ -6,18 +6,17 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use tch::{Device, Tensor};
 
+use super::form::{Mover, Source};
 use super::log::RunLog;
 use super::outcome::{Outcome, UserRanks, peak_memory_mib};
 use super::profile::Profile;
 use super::run_folder::RunFolder;
-use super::step::{Stepper, by_loops};
+use super::step::by_loops;
 use super::stopping::Stopping;
-use crate::config::{Config, Metric};
+use crate::config::{Config, Metric, Protocol, Samples};
 use crate::data::{Dataset, Split};
 use crate::device;
-use crate::eval::{Evaluation, Metrics, value_of};
-use crate::misuse;
-use crate::sampling::BatchSource;
+use crate::eval::{Evaluation, Metrics, PositionEvaluation, value_of};
 use crate::tower::{TwoTower, save};
 
 /// What an observer of a training run hears.
@@ -41,8 +40,9 @@ pub enum Event<'a> {
 pub fn open_device(config: &Config) -> Result<Device> {
     device::use_threads(config.threads);
     let device = device::open(config.device)?;
-    if by_loops(config, device) {
-        // The loops of this crate do the work: libtorch's threads would spin beside them.
+    let positions = config.sampling.samples() == Samples::Positions;
+    if by_loops(config, device) || (positions && config.train.fused && device == Device::Cpu) {
+        // The threads of this crate do the work: libtorch's would spin beside them.
         tch::set_num_threads(1);
     }
     Ok(device)
@@ -92,39 +92,22 @@ impl<'a> Session<'a> {
         users: Vec<usize>,
         observe: &mut dyn FnMut(Event),
     ) -> Result<Metrics> {
-        let evaluation = Evaluation {
-            sequences: &self.dataset.sequences,
-            users,
-            config: &self.config.evaluation,
-            history: self.config.tower.history,
-            device: self.device,
-        };
-        let users = evaluation.users.len() as u64;
-        let mut done = 0;
-        evaluation.run(model, &mut |more| {
+        let sequences = &self.dataset.sequences;
+        let (config, history) = (&self.config.evaluation, self.config.tower.history);
+        let (mut done, count) = (0, users.len() as u64);
+        let mut progress = |more| {
             done += more;
-            observe(Event::Ranking { part, done, users });
-        })
-    }
-
-    /// The batches of training, checked against the dataset.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] when the dataset is too small for the configuration.
-    fn batches(&self) -> Result<BatchSource<'a>> {
-        for part in [Split::Validation, Split::Test] {
-            if self.dataset.users_of(part).is_empty() {
-                misuse!("the dataset has no {} users: prepare it with another split", part.name());
+            observe(Event::Ranking { part, done, users: count });
+        };
+        match config.protocol {
+            Protocol::Holdout => {
+                Evaluation { sequences, users, config, history, device: self.device }
+                    .run(model, &mut progress)
+            }
+            Protocol::Positions => {
+                PositionEvaluation { sequences, users, config, history }.run(model, &mut progress)
             }
         }
-        BatchSource::new(
-            self.config,
-            &self.dataset.sequences,
-            self.dataset.users_of(Split::Train),
-            self.dataset.item_count(),
-            by_loops(self.config, self.device),
-            self.device,
-        )
     }
 }
 
@@ -141,7 +124,7 @@ pub fn train(
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     let session = Session::new(config, dataset)?;
-    let batches = session.batches()?;
+    let source = Source::new(config, dataset, session.device)?;
     let run = make_folder()?;
     run.write_json(
         "run.json",
@@ -154,7 +137,7 @@ pub fn train(
     let mut log = RunLog::create(run.path())?;
     let started = Instant::now();
     let model = session.model();
-    let mut stepper = Stepper::new(config, &model);
+    let mut mover = Mover::new(config, &model, &source);
     let mut stopping = Stopping::new(config.train.patience);
     let mut validation = vec![];
     let validation_users =
@@ -163,13 +146,13 @@ pub fn train(
     let mut train_seconds = 0.0;
     let mut step = 0;
     let mut profile = Profile::default();
-    batches.run(0..config.train.steps, |next| -> Result<()> {
+    source.run(0..config.train.steps, |next| -> Result<()> {
         while step < config.train.steps && !stopping.exhausted() {
             let mark = Instant::now();
             let mut lap = profile.lap();
             let batch = next();
             profile.add("waiting for batches", &mut lap);
-            losses.add(&stepper.step(&model, &batch));
+            losses.add(&mover.step(&model, &batch, step));
             step += 1;
             if step % config.train.log_every == 0 {
                 let loss = losses.mean(step)?;
@@ -183,7 +166,7 @@ pub fn train(
             }
             let validate = step % config.train.validate_every == 0 || step == config.train.steps;
             if validate {
-                stepper.catch_up(&model);
+                mover.catch_up(&model);
                 device::synchronize(session.device);
             }
             train_seconds += mark.elapsed().as_secs_f64();
@@ -206,7 +189,7 @@ pub fn train(
         }
         Ok(())
     })?;
-    profile.append(stepper.profile());
+    profile.append(mover.profile());
     observe(Event::Trained { steps: step, profile: &profile });
     let best_step = stopping.best().map_or(step, |(_, step)| step);
     if step < config.train.steps {
@@ -214,7 +197,7 @@ pub fn train(
     }
     // The weights that are read take a table's size in memory for a while: instead of the moments,
     // not beside them.
-    drop(stepper);
+    drop(mover);
     model.load(&run.weights_path())?;
     let tested = session.evaluate(&model, Split::Test, observe)?;
     let (test, test_users) = (tested.means(), tested.users());

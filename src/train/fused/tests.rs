@@ -60,7 +60,7 @@ fn compare(loss: &str, scale: f64, dim: i64, mask: bool, batch: &Batch) {
     let got = fused.run(&model.items, encoder, batch, &mut Profile::default());
 
     let rows = model.items.gather(batch.rows.ids()).set_requires_grad(true);
-    let of = scores(&model, batch, &rows, scale, mask);
+    let of = scores(&model, batch, &rows, (scale, mask), None);
     let value = loss::build(&config.loss).loss(&of);
     let parameters = model.encoder.parameters();
     let gradients =

@@ -1,0 +1,162 @@
+use anyhow::Result;
+use clap::ValueEnum;
+use serde_json::json;
+use toml::{Table, Value};
+
+use super::bench::Common;
+use super::table;
+use crate::bench::SessionStepBench;
+use crate::config::from_table;
+use crate::device;
+use crate::train::peak_memory_mib;
+
+/// Milliseconds a training step of a session Transformer, sampling included: the median after a
+/// warm-up; the defaults are TRON's published size
+#[derive(clap::Args)]
+pub struct SessionStep {
+    /// Items of the catalogue
+    #[arg(long, default_value_t = 43_097, value_parser = clap::value_parser!(u32).range(1..))]
+    items: u32,
+    /// Width of item and user vectors
+    #[arg(long, default_value_t = 200)]
+    hidden: u32,
+    /// Layers of the Transformer
+    #[arg(long, default_value_t = 2)]
+    layers: u32,
+    /// Sessions a step
+    #[arg(long, default_value_t = 128)]
+    batch: u32,
+    /// The latest items of a session that are read
+    #[arg(long, default_value_t = 50)]
+    length: u32,
+    /// Uniform candidates
+    #[arg(long, default_value_t = 16_384)]
+    negatives: u32,
+    /// Who shares the uniform candidates
+    #[arg(long, value_enum, default_value = "batchwise")]
+    style: Style,
+    /// Candidates from the batch's other sessions, for every session
+    #[arg(long, default_value_t = 127)]
+    inbatch: u32,
+    /// How many of the candidates, the best by score, enter the loss; 0: all
+    #[arg(long, default_value_t = 100)]
+    topk: u32,
+    /// The loss, as loss.kind of a configuration
+    #[arg(long, default_value = "ssm")]
+    loss: String,
+    /// deferred-adam, adam or adagrad
+    #[arg(long, default_value = "deferred-adam")]
+    optimizer: String,
+    /// The share of numbers that dropout sets to zero
+    #[arg(long, default_value_t = 0.2)]
+    dropout: f64,
+    /// Steps that are measured
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: u64,
+    /// Take the tensor ops that run on a GPU instead of the loops for a CPU
+    #[arg(long)]
+    tensors: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Who shares a draw of uniform candidates.
+#[derive(Clone, Copy, ValueEnum)]
+enum Style {
+    /// The batch
+    Batchwise,
+    /// Nobody: each position has its own
+    Eventwise,
+}
+
+impl SessionStep {
+    pub fn run(self) -> Result<()> {
+        let config = from_table(self.table(), "bench session-step")?.checked()?;
+        let items = self.items as usize;
+        let times = SessionStepBench { config: &config, items, steps: self.steps }.run()?;
+        let rate = 1e3 * times.positions / times.milliseconds;
+        if self.common.json {
+            return table::say(json!({
+                "program": "croloss",
+                "items": items,
+                "hidden": self.hidden,
+                "layers": self.layers,
+                "batch": self.batch,
+                "length": self.length,
+                "negatives": self.negatives,
+                "inbatch": self.inbatch,
+                "topk": self.topk,
+                "loss": config.loss.kind,
+                "optimizer": config.optimizer.kind,
+                "fused": config.train.fused,
+                "threads": rayon::current_num_threads(),
+                "device": device::name(device::open(config.device)?),
+                "ms_per_step": times.milliseconds,
+                "positions_per_step": times.positions,
+                "positions_per_second": rate,
+                "peak_rss_mib": peak_memory_mib(),
+            }));
+        }
+        for (part, ms) in times.profile.milliseconds() {
+            table::say(format_args!("{:>10.3} ms a step: {part}", ms / times.steps as f64))?;
+        }
+        table::say(format_args!(
+            "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {} MiB at most",
+            times.milliseconds,
+            self.steps,
+            times.positions,
+            peak_memory_mib()
+        ))
+    }
+
+    fn table(&self) -> Table {
+        let per = match self.style {
+            Style::Batchwise => "batch",
+            Style::Eventwise => "event",
+        };
+        let source = |from: &str, count: u32, per: &str| {
+            let count = Value::Integer(count.into());
+            let text = |text: &str| Value::String(text.into());
+            let entries = [("from", text(from)), ("count", count), ("per", text(per))];
+            Value::Table(entries.map(|(key, value)| (key.to_owned(), value)).into_iter().collect())
+        };
+        let sources = [("uniform", self.negatives, per), ("in-batch", self.inbatch, "session")];
+        let sources = sources.into_iter().filter(|(_, count, _)| *count > 0);
+        let sources: Vec<Value> =
+            sources.map(|(from, count, per)| source(from, count, per)).collect();
+        let mut table = toml::toml! {
+            [data]
+            path = ""
+            [tower]
+            encoder = "transformer"
+            [sampling]
+            samples = "positions"
+            [loss]
+            [optimizer]
+            learning_rate = 0.0005
+            epsilon_form = "pytorch"
+            [train]
+        };
+        let number = |number: u32| Value::Integer(number.into());
+        let sets = [
+            ("tower", "dim", number(self.hidden)),
+            ("tower", "layers", number(self.layers)),
+            ("tower", "history", number(self.length)),
+            ("tower", "dropout", Value::Float(self.dropout)),
+            ("sampling", "batch", number(self.batch)),
+            ("sampling", "top_k", number(self.topk)),
+            ("sampling", "negatives", Value::Array(sources)),
+            ("loss", "kind", Value::String(self.loss.clone())),
+            ("optimizer", "kind", Value::String(self.optimizer.clone())),
+            ("train", "fused", Value::Boolean(!self.tensors)),
+        ];
+        for (part, key, value) in sets {
+            if let Some(Value::Table(part)) = table.get_mut(part) {
+                part.insert(key.into(), value);
+            }
+        }
+        table.insert("threads".into(), number(self.common.threads));
+        table.insert("device".into(), Value::String(self.common.device.to_string()));
+        table
+    }
+}

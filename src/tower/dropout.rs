@@ -1,0 +1,63 @@
+//! What training sets to zero at random.
+
+use std::cell::RefCell;
+
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Tensor};
+
+use crate::random::{Purpose, stream};
+
+/// The draws of dropout in one part of a batch at one step: a function of these and of the seed.
+pub struct Dropout(RefCell<ChaCha8Rng>);
+
+impl Dropout {
+    /// For part `part` of the batch of step `step`.
+    pub fn new(seed: u64, step: u64, part: u64, device: Device) -> Self {
+        let mut rng = stream(seed, Purpose::Dropout, (step << 16) | part);
+        if device != Device::Cpu {
+            // The device draws for itself.
+            tch::manual_seed(rng.random());
+        }
+        Self(RefCell::new(rng))
+    }
+
+    /// `x` with a share `rate` of its numbers set to zero and the others raised accordingly. On
+    /// the host the draws are this type's own, so that several threads can draw at once and still
+    /// get the same at every run.
+    pub fn apply(&self, x: &Tensor, rate: f64) -> Tensor {
+        if rate == 0.0 {
+            return x.shallow_clone();
+        }
+        if x.device() != Device::Cpu {
+            return x.dropout(rate, true);
+        }
+        let mut draws = vec![0u8; 2 * x.numel()];
+        self.0.borrow_mut().fill_bytes(&mut draws);
+        let least = (rate * 65536.0) as u16;
+        let kept = (1.0 / (1.0 - rate)) as f32;
+        let of = |pair: &[u8]| {
+            if u16::from_le_bytes([pair[0], pair[1]]) < least { 0.0 } else { kept }
+        };
+        let mask: Vec<f32> = draws.chunks_exact(2).map(of).collect();
+        x * Tensor::from_slice(&mask).view_as(x).to_kind(x.kind())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn a_share_is_zero_and_the_mean_stays() {
+        let x = Tensor::ones([300, 400], (Kind::Float, Device::Cpu));
+        let dropped = Dropout::new(1, 7, 0, Device::Cpu).apply(&x, 0.2);
+        let zeros = dropped.eq(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
+        assert!((zeros - 0.2).abs() < 0.005, "{zeros}");
+        assert!((dropped.mean(Kind::Float).double_value(&[]) - 1.0).abs() < 0.006);
+        assert_eq!(dropped, Dropout::new(1, 7, 0, Device::Cpu).apply(&x, 0.2));
+        assert_ne!(dropped, Dropout::new(1, 7, 1, Device::Cpu).apply(&x, 0.2));
+        assert_ne!(dropped, Dropout::new(1, 8, 0, Device::Cpu).apply(&x, 0.2));
+    }
+}

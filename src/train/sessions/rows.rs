@@ -1,0 +1,271 @@
+//! Rows of numbers on the host, and weighted sums of some of them.
+
+use rayon::prelude::*;
+use tch::{Device, Kind, Tensor};
+
+use crate::device;
+use crate::simd::{self, Lanes, Level, vectorised};
+
+/// Rows a task.
+const TASK: usize = 64;
+
+/// How many rows ahead memory is asked for.
+const AHEAD: usize = 8;
+
+/// A matrix whose rows are padded with zeros to whole registers.
+#[derive(Default)]
+pub struct Wide {
+    values: Vec<f32>,
+    rows: usize,
+    dim: usize,
+    wide: usize,
+}
+
+impl Wide {
+    /// Makes room for `rows` rows of `dim` numbers; what stands there before is of no meaning, but
+    /// the padding is 0.
+    pub fn fit(&mut self, rows: usize, dim: usize) {
+        let wide = dim.next_multiple_of(16);
+        if (dim, wide) != (self.dim, self.wide) {
+            self.values.clear();
+        }
+        self.values.resize(rows * wide, 0.0);
+        (self.rows, self.dim, self.wide) = (rows, dim, wide);
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// The length of a row, padding included.
+    pub fn wide(&self) -> usize {
+        self.wide
+    }
+
+    /// A row, padding included.
+    pub fn row(&self, at: usize) -> &[f32] {
+        &self.values[at * self.wide..][..self.wide]
+    }
+
+    /// Copies the rows `ids` of a table `[rows, dim]`, `ids.len()` of them.
+    pub fn gather(&mut self, table: &Tensor, ids: &[i64]) {
+        let (table, dim) = (host_floats(table), table.size()[1] as usize);
+        self.fit(ids.len(), dim);
+        let wide = self.wide;
+        self.values.par_chunks_mut(TASK * wide).zip(ids.par_chunks(TASK)).for_each(|(to, ids)| {
+            for (at, (to, &id)) in to.chunks_exact_mut(wide).zip(ids).enumerate() {
+                if let Some(&ahead) = ids.get(at + AHEAD) {
+                    prefetch(&table[ahead as usize * dim..][..dim]);
+                }
+                to[..dim].copy_from_slice(&table[id as usize * dim..][..dim]);
+            }
+        });
+    }
+
+    /// Copies a matrix `[rows, dim]`, times `factor`.
+    pub fn copy(&mut self, matrix: &Tensor, factor: f32) {
+        let (rows, dim) = matrix.size2().expect("a matrix");
+        self.fit(rows as usize, dim as usize);
+        let from = host_floats(matrix);
+        for (to, from) in self.values.chunks_exact_mut(self.wide).zip(from.chunks_exact(self.dim)) {
+            to.iter_mut().zip(from).for_each(|(to, x)| *to = factor * x);
+        }
+    }
+
+    /// Brings rows to unit length, as [`crate::tower::unit`]; returns what each was multiplied
+    /// with.
+    pub fn normalize(&mut self, level: Level) -> Vec<f32> {
+        let unit = |row: &mut [f32]| {
+            // SAFETY: the level is the machine's.
+            let inverse = 1.0 / (unsafe { dot(level, row, row) } + 1e-8).sqrt();
+            row.iter_mut().for_each(|x| *x *= inverse);
+            inverse
+        };
+        self.values.par_chunks_mut(self.wide).with_min_len(TASK).map(unit).collect()
+    }
+
+    /// ∂x of y = unit(x) in place of ∂y: row `r` is of row `slots[r]` of `units`, which was
+    /// multiplied with its `inverse`.
+    pub fn through_unit(&mut self, level: Level, units: &Wide, slots: &[u32], inverse: &[f32]) {
+        let wide = self.wide;
+        let rows = self.values.par_chunks_mut(wide).zip(slots).with_min_len(TASK);
+        rows.for_each(|(row, &slot)| {
+            let unit = units.row(slot as usize);
+            // SAFETY: the level is the machine's, rows are as wide as each other.
+            let along = unsafe { dot(level, row, unit) };
+            for (g, y) in row.iter_mut().zip(unit) {
+                *g = inverse[slot as usize] * (*g - y * along);
+            }
+        });
+    }
+
+    /// `[rows, dim]`
+    pub fn to_tensor(&self) -> Tensor {
+        let (rows, dim, wide) = (self.rows as i64, self.dim as i64, self.wide as i64);
+        Tensor::from_slice(&self.values).view([rows, wide]).narrow(1, 0, dim).contiguous()
+    }
+
+    /// Row `r` becomes factor·Σ weight·row of `from` over the terms (row, weight) of `r`; `terms`
+    /// hands them to a scratch list.
+    pub fn combine(
+        &mut self,
+        level: Level,
+        from: &Wide,
+        factor: f32,
+        terms: impl Fn(usize, &mut Vec<(u32, f32)>) + Sync,
+    ) {
+        let wide = self.wide;
+        assert_eq!(wide, from.wide);
+        self.values.par_chunks_mut(TASK * wide).enumerate().for_each(|(task, rows)| {
+            let mut list = vec![];
+            for (at, to) in rows.chunks_exact_mut(wide).enumerate() {
+                list.clear();
+                terms(task * TASK + at, &mut list);
+                assert!(list.iter().all(|(row, _)| (*row as usize) < from.rows));
+                // SAFETY: the level is the machine's, rows are within `from` and as wide as `to`.
+                unsafe { weighted_sum(level, from.values.as_ptr(), &list, factor, to) };
+            }
+        });
+    }
+}
+
+/// The memory of a contiguous float32 tensor on the host, for as long as the tensor lives.
+///
+/// # Panics
+/// For any other tensor: these loops are chosen for no others.
+pub fn host_floats(tensor: &Tensor) -> &[f32] {
+    device::host_floats(tensor).expect("contiguous float32 on the host")
+}
+
+/// The memory of a contiguous int64 tensor on the host, for as long as the tensor lives.
+pub fn host_ids(tensor: &Tensor) -> &[i64] {
+    assert!(
+        tensor.device() == Device::Cpu && tensor.kind() == Kind::Int64 && tensor.is_contiguous()
+    );
+    // SAFETY: contiguous int64 on the host, borrowed with the tensor.
+    unsafe { std::slice::from_raw_parts(tensor.data_ptr() as *const i64, tensor.numel()) }
+}
+
+fn prefetch(row: &[f32]) {
+    row.iter().step_by(16).for_each(|x| simd::prefetch(x));
+}
+
+vectorised! {
+    /// The inner product of two rows of whole registers, the same for the same rows.
+    pub unsafe fn dot(a: &[f32], b: &[f32]) -> f32 = dot_lanes
+}
+
+#[inline(always)]
+unsafe fn dot_lanes<V: Lanes>(a: &[f32], b: &[f32]) -> f32 {
+    debug_assert!(a.len() == b.len() && a.len().is_multiple_of(16));
+    // SAFETY: the caller's.
+    unsafe {
+        let mut sum = V::splat(0.0);
+        for at in (0..a.len()).step_by(V::N) {
+            sum = V::load(a.as_ptr().add(at)).mul_add(V::load(b.as_ptr().add(at)), sum);
+        }
+        sum.sum()
+    }
+}
+
+vectorised! {
+    /// to = factor·Σ weight·row over rows of `to`'s length at `from`.
+    unsafe fn weighted_sum(
+        from: *const f32, terms: &[(u32, f32)], factor: f32, to: &mut [f32],
+    ) = weighted_lanes
+}
+
+#[inline(always)]
+unsafe fn weighted_lanes<V: Lanes>(
+    from: *const f32,
+    terms: &[(u32, f32)],
+    factor: f32,
+    to: &mut [f32],
+) {
+    /// `W` registers of the sum, from number `at` on.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // Iterators over registers do not always stay in them.
+    unsafe fn part<V: Lanes, const W: usize>(
+        from: *const f32,
+        terms: &[(u32, f32)],
+        factor: f32,
+        to: &mut [f32],
+        at: usize,
+    ) {
+        let wide = to.len();
+        // SAFETY: the caller's.
+        unsafe {
+            let mut sum = [V::splat(0.0); W];
+            for (place, &(row, weight)) in terms.iter().enumerate() {
+                if let Some(&(ahead, _)) = terms.get(place + AHEAD) {
+                    let ahead = from.add(ahead as usize * wide + at);
+                    for w in 0..W {
+                        simd::prefetch(ahead.add(w * V::N));
+                    }
+                }
+                let row = from.add(row as usize * wide + at);
+                let weight = V::splat(weight);
+                for w in 0..W {
+                    sum[w] = weight.mul_add(V::load(row.add(w * V::N)), sum[w]);
+                }
+            }
+            for w in 0..W {
+                sum[w].mul(V::splat(factor)).store(to.as_mut_ptr().add(at + w * V::N));
+            }
+        }
+    }
+    let mut at = 0;
+    // SAFETY: the caller's.
+    unsafe {
+        while at + 8 * V::N <= to.len() {
+            part::<V, 8>(from, terms, factor, to, at);
+            at += 8 * V::N;
+        }
+        while at + 2 * V::N <= to.len() {
+            part::<V, 2>(from, terms, factor, to, at);
+            at += 2 * V::N;
+        }
+        while at < to.len() {
+            part::<V, 1>(from, terms, factor, to, at);
+            at += V::N;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, stream};
+    use crate::simd::levels;
+    use rand::RngExt;
+
+    #[test]
+    fn weighted_sums_and_products_equal_their_definitions() {
+        let mut rng = stream(1, Purpose::Batch, 0);
+        for dim in [1usize, 16, 33, 200] {
+            let table: Vec<f32> = (0..40 * dim).map(|_| rng.random_range(-1.0..1.0)).collect();
+            let table = Tensor::from_slice(&table).view([40, dim as i64]);
+            let ids: Vec<i64> = (0..30).map(|_| rng.random_range(0..40)).collect();
+            let mut rows = Wide::default();
+            rows.gather(&table, &ids);
+            let gathered = table.index_select(0, &Tensor::from_slice(&ids));
+            assert_eq!(rows.to_tensor(), gathered);
+            let weights = Tensor::rand([70, 30], (Kind::Float, Device::Cpu)) - 0.5;
+            let flat = host_floats(&weights).to_vec();
+            for level in levels() {
+                let mut sums = Wide::default();
+                sums.fit(70, dim);
+                sums.combine(level, &rows, 2.0, |row, list| {
+                    let own = &flat[row * 30..][..30];
+                    list.extend(own.iter().enumerate().map(|(at, w)| (at as u32, *w)));
+                });
+                let expected = weights.matmul(&gathered) * 2.0;
+                assert!(sums.to_tensor().allclose(&expected, 1e-4, 1e-5, false), "{level:?}");
+                // SAFETY: a level of this machine.
+                let product = unsafe { dot(level, rows.row(3), rows.row(4)) };
+                let expected = gathered.get(3).dot(&gathered.get(4)).double_value(&[]);
+                assert!((f64::from(product) - expected).abs() < 1e-5, "{level:?}");
+            }
+        }
+    }
+}
