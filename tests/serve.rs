@@ -125,8 +125,11 @@ fn original_ids(place: &Place) -> Vec<String> {
     dataset.items.into_iter().map(|item| item.original).collect()
 }
 
+/// Items with their scores, the best first.
+type Scored = Vec<(String, f64)>;
+
 /// Histories of different lengths, and what the command line recommends for them.
-fn expected(place: &Place, items: &[String]) -> Vec<(Vec<String>, Vec<(String, f64)>)> {
+fn expected(place: &Place, items: &[String]) -> Vec<(Vec<String>, Scored)> {
     let history = |n: usize| (0..n).map(|k| items[(n * 13 + k * 7) % 100].clone()).collect();
     let histories: Vec<Vec<String>> = (1..=30).map(history).collect();
     let lines: Vec<String> =
@@ -138,7 +141,7 @@ fn expected(place: &Place, items: &[String]) -> Vec<(Vec<String>, Vec<(String, f
     histories.into_iter().zip(recommended).collect()
 }
 
-fn scored(value: &Value) -> Vec<(String, f64)> {
+fn scored(value: &Value) -> Scored {
     let items = value["items"].as_array().unwrap_or_else(|| panic!("{value}"));
     let one =
         |item: &Value| (item["item"].as_str().unwrap().to_owned(), item["score"].as_f64().unwrap());
@@ -283,6 +286,27 @@ fn clients_that_hang_hold_nobody_up_and_are_cut_off() {
     }
     assert!(start.elapsed() < Duration::from_secs(20));
     assert_eq!(server.get("/healthz").0, 200);
+}
+
+#[test]
+fn a_client_that_reads_no_answer_does_not_keep_the_service_from_ending() {
+    let place = exported();
+    let items = original_ids(&place);
+    let server = Server::start(&place, &["--timeout", "2"]);
+    let body = json!({"histories": vec![[&items[0]]; 256], "top": 300}).to_string();
+    let request = head("POST", "/recommend", body.len()).replace("connection: close\r\n", "");
+    let mut deaf = server.connect();
+    // Answers of some megabytes each: more than the system holds for a client.
+    for _ in 0..8 {
+        deaf.write_all((request.clone() + &body).as_bytes()).unwrap();
+    }
+    thread::sleep(Duration::from_secs(1));
+    let (status, _) = server.post(json!({"histories": [[items[0]]]}));
+    assert_eq!(status, 200);
+    let start = Instant::now();
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.ended(), (Some(0), String::new()));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -23,7 +23,8 @@ pub struct Limits {
     pub history: usize,
     /// Items recommended a history.
     pub top: usize,
-    /// For the head of a request to arrive, for its body, and again for its answer.
+    /// For the head of a request to arrive, for its body, for its answer, and for the client to take
+    /// it.
     pub timeout: Duration,
     /// Connections at a time; more are closed at once.
     pub connections: usize,

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -89,8 +90,10 @@ async fn accept_all(
             None => break,
         };
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
-        // Answers are small: without this the last packet of each would wait.
+        // Without the first the last packet of each answer would wait; without the second a client
+        // that reads no answer would hold its connection for good. The service does without both.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(service.limits.timeout));
         let shared = service.clone();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
