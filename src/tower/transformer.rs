@@ -132,9 +132,9 @@ impl Encoder for Transformer {
         for at in 0..norm1.len() {
             let attended = attend[at].apply(&norm1[at].normalize(&x));
             let seen = self.attention(&attended, layout, &drop);
-            x = x + drop(combine[at].apply(&seen));
+            x = &x + drop(combine[at].apply(&seen));
             let wide = drop(widen[at].apply(&norm2[at].normalize(&x)).relu());
-            x = x + drop(narrow[at].apply(&wide));
+            x = &x + drop(narrow[at].apply(&wide));
         }
         self.norm.normalize(&x)
     }

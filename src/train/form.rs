@@ -66,8 +66,8 @@ impl<'a> Source<'a> {
 
 /// Moves a model by batches of either form.
 pub enum Mover {
-    Users { stepper: Stepper, dropout: Option<(u64, Device)> },
-    Positions(SessionStepper),
+    Users { stepper: Box<Stepper>, dropout: Option<(u64, Device)> },
+    Positions(Box<SessionStepper>),
 }
 
 impl Mover {
@@ -77,10 +77,10 @@ impl Mover {
             Source::Users(_) => {
                 let drops = config.tower.dropout.is_some_and(|rate| rate > 0.0);
                 let dropout = drops.then(|| (config.seed, model.items.weights().device()));
-                Self::Users { stepper: Stepper::new(config, model), dropout }
+                Self::Users { stepper: Box::new(Stepper::new(config, model)), dropout }
             }
             Source::Positions(batches) => {
-                Self::Positions(SessionStepper::new(config, model, batches.counts()))
+                Self::Positions(Box::new(SessionStepper::new(config, model, batches.counts())))
             }
         }
     }

@@ -11,6 +11,10 @@ use crate::simd::{Lanes, Level, Matrix, gemm, vectorised};
 /// Positions a task.
 const POSITIONS: usize = 64;
 
+/// Positions whose vectors lie side by side: so narrow a block is read line by line and stays in
+/// the first level of the cache, where the rows of a wider one would fall on each other's places.
+const BLOCK: usize = 32;
+
 /// Rows a tile.
 const ROWS: usize = 128;
 
@@ -84,7 +88,7 @@ impl Search<'_> {
         let mut across = vec![0.0; wide * POSITIONS];
         for at in 0..count {
             for (k, x) in vectors.row(from + at).iter().enumerate() {
-                across[k * POSITIONS + at] = *x;
+                across[(at / BLOCK * wide + k) * BLOCK + at % BLOCK] = *x;
             }
         }
         let mut thresholds = [f32::NEG_INFINITY; POSITIONS];
@@ -98,10 +102,14 @@ impl Search<'_> {
         for first in (0..self.rows.len()).step_by(ROWS) {
             let rows = ROWS.min(self.rows.len() - first);
             let left = Matrix { at: self.rows.row(first).as_ptr(), row: wide, column: 1 };
-            let right = Matrix { at: across.as_ptr(), row: POSITIONS, column: 1 };
-            let (shape, to) = ([rows, POSITIONS, wide], scores.as_mut_ptr());
-            // SAFETY: rows `[rows, wide]`, across `[wide, POSITIONS]`, scores `[ROWS, POSITIONS]`.
-            unsafe { gemm(self.level, shape, left, right, to, POSITIONS, false) };
+            for (block, across) in across.chunks_exact(wide * BLOCK).enumerate() {
+                let right = Matrix { at: across.as_ptr(), row: BLOCK, column: 1 };
+                let to = scores[block * BLOCK..].as_mut_ptr();
+                let shape = [rows, BLOCK, wide];
+                // SAFETY: rows `[rows, wide]`, across `[wide, BLOCK]`, scores `[ROWS, POSITIONS]`
+                // from a block's first column on.
+                unsafe { gemm(self.level, shape, left, right, to, POSITIONS, false) };
+            }
             let range = (first as u32, (first + rows) as u32);
             for at in 0..count {
                 let session = self.session[from + at] as usize;

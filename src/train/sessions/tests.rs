@@ -152,7 +152,7 @@ fn by_positions(case: &Case, vectors: &Tensor, reject: &str) -> (Tensor, Tensor,
         );
         scores.drawn = 50.0;
         scores.log_counts = Some(Tensor::from_slice(&log_counts).unsqueeze(0));
-        total = total + loss.loss(&scores) / targets.len() as f64;
+        total = &total + loss.loss(&scores) / targets.len() as f64;
     }
     total.backward();
     (total.detach(), vectors.grad(), rows.grad())

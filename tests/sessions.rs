@@ -1,0 +1,82 @@
+//! Session models from outside: training on positions, evaluation at every position.
+
+mod common;
+
+use std::fs;
+
+use common::{Place, json};
+
+const SESSIONS: &str = r#"
+device = "cpu"
+
+[data]
+path = "data"
+
+[tower]
+encoder = "transformer"
+dim = 8
+history = 5
+
+[sampling]
+samples = "positions"
+batch = 32
+top_k = 10
+
+[[sampling.negatives]]
+from = "uniform"
+count = 50
+per = "batch"
+
+[[sampling.negatives]]
+from = "in-batch"
+count = 9
+per = "session"
+
+[loss]
+kind = "ssm"
+
+[train]
+steps = 40
+validate_every = 20
+log_every = 10
+monitor = "recall@10"
+
+[evaluation]
+protocol = "positions"
+at = [10, 20]
+"#;
+
+#[test]
+fn a_session_model_trains_repeats_and_is_evaluated_again_to_the_digit() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SESSIONS).unwrap();
+    place.ok(&["train", "s.toml", "--out", "a"]);
+    place.ok(&["train", "s.toml", "--out", "b", "--set", "threads=1"]);
+    let result = json(&place.path("a/result.json"));
+    assert!(result["test"]["last-recall@20"].as_f64().unwrap() > 0.0, "{result}");
+    assert_eq!(result["test"], json(&place.path("b/result.json"))["test"]);
+    let again = place.ok(&["evaluate", "a", "--split", "test", "--json"]);
+    let again: serde_json::Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again["metrics"], result["test"]);
+    place.refused(
+        &["train", "s.toml", "--out", "c", "--set", "sampling.top_k=99"],
+        2,
+        &["sampling.top_k = 99", "59 candidates"],
+    );
+}
+
+#[test]
+fn other_encoders_losses_and_optimisers_train_too() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SESSIONS).unwrap();
+    let sets = [
+        "tower={encoder=\"gru\", tied=false, output_bias=true, activation=\"elu\"}",
+        "loss.kind=bpr-max",
+        "optimizer={kind=\"adagrad\", learning_rate=0.1}",
+        "sampling.top_k=0",
+    ];
+    let mut arguments = vec!["train", "s.toml", "--out", "run"];
+    sets.iter().for_each(|set| arguments.extend(["--set", set]));
+    place.ok(&arguments);
+    assert!(json(&place.path("run/result.json"))["test"]["mrr@20"].as_f64().unwrap() > 0.0);
+}
