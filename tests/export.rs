@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Place, json, python};
+use common::{CONFIG, Place, json, python};
 use croloss::config::{self, Config};
 use croloss::data::Dataset;
 use croloss::export::Export;
@@ -18,7 +18,7 @@ import json, sys, torch
 folder, histories = sys.argv[1], torch.tensor(json.loads(sys.argv[2]))
 tower = torch.jit.load(folder + "/user_tower.pt").eval()
 items = torch.jit.load(folder + "/item_tower.pt").eval()
-assert dict(tower.named_parameters())["items"].shape == dict(items.named_parameters())["items"].shape
+assert len(dict(tower.named_parameters())["items"]) == len(dict(items.named_parameters())["items"])
 frozen = torch.jit.freeze(tower)
 with torch.no_grad():
     for vectors in [tower(histories), frozen(histories),
@@ -35,7 +35,12 @@ struct Exported {
 
 impl Exported {
     fn new() -> Self {
+        Self::of(CONFIG)
+    }
+
+    fn of(configuration: &str) -> Self {
         let place = Place::new();
+        fs::write(place.path("c.toml"), configuration).unwrap();
         place.ok(&["train", "c.toml", "--out", "run", "--set", "train.steps=20"]);
         place.ok(&["export", "run", "--out", "towers"]);
         let config = config::load(&place.path("run/config.toml"), &[]).unwrap();
@@ -88,7 +93,28 @@ fn histories(batch: usize, length: usize) -> Vec<Vec<i64>> {
 
 #[test]
 fn towers_in_rust_and_python_give_the_vectors_of_the_model() {
-    let exported = Exported::new();
+    compare(&Exported::new());
+}
+
+/// Sessions: two heads and layers, a table of its own for scores, with biases.
+#[test]
+fn session_towers_give_the_vectors_of_the_model_too() {
+    const SESSIONS: &str = r#"
+device = "cpu"
+data = { path = "data" }
+train = { steps = 20, validate_every = 20, monitor = "recall@10" }
+evaluation = { protocol = "positions", at = [10] }
+sampling = { samples = "positions", batch = 32, negatives = [{ from = "uniform", count = 20, per = "batch" }] }
+"#;
+    let transformer =
+        "[tower]\nencoder = \"transformer\"\ndim = 8\nhistory = 5\nlayers = 2\nheads = 2";
+    let gru = "[tower]\nencoder = \"gru\"\ndim = 8\nhistory = 5\nlayers = 2\ntied = false\noutput_bias = true";
+    for (tower, loss) in [(transformer, "ssm"), (gru, "bpr-max")] {
+        compare(&Exported::of(&format!("{SESSIONS}loss = {{ kind = \"{loss}\" }}\n{tower}")));
+    }
+}
+
+fn compare(exported: &Exported) {
     let folder = exported.place.path("towers");
     let export = Export::open(&folder).unwrap();
     let tower = export.user_tower(Device::Cpu).unwrap();
@@ -107,8 +133,8 @@ fn towers_in_rust_and_python_give_the_vectors_of_the_model() {
             for (part, name) in users.chunks(expected.len()).zip(["plain", "frozen", "optimised"]) {
                 assert_close(part, &expected, &format!("{name}, {what}"));
             }
-            let dim = exported.config.tower.dim as usize;
-            let vectors = numbers(&exported.model.items.item_vectors());
+            let dim = exported.model.scored().dim() as usize;
+            let vectors = numbers(&exported.model.item_vectors());
             for (id, vector) in histories.concat().into_iter().zip(items.chunks(dim)) {
                 let zero = vec![0.0; dim];
                 let own = match id as usize {
@@ -121,7 +147,7 @@ fn towers_in_rust_and_python_give_the_vectors_of_the_model() {
     }
     let vectors = export.item_vectors(Device::Cpu).unwrap();
     let npy = Tensor::read_npy(folder.join("item_vectors.npy")).unwrap();
-    assert_eq!((&vectors, &npy), (&exported.model.items.item_vectors(), &vectors));
+    assert_eq!((&vectors, &npy), (&exported.model.item_vectors(), &vectors));
 }
 
 #[test]

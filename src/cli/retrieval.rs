@@ -88,7 +88,7 @@ impl Retrieval {
         let originals = run.dataset.items.iter().map(|item| item.original.clone()).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;
-        let vectors: Tensor = model.items.item_vectors();
+        let vectors: Tensor = model.item_vectors();
         let recommender = Recommender {
             catalogue: Arc::new(catalogue),
             search: Search::Exact(Exact::new(&vectors, rows)?),

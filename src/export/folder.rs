@@ -76,7 +76,7 @@ impl Export {
                 dataset: dataset.manifest.name.clone(),
                 dataset_checksum: dataset.manifest.checksum.clone(),
                 items: model.items.items(),
-                dim: model.items.dim(),
+                dim: model.scored().dim(),
                 history: config.tower.history,
                 files: Default::default(),
             };
@@ -84,7 +84,7 @@ impl Export {
             let extra = [(CONFIG, toml.clone()), (MANIFEST, about)];
             towers::save_user(model, config, &extra, &folder.join(USER_TOWER))?;
             towers::save_item(model, &extra, &folder.join(ITEM_TOWER))?;
-            let vectors = model.items.item_vectors().to_device(Device::Cpu).contiguous();
+            let vectors = model.item_vectors().to_device(Device::Cpu).contiguous();
             vectors.write_npy(folder.join(VECTORS_NPY)).context("cannot write the vectors")?;
             Tensor::write_safetensors(&[("item_vectors", &vectors)], folder.join(VECTORS))
                 .context("cannot write the vectors")?;
@@ -133,7 +133,7 @@ impl Export {
         Ok(Self { folder: folder.into(), manifest })
     }
 
-    /// Unit vectors of all items `[items, dim]`, row `i` of item `i + 1`, on `device`.
+    /// Vectors of all items `[items, dim]`, row `i` of item `i + 1`, on `device`.
     ///
     /// # Errors
     /// Names the file that cannot be read.

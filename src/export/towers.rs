@@ -2,26 +2,38 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tch::{Device, Tensor};
 
 use super::script::Script;
 use crate::config::{Config, EncoderKind};
 use crate::tower::TwoTower;
 
-/// Ends both towers: unit length, as [`crate::tower::unit`].
+/// Ends both towers where vectors are brought to unit length, as [`crate::tower::unit`].
 const UNIT: &str = "
-def unit(self, v: Tensor) -> Tensor:
+def finish(self, v: Tensor) -> Tensor:
     return v * torch.rsqrt(v.square().sum(-1, keepdim=True) + 1e-8)
 ";
 
-/// Item ids, int64 of any shape, to unit vectors `[..., dim]`.
-const ITEM_TOWER: &str = "
-def forward(self, ids: Tensor) -> Tensor:
-    return self.unit(torch.embedding(self.items, ids))
+/// Ends both towers where they are not.
+const AS_IT_IS: &str = "
+def finish(self, v: Tensor) -> Tensor:
+    return v
 ";
 
-/// Histories `[batch, length]` of int64 item ids, padded with 0 on either side, to unit vectors
+/// Ends the user tower where items have biases: what these are multiplied with.
+const WITH_ONE: &str = "
+def finish(self, v: Tensor) -> Tensor:
+    return torch.cat([v, torch.ones_like(v[:, :1])], 1)
+";
+
+/// Item ids, int64 of any shape, to vectors `[..., dim]`.
+const ITEM_TOWER: &str = "
+def forward(self, ids: Tensor) -> Tensor:
+    return self.finish(torch.embedding(self.items, ids))
+";
+
+/// Histories `[batch, length]` of int64 item ids, padded with 0 on either side, to vectors
 /// `[batch, dim]`. Only the latest HISTORY items are read; a history without items has the vector
 /// of the bias.
 const MEAN_POOL_TOWER: &str = "
@@ -33,7 +45,64 @@ def forward(self, history: Tensor) -> Tensor:
     mask = known.to(self.items.dtype).unsqueeze(-1)
     total = (torch.embedding(self.items, history) * mask).sum(1)
     mean = total / mask.sum(1).clamp(min=1.0)
-    return self.unit(torch.addmm(self.bias, mean, self.kernel))
+    return self.finish(torch.addmm(self.bias, mean, self.kernel))
+";
+
+/// The latest HISTORY items of each history, moved to the left, and how many they are; the last
+/// vector of each.
+const LATEST: &str = "
+def latest(self, history: Tensor) -> Tuple[Tensor, Tensor]:
+    known = history != 0
+    later = known.flip([1]).cumsum(1).flip([1])
+    known = known & (later <= HISTORY)
+    order = torch.sort((~known).int(), stable=True, dim=1)[1]
+    return torch.gather(history * known, 1, order)[:, :HISTORY], known.sum(1)
+
+def last(self, x: Tensor, length: Tensor) -> Tensor:
+    at = (length - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, x.size(2))
+    return self.finish(torch.gather(x, 1, at).squeeze(1))
+";
+
+/// As [`crate::tower::Transformer`].
+const TRANSFORMER_TOWER: &str = "
+def norm(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.layer_norm(x, [x.size(2)], weight, bias, 1e-5)
+
+def attention(self, x: Tensor) -> Tensor:
+    batch, longest, width = x.size(0), x.size(1), x.size(2) // 3
+    each = width // HEADS
+    parts = x.view(batch, longest, 3, HEADS, each).permute(2, 0, 3, 1, 4)
+    later = torch.ones(longest, longest, device=x.device).triu(1) > 0
+    scores = torch.matmul(parts[0] * each ** -0.5, parts[1].transpose(2, 3))
+    weights = torch.softmax(scores.masked_fill(later, float('-inf')), -1)
+    return torch.matmul(weights, parts[2]).transpose(1, 2).reshape(batch, longest, width)
+
+def forward(self, history: Tensor) -> Tensor:
+    ids, length = self.latest(history)
+    at = torch.arange(ids.size(1), device=ids.device).unsqueeze(0)
+    position = HISTORY - 1 - (length.unsqueeze(1) - 1 - at).clamp(min=0)
+    x = torch.embedding(self.items, ids) * self.items.size(1) ** 0.5
+    x = x + torch.embedding(self.positions, position)
+    for i in range(self.norm1_weight.size(0)):
+        seen = self.norm(x, self.norm1_weight[i], self.norm1_bias[i])
+        seen = self.attention(torch.linear(seen, self.attend_weight[i], self.attend_bias[i]))
+        x = x + torch.linear(seen, self.combine_weight[i], self.combine_bias[i])
+        wide = self.norm(x, self.norm2_weight[i], self.norm2_bias[i])
+        wide = torch.relu(torch.linear(wide, self.widen_weight[i], self.widen_bias[i]))
+        x = x + torch.linear(wide, self.narrow_weight[i], self.narrow_bias[i])
+    return self.last(self.norm(x, self.norm_weight, self.norm_bias), length)
+";
+
+/// As [`crate::tower::Gru`].
+const GRU_TOWER: &str = "
+def forward(self, history: Tensor) -> Tensor:
+    ids, length = self.latest(history)
+    x = torch.embedding(self.items, ids)
+    start = torch.zeros(1, x.size(0), x.size(2), dtype=x.dtype, device=x.device)
+    for i in range(self.input_weight.size(0)):
+        weights = [self.input_weight[i], self.state_weight[i], self.input_bias[i], self.state_bias[i]]
+        x = torch.gru(x, start, weights, True, 1, 0.0, False, False, True)[0]
+    return self.last(x, length)
 ";
 
 /// Writes the user tower. `extra_files` are stored in the file beside the code.
@@ -43,20 +112,27 @@ pub(super) fn save_user(
     extra_files: &[(&str, String)],
     path: &Path,
 ) -> Result<()> {
-    let source = match config.tower.encoder {
-        EncoderKind::MeanPool => MEAN_POOL_TOWER,
-        EncoderKind::Transformer | EncoderKind::Gru => {
-            bail!("towers of session encoders cannot be exported yet")
-        }
+    let tower = &config.tower;
+    let source = match tower.encoder {
+        EncoderKind::MeanPool => MEAN_POOL_TOWER.to_owned(),
+        EncoderKind::Transformer => [LATEST, TRANSFORMER_TOWER].concat(),
+        EncoderKind::Gru => [LATEST, GRU_TOWER].concat(),
     };
-    let source = source.replace("HISTORY", &config.tower.history.to_string());
-    let short = |name: &'static str| name.strip_prefix("encoder.").unwrap_or(name);
-    let parameters: Vec<(&str, Tensor)> = model
-        .weights()
+    let finish = if tower.has_bias() { WITH_ONE } else { finish(model) };
+    let source = [finish, &source]
+        .concat()
+        .replace("HISTORY", &tower.history.to_string())
+        .replace("HEADS", &tower.heads.unwrap_or(1).to_string());
+    // A parameter's name is one of Python's.
+    let short = |name: &str| name.trim_start_matches("encoder.").replace('.', "_");
+    let mut parameters = model.encoder.parameters();
+    parameters.push(("items", model.items.weights()));
+    let parameters: Vec<(String, Tensor)> = parameters
         .into_iter()
         .map(|(name, weight)| (short(name), weight.detach().to_device(Device::Cpu)))
         .collect();
-    let source = format!("{UNIT}{source}");
+    let parameters: Vec<(&str, Tensor)> =
+        parameters.iter().map(|(name, weight)| (name.as_str(), weight.shallow_clone())).collect();
     Script { class: "UserTower", source: &source, parameters: &parameters, extra_files }.save(path)
 }
 
@@ -66,7 +142,12 @@ pub(super) fn save_item(
     extra_files: &[(&str, String)],
     path: &Path,
 ) -> Result<()> {
-    let parameters = [("items", model.items.weights().to_device(Device::Cpu))];
-    let source = format!("{UNIT}{ITEM_TOWER}");
+    let parameters = [("items", model.scored().weights().to_device(Device::Cpu))];
+    let source = [finish(model), ITEM_TOWER].concat();
     Script { class: "ItemTower", source: &source, parameters: &parameters, extra_files }.save(path)
+}
+
+/// What ends a tower, biases aside.
+fn finish(model: &TwoTower) -> &'static str {
+    if model.normalizes() { UNIT } else { AS_IT_IS }
 }

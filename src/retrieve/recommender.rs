@@ -129,7 +129,7 @@ mod tests {
     fn what_was_seen_is_left_out_and_nothing_else() {
         let config = TowerConfig { dim: 4, history: 3, ..Default::default() };
         let tower = TwoTower::new(&config, 50, 1, Device::Cpu);
-        let search = Search::Exact(Exact::new(&tower.items.item_vectors(), None).unwrap());
+        let search = Search::Exact(Exact::new(&tower.item_vectors(), None).unwrap());
         let names = (1..=50).map(|id| format!("i{id}")).collect();
         let catalogue = Arc::new(Catalogue::new(names));
         let recommender = Recommender { catalogue, tower, search, history: 3, device: Device::Cpu };

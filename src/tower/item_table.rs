@@ -2,7 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use super::{glorot, unit};
+use super::glorot;
 use crate::device::table_zeros;
 
 /// `[items + 1, dim]`; row 0 is padding: never drawn, never ranked.
@@ -34,11 +34,6 @@ impl ItemTable {
     pub fn gather(&self, ids: &Tensor) -> Tensor {
         let shape = [ids.size().as_slice(), &[self.dim()]].concat();
         self.weights.index_select(0, &ids.view(-1)).view(shape.as_slice())
-    }
-
-    /// Unit vectors of all items, `[items, dim]`: row `i` is item `i + 1`.
-    pub fn item_vectors(&self) -> Tensor {
-        unit(&self.rows())
     }
 
     /// The rows of all items, `[items, dim]`, sharing the table's memory: row `i` is item `i + 1`.

@@ -195,8 +195,7 @@ mod tests {
         let table = model.items.weights();
         assert_eq!(table.get(0).abs().sum(tch::Kind::Float).double_value(&[]), 0.0);
         assert!(table.abs().max().double_value(&[]) <= (6.0f64 / 14.0).sqrt());
-        let square =
-            model.items.item_vectors().square().sum_dim_intlist(1, false, tch::Kind::Float);
+        let square = model.item_vectors().square().sum_dim_intlist(1, false, tch::Kind::Float);
         assert!(Vec::<f32>::try_from(square).unwrap().iter().all(|n| (n - 1.0).abs() < 1e-5));
     }
 }
