@@ -107,10 +107,12 @@ mod tests {
         assert_eq!(measured.choose(few.recall), Some(few));
         assert_eq!(measured.choose(few.recall + 1e-9), Some(many));
         assert_eq!(measured.choose(1.1), Some(many));
-        // Scores are those of exact search, but for rounding.
+        // Scores are those of exact search, but for rounding; a graph may miss the best item.
         let truth = exact.search(&users, &[1; 50]).unwrap();
-        for (found, truth) in index.search(&users, &[1; 50]).unwrap().iter().zip(truth) {
-            assert_eq!(found[0].row, truth[0].row);
+        let found = index.search(&users, &[1; 50]).unwrap();
+        let same = found.iter().zip(&truth).filter(|(found, truth)| found[0].row == truth[0].row);
+        assert!(same.clone().count() >= 45);
+        for (found, truth) in same {
             assert!((found[0].score - truth[0].score).abs() < 1e-6);
         }
     }
