@@ -42,7 +42,7 @@ lint: setup ## Check formatting, lints and documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --quiet
 
 bench: setup ## Measure a training step and the ranking
-	cargo bench
+	cargo bench --bench speed
 
 reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-books, INPUT=its log, JOBS=2
 	@test -f experiments/$(DATASET).toml || { echo "There is no experiments/$(DATASET).toml; DATASET is one of:" $(basename $(notdir $(wildcard experiments/*.toml))); exit 1; }
