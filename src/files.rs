@@ -7,6 +7,11 @@ use anyhow::{Context, Result};
 
 use crate::misuse;
 
+/// Bytes in hexadecimal, as checksums are written.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A kind of folder that this program writes, known by a file that each of them has.
 pub struct FolderKind {
     pub name: &'static str,

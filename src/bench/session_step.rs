@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use rand::RngExt;
 
-use super::median;
+use super::{WARM_UP, median};
 use crate::config::Config;
 use crate::data::Sequences;
 use crate::device;
@@ -13,9 +13,6 @@ use crate::random::{Purpose, stream};
 use crate::sampling::{SessionBatches, Setting, drawn_ahead};
 use crate::tower::TwoTower;
 use crate::train::{Profile, SessionStepper, open_device};
-
-/// Steps before the first that counts.
-const WARM_UP: u64 = 5;
 
 /// Positions of a session on average, and its end's chance at each of them: with lengths that fall
 /// geometrically, as Diginetica's do (3.85 positions, one session in twenty above 11).

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use rand::RngExt;
 
-use super::median;
+use super::{WARM_UP, median};
 use crate::config::Config;
 use crate::data::Sequences;
 use crate::device;
@@ -13,9 +13,6 @@ use crate::random::{Purpose, stream};
 use crate::sampling::BatchSource;
 use crate::tower::TwoTower;
 use crate::train::{Profile, Stepper, by_loops, open_device};
-
-/// Steps before the first that counts.
-const WARM_UP: u64 = 5;
 
 /// Training steps on random sequences that are all longer than a history.
 pub struct StepBench<'a> {

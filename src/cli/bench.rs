@@ -7,7 +7,7 @@ use super::table;
 use crate::bench::{RankBench, StepBench};
 use crate::config::{DeviceChoice, OptimizerKind, from_table};
 use crate::device;
-use crate::train::peak_memory_mib;
+use crate::train::{Profile, peak_memory_mib};
 
 /// Measure the speed of this machine on random data made on the spot
 #[derive(clap::Args)]
@@ -131,9 +131,7 @@ impl Step {
                 "peak_rss_mib": peak_memory_mib(),
             }));
         }
-        for (part, ms) in times.profile.milliseconds() {
-            table::say(format_args!("{:>10.3} ms a step: {part}", ms / times.steps as f64))?;
-        }
+        parts(&times.profile, times.steps)?;
         table::say(format_args!(
             "{:.3} ms a step (median of {}), {} operations of libtorch, {} MiB at most",
             times.milliseconds,
@@ -170,6 +168,14 @@ impl Rank {
         }
         table::say(format_args!("{rate:.0} users a second, {} MiB at most", peak_memory_mib()))
     }
+}
+
+/// Says how long each part of a step took.
+pub fn parts(profile: &Profile, steps: u64) -> Result<()> {
+    for (part, ms) in profile.milliseconds() {
+        table::say(format_args!("{:>10.3} ms a step: {part}", ms / steps as f64))?;
+    }
+    Ok(())
 }
 
 fn device_choice(text: &str) -> Result<DeviceChoice, String> {

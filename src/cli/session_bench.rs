@@ -3,7 +3,7 @@ use clap::ValueEnum;
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::bench::Common;
+use super::bench::{Common, parts};
 use super::table;
 use crate::bench::SessionStepBench;
 use crate::config::from_table;
@@ -97,9 +97,7 @@ impl SessionStep {
                 "peak_rss_mib": peak_memory_mib(),
             }));
         }
-        for (part, ms) in times.profile.milliseconds() {
-            table::say(format_args!("{:>10.3} ms a step: {part}", ms / times.steps as f64))?;
-        }
+        parts(&times.profile, times.steps)?;
         table::say(format_args!(
             "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {} MiB at most",
             times.milliseconds,

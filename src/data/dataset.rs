@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::manifest::{Counts, Manifest};
-use super::read::hex;
 use crate::files::FolderKind;
+use crate::files::hex;
 
 /// Which part of the experiment a user belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

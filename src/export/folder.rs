@@ -14,7 +14,7 @@ use tch::{Device, Tensor};
 use super::{readme, towers};
 use crate::config::Config;
 use crate::data::{Dataset, Item};
-use crate::files::{self, FolderKind};
+use crate::files::{self, FolderKind, hex};
 use crate::tower::TwoTower;
 
 /// The version of the folder's layout.
@@ -197,10 +197,6 @@ fn read_items(path: &Path) -> Result<Vec<Item>> {
 /// The SHA-256 of some bytes, in hexadecimal.
 pub fn sha256_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn sha256(path: &Path) -> Result<String> {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use crate::config::{Config, DeviceChoice, parse_set};
+use crate::files::hex;
 use crate::misuse;
 
 /// A configuration under a readable name.
@@ -29,7 +30,7 @@ impl Point {
         content.threads = 0;
         content.data.path = checksum.into();
         let hash = Sha256::digest(toml::to_string(&content)?);
-        let id: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(&hash[..6]);
         let plain = |c: char| c.is_ascii_alphanumeric() || "._=@-".contains(c);
         let name = name.chars().map(|c| if plain(c) { c } else { '-' }).collect();
         Ok(Self { name, id, grids: vec![grid], config })

@@ -9,7 +9,7 @@ use super::super::interactions::Builder;
 use super::super::split::{Moment, SplitBy};
 use super::*;
 use crate::data::Description;
-use crate::data::read::hex;
+use crate::files::hex;
 use crate::random::{Purpose, stream};
 
 struct Event {

@@ -11,6 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::files::hex;
 use crate::misuse;
 
 /// What a dataset remembers of a file that it was made from.
@@ -123,9 +124,4 @@ impl Input {
 /// What is said of a file that holds no event.
 pub(super) fn nothing_in(path: &Path) -> anyhow::Error {
     anyhow!("{} holds no interactions", path.display())
-}
-
-/// Bytes in hexadecimal.
-pub(in crate::data) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,7 +20,6 @@ mod rows;
 mod time;
 
 pub use input::SourceFile;
-pub(super) use input::hex;
 
 /// How a log is written. Each but Parquet may be gzipped as well; Parquet may be too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

@@ -12,13 +12,14 @@ mod pass;
 mod rows;
 mod search;
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use self::fast::Fast;
 use self::head::{Head, Outcome};
 use self::pass::Pass;
 use super::Profile;
 use crate::config::{Config, Per};
+use crate::device::host_floats;
 use crate::optim::{ParameterOptimizer, RowGradient, Rule, TableOptimizer};
 use crate::sampling::{Rows, SessionBatch, touched};
 use crate::tower::TwoTower;
@@ -138,8 +139,7 @@ impl SessionStepper {
 /// How many candidates enter the loss of a position where the loops for a few of them can be
 /// taken: on a host, in float32, unless the configuration asks for tensor ops.
 fn chosen(config: &Config, model: &TwoTower) -> Option<usize> {
-    let table = model.scored().weights();
-    let host = table.device() == Device::Cpu && table.kind() == Kind::Float;
+    let host = host_floats(&model.scored().weights()).is_some();
     let sampling = &config.sampling;
     let few = match sampling.top_k {
         Some(k) if k > 0 => Some(k),
