@@ -67,7 +67,7 @@ impl Scores {
 }
 
 /// A training objective.
-pub trait Loss {
+pub trait Loss: Send + Sync {
     /// The mean over the batch, a scalar that carries the gradient.
     fn loss(&self, scores: &Scores) -> Tensor;
 }

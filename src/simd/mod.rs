@@ -2,6 +2,7 @@
 //! compiled for AVX-512, AVX2 and the plain instruction set, and the best that the machine has is
 //! taken at run time.
 
+mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -10,6 +11,7 @@ mod gemm;
 pub mod math;
 mod portable;
 
+pub use aligned::Aligned;
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]

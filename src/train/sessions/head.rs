@@ -2,25 +2,23 @@
 
 use tch::{Kind, Tensor};
 
-use crate::config::{Activation, Config, LogQ, Reject};
-use crate::loss::{self, Loss, Scores};
+use super::objective::Objective;
+use crate::config::{Config, LogQ, Reject};
 use crate::sampling::{Expected, SessionBatch};
 use crate::tower::TwoTower;
 
 /// Numbers that the scores of a tile of positions may take: 64 MiB of float32.
 const TILE: i64 = 1 << 24;
 
-/// The objective of a session model.
+/// Scores and loss of a session model.
 pub struct Head {
-    loss: Box<dyn Loss>,
+    objective: Objective,
     /// What inner products are multiplied with.
     factor: f64,
-    activation: Activation,
     top_k: i64,
     reject: Reject,
     /// `[items + 1]`: for the log-q correction.
     log_counts: Option<Tensor>,
-    catalogue: f64,
 }
 
 /// The loss of a batch and its gradients.
@@ -59,13 +57,11 @@ impl Head {
             Tensor::from_slice(&log_counts).to_device(model.items.weights().device())
         };
         Self {
-            loss: loss::build(&config.loss),
+            objective: Objective::new(config, counts.len()),
             factor: config.tower.factor(),
-            activation: config.tower.activation.unwrap_or(Activation::None),
             top_k: sampling.top_k.unwrap_or(0) as i64,
             reject: sampling.reject.unwrap_or(Reject::Session),
             log_counts: corrected.then(log_counts),
-            catalogue: counts.len() as f64,
         }
     }
 
@@ -119,43 +115,32 @@ impl Head {
         self.reject
     }
 
-    /// The loss from plain scores `[positions]` and `[positions, n]` of candidates of `batch`;
-    /// `slots` `[positions, n]` says which they are and is called where that matters.
-    pub fn objective(
-        &self,
-        batch: &SessionBatch,
-        positive: &Tensor,
-        negative: &Tensor,
-        slots: impl FnOnce() -> Tensor,
-    ) -> Tensor {
-        let log_counts = self.log_counts.as_ref().map(|log_counts| {
-            let slots = slots();
-            let of_scored = log_counts.index_select(0, &batch.scored);
-            of_scored.index_select(0, &slots.view([-1])).view_as(&slots)
-        });
-        let active = |scores: &Tensor| match self.activation {
-            Activation::None => scores.shallow_clone(),
-            Activation::Elu => elu(scores),
-        };
-        self.loss.loss(&Scores {
-            positive: active(positive),
-            negative: active(negative),
-            catalogue: self.catalogue,
-            drawn: batch.candidates() as f64,
-            log_counts,
-        })
+    /// The loss as a function of scores.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
+    /// `[scored]`: what the log-q correction reads, where it is switched on.
+    pub fn log_counts(&self, batch: &SessionBatch) -> Option<Tensor> {
+        self.log_counts.as_ref().map(|log_counts| log_counts.index_select(0, &batch.scored))
     }
 
     fn tile_loss(&self, tile: &Tile) -> Tensor {
         let targets = tile.of_positions(&tile.batch.targets);
         let own = tile.candidates.index_select(0, &targets);
         let positive = (&tile.vectors * own).sum_dim_intlist(1, false, None::<Kind>);
-        if self.top_k == 0 {
-            let negative = self.all(tile, &targets);
-            return self.objective(tile.batch, &positive, &negative, || tile.all_slots());
-        }
-        let (negative, slots) = self.best(tile, &targets, self.top_k);
-        self.objective(tile.batch, &positive, &negative, || slots)
+        let (negative, slots) = match self.top_k {
+            0 => (self.all(tile, &targets), None),
+            k => {
+                let (best, slots) = self.best(tile, &targets, k);
+                (best, Some(slots))
+            }
+        };
+        let log_counts = self.log_counts(tile.batch).map(|of_scored| {
+            let slots = slots.unwrap_or_else(|| tile.all_slots());
+            of_scored.index_select(0, &slots.view([-1])).view_as(&slots)
+        });
+        self.objective.loss(&positive, &negative, tile.batch.candidates() as f64, log_counts)
     }
 
     /// `[count, candidates]`: the scores of all candidates, −∞ where one is rejected.
@@ -239,12 +224,4 @@ impl Tile<'_> {
         let rows = rows.view([size[0], size[1], -1]);
         rows.matmul(&self.vectors.unsqueeze(-1)).squeeze_dim(-1)
     }
-}
-
-/// Above 0 itself, below 0 ½·(eˣ − 1).
-fn elu(x: &Tensor) -> Tensor {
-    // −∞, a score that does not count, stays so.
-    let below = (x.clamp_max(0.0).exp() - 1.0) * 0.5;
-    let bent = x.clamp_min(0.0) + below;
-    bent.masked_fill(&x.isneginf(), f64::NEG_INFINITY)
 }

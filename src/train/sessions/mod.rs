@@ -6,19 +6,22 @@
 //! positions by all candidates. ∂H then goes back through the encoder.
 
 mod best;
-mod fast;
+mod by_row;
+mod every;
 mod head;
+mod loops;
+mod objective;
 mod pass;
 mod rows;
 mod search;
 
 use tch::Tensor;
 
-use self::fast::Fast;
 use self::head::{Head, Outcome};
+use self::loops::Loops;
 use self::pass::Pass;
 use super::Profile;
-use crate::config::{Config, Per};
+use crate::config::Config;
 use crate::device::host_floats;
 use crate::optim::{ParameterOptimizer, RowGradient, Rule, TableOptimizer};
 use crate::sampling::{Rows, SessionBatch, touched};
@@ -27,7 +30,8 @@ use crate::tower::TwoTower;
 /// A session model's objective and optimisers.
 pub struct SessionStepper {
     head: Head,
-    fast: Option<Fast>,
+    /// The head's way on a host.
+    loops: Option<Loops>,
     pass: Pass,
     /// One for each of the encoder's parameters, in its order.
     encoder: Vec<ParameterOptimizer>,
@@ -46,7 +50,7 @@ impl SessionStepper {
         let own = |parameter: &Tensor| ParameterOptimizer::new(&config.optimizer, &rule, parameter);
         Self {
             head: Head::new(config, model, counts),
-            fast: chosen(config, model).map(Fast::new),
+            loops: loops(config, model),
             encoder: model.encoder.parameters().iter().map(|(_, p)| own(p)).collect(),
             pass: Pass::new(config, model),
             items: table(&model.items.weights()),
@@ -63,8 +67,8 @@ impl SessionStepper {
         self.profile.add("rows to the present", &mut lap);
         let passed = self.pass.forward(model, batch, step);
         self.profile.add("encoder", &mut lap);
-        let outcome = match &mut self.fast {
-            Some(fast) => fast.run(&self.head, model, &passed.vectors(), batch),
+        let outcome = match &mut self.loops {
+            Some(loops) => loops.run(&self.head, model, &passed.vectors(), batch),
             None => self.head.run(model, &passed.vectors(), batch),
         };
         self.profile.add("scores and loss", &mut lap);
@@ -136,17 +140,11 @@ impl SessionStepper {
     }
 }
 
-/// How many candidates enter the loss of a position where the loops for a few of them can be
-/// taken: on a host, in float32, unless the configuration asks for tensor ops.
-fn chosen(config: &Config, model: &TwoTower) -> Option<usize> {
+/// The loops, on a host, in float32, unless the configuration asks for tensor ops.
+fn loops(config: &Config, model: &TwoTower) -> Option<Loops> {
     let host = host_floats(&model.scored().weights()).is_some();
-    let sampling = &config.sampling;
-    let few = match sampling.top_k {
-        Some(k) if k > 0 => Some(k),
-        _ if sampling.sources().iter().any(|source| source.per == Per::Batch) => None,
-        _ => Some(sampling.candidates()),
-    };
-    few.filter(|_| host && config.train.fused)
+    let top_k = config.sampling.top_k.filter(|&k| k > 0);
+    (host && config.train.fused).then(|| Loops::new(top_k))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 use crate::device;
-use crate::simd::{self, Lanes, Level, vectorised};
+use crate::simd::{self, Aligned, Lanes, Level, vectorised};
 
 /// Rows a task.
 const TASK: usize = 64;
@@ -15,7 +15,7 @@ const AHEAD: usize = 8;
 /// A matrix whose rows are padded with zeros to whole registers.
 #[derive(Default)]
 pub struct Wide {
-    values: Vec<f32>,
+    values: Aligned,
     rows: usize,
     dim: usize,
     wide: usize,
@@ -29,12 +29,17 @@ impl Wide {
         if (dim, wide) != (self.dim, self.wide) {
             self.values.clear();
         }
-        self.values.resize(rows * wide, 0.0);
+        self.values.resize(rows * wide);
         (self.rows, self.dim, self.wide) = (rows, dim, wide);
     }
 
     pub fn len(&self) -> usize {
         self.rows
+    }
+
+    /// The length of a row.
+    pub fn dim(&self) -> usize {
+        self.dim
     }
 
     /// The length of a row, padding included.
@@ -105,27 +110,42 @@ impl Wide {
         Tensor::from_slice(&self.values).view([rows, wide]).narrow(1, 0, dim).contiguous()
     }
 
-    /// Row `r` becomes factor·Σ weight·row of `from` over the terms (row, weight) of `r`; `terms`
-    /// hands them to a scratch list.
-    pub fn combine(
+    /// Copies the rows `slots` of another.
+    pub fn pick(&mut self, from: &Wide, slots: &[i64]) {
+        self.fit(slots.len(), from.dim);
+        let wide = self.wide;
+        let rows = self.values.par_chunks_exact_mut(wide).zip(slots).with_min_len(TASK);
+        rows.for_each(|(to, &slot)| to.copy_from_slice(from.row(slot as usize)));
+    }
+
+    /// `rows` rows of `dim` zeros.
+    pub fn clear(&mut self, rows: usize, dim: usize) {
+        self.fit(rows, dim);
+        self.values.par_chunks_mut(TASK * self.wide).for_each(|rows| rows.fill(0.0));
+    }
+
+    /// Some rows at a time, padding included.
+    pub fn chunks_mut(&mut self, rows: usize) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+        self.values.par_chunks_mut(rows * self.wide)
+    }
+
+    /// `to` becomes factor·Σ weight·row over the terms (row, weight).
+    pub fn weighted(&self, level: Level, terms: &[(u32, f32)], factor: f32, to: &mut [f32]) {
+        assert!(to.len() == self.wide && terms.iter().all(|term| (term.0 as usize) < self.rows));
+        // SAFETY: the level is the machine's, rows are within `self` and as wide as `to`.
+        unsafe { weighted_sum(level, self.values.as_ptr(), terms, factor, to) };
+    }
+
+    /// Row `r` becomes Σ weight·row of `from` over the `terms` (row, weight) of `r`.
+    pub fn combine<'a>(
         &mut self,
         level: Level,
         from: &Wide,
-        factor: f32,
-        terms: impl Fn(usize, &mut Vec<(u32, f32)>) + Sync,
+        terms: impl Fn(usize) -> &'a [(u32, f32)] + Sync,
     ) {
         let wide = self.wide;
-        assert_eq!(wide, from.wide);
-        self.values.par_chunks_mut(TASK * wide).enumerate().for_each(|(task, rows)| {
-            let mut list = vec![];
-            for (at, to) in rows.chunks_exact_mut(wide).enumerate() {
-                list.clear();
-                terms(task * TASK + at, &mut list);
-                assert!(list.iter().all(|(row, _)| (*row as usize) < from.rows));
-                // SAFETY: the level is the machine's, rows are within `from` and as wide as `to`.
-                unsafe { weighted_sum(level, from.values.as_ptr(), &list, factor, to) };
-            }
-        });
+        let rows = self.values.par_chunks_exact_mut(wide).enumerate().with_min_len(TASK);
+        rows.for_each(|(row, to)| from.weighted(level, terms(row), 1.0, to));
     }
 }
 
@@ -255,12 +275,14 @@ mod tests {
             for level in levels() {
                 let mut sums = Wide::default();
                 sums.fit(70, dim);
-                sums.combine(level, &rows, 2.0, |row, list| {
-                    let own = &flat[row * 30..][..30];
-                    list.extend(own.iter().enumerate().map(|(at, w)| (at as u32, *w)));
-                });
-                let expected = weights.matmul(&gathered) * 2.0;
+                let terms: Vec<(u32, f32)> =
+                    flat.iter().enumerate().map(|(at, w)| ((at % 30) as u32, *w)).collect();
+                sums.combine(level, &rows, |row| &terms[row * 30..][..30]);
+                let expected = weights.matmul(&gathered);
                 assert!(sums.to_tensor().allclose(&expected, 1e-4, 1e-5, false), "{level:?}");
+                let mut twice = vec![0.0; sums.wide()];
+                rows.weighted(level, &terms[..30], 2.0, &mut twice);
+                assert!(twice.iter().zip(sums.row(0)).all(|(a, b)| (a - 2.0 * b).abs() < 1e-5));
                 // SAFETY: a level of this machine.
                 let product = unsafe { dot(level, rows.row(3), rows.row(4)) };
                 let expected = gathered.get(3).dot(&gathered.get(4)).double_value(&[]);

@@ -5,167 +5,153 @@
 use rayon::prelude::*;
 
 use super::best::{Best, Scored};
-use super::rows::{Wide, dot};
-use crate::simd::{Lanes, Level, Matrix, gemm, vectorised};
-
-/// Positions a task.
-const POSITIONS: usize = 64;
+use super::by_row::Term;
+use super::loops::{HostBatch, Part};
+use super::objective::Objective;
+use super::rows::dot;
+use crate::simd::{Aligned, Lanes, Matrix, gemm, vectorised};
 
 /// Positions whose vectors lie side by side: so narrow a block is read line by line and stays in
 /// the first level of the cache, where the rows of a wider one would fall on each other's places.
 const BLOCK: usize = 32;
 
-/// Rows a tile.
-const ROWS: usize = 128;
+/// Rows a tile, and positions that go against each of them at most: the more, the less often all
+/// rows come from memory, as long as a tile's rows and scores stay near.
+const ROWS: usize = 64;
+const POSITIONS: usize = 256;
 
-/// What is searched: rows of candidates, and who has which of them.
+/// The k best candidates of the positions of a batch.
 pub struct Search<'a> {
-    pub level: Level,
-    /// `[scored, dim]`, ascending by item.
-    pub rows: &'a Wide,
-    /// `[scored]`: how often each is a candidate of all positions.
-    pub shared: &'a [u32],
-    /// `[positions]`: the session of each.
-    pub session: &'a [i64],
-    /// Slots of each session's candidates, and of each position's, as many for each.
-    pub of_session: &'a [i64],
-    pub of_position: &'a [i64],
-    /// Slots that are no candidates of a position, ascending.
-    pub rejected: Rejected<'a>,
-    pub k: usize,
+    batch: &'a HostBatch<'a>,
+    k: usize,
+    /// `[positions]`, of each k or all.
+    found: Vec<Vec<Scored>>,
 }
 
-/// Slots that are rejected.
-#[derive(Clone, Copy)]
-pub enum Rejected<'a> {
-    Nothing,
-    /// `[positions]`: each position's target.
-    Target(&'a [i64]),
-    /// Those of session `s` are `slots[starts[s]..starts[s + 1]]`.
-    OfSession {
-        slots: &'a [u32],
-        starts: &'a [usize],
-    },
-}
+impl<'a> Search<'a> {
+    /// Searches the `k` best of all positions.
+    pub fn new(batch: &'a HostBatch<'a>, k: usize) -> Self {
+        let mut shared = vec![0; batch.rows.len()];
+        batch.shared.iter().for_each(|&slot| shared[slot as usize] += 1);
+        let positions = batch.targets.len();
+        // What is found does not depend on the cut.
+        let each = positions.div_ceil(rayon::current_num_threads()).next_multiple_of(BLOCK);
+        let each = each.clamp(BLOCK, POSITIONS);
+        let tasks: Vec<usize> = (0..positions).step_by(each).collect();
+        let of_task = |&from: &usize| best(batch, k, &shared, from, each.min(positions - from));
+        let found = tasks.par_iter().with_max_len(1).flat_map_iter(of_task).collect();
+        Self { batch, k, found }
+    }
 
-impl Rejected<'_> {
-    /// Calls `f` with the slots of a position that lie in `from..to`.
-    fn within(
-        &self,
-        position: usize,
-        session: usize,
-        (from, to): (u32, u32),
-        mut f: impl FnMut(u32),
-    ) {
-        match self {
-            Rejected::Nothing => {}
-            Rejected::Target(slots) => {
-                let slot = slots[position] as u32;
-                if (from..to).contains(&slot) {
-                    f(slot);
-                }
-            }
-            Rejected::OfSession { slots, starts } => {
-                let own = &slots[starts[session]..starts[session + 1]];
-                own.iter().filter(|slot| (from..to).contains(slot)).for_each(|slot| f(*slot));
+    /// Positions `from..from + count`.
+    pub fn part(&self, objective: &Objective, from: usize, count: usize) -> Part {
+        let batch = self.batch;
+        let positive: Vec<f32> = (from..from + count).map(|at| batch.positive(at)).collect();
+        let (mut scores, mut slots) = (vec![], vec![]);
+        for position in from..from + count {
+            let slot = batch.targets[position] as u32;
+            let nobody = Scored { score: f32::NEG_INFINITY, slot };
+            let found = self.found[position].iter();
+            for scored in found.chain(std::iter::repeat(&nobody)).take(self.k) {
+                scores.push(scored.score);
+                slots.push(scored.slot);
             }
         }
+        let log_counts = batch
+            .log_counts
+            .as_ref()
+            .map(|of_slot| slots.iter().map(|&slot| of_slot[slot as usize]).collect::<Vec<f32>>());
+        let slopes = batch.slopes(objective, &positive, &scores, log_counts.as_deref());
+        let wide = batch.rows.wide();
+        let mut vectors = Aligned::zeros(count * wide);
+        let (mut terms, mut list) = (vec![], vec![]);
+        for (at, vector) in vectors.chunks_exact_mut(wide).enumerate() {
+            let own = at * self.k..(at + 1) * self.k;
+            let rivals = slots[own.clone()].iter().zip(&slopes.negative[own]);
+            list.clear();
+            list.push((batch.targets[from + at] as u32, slopes.positive[at]));
+            list.extend(rivals.map(|(slot, slope)| (*slot, *slope)));
+            list.retain(|(_, slope)| *slope != 0.0);
+            batch.rows.weighted(batch.level, &list, batch.factor, vector);
+            let position = (from + at) as u32;
+            terms.extend(list.iter().map(|&(slot, slope)| Term { slot, position, slope }));
+        }
+        Part { loss: slopes.loss, vectors, terms, slopes: vec![] }
     }
 }
 
-impl Search<'_> {
-    /// For each of the positions' vectors `[positions, dim]` its k best candidates, best first; a
-    /// position with fewer has all.
-    pub fn run(&self, vectors: &Wide) -> Vec<Vec<Scored>> {
-        let count = vectors.len();
-        let tasks: Vec<usize> = (0..count).step_by(POSITIONS).collect();
-        let of_task = |&from: &usize| self.task(vectors, from, POSITIONS.min(count - from));
-        tasks.par_iter().flat_map_iter(of_task).collect()
+/// For each of the positions `from..from + count` its k best candidates; a position with fewer has
+/// all. `shared` `[scored]`: how often each is a candidate of all positions.
+fn best(
+    batch: &HostBatch,
+    k: usize,
+    shared: &[u32],
+    from: usize,
+    count: usize,
+) -> Vec<Vec<Scored>> {
+    let HostBatch { level, vectors, rows: candidates, .. } = *batch;
+    let (wide, columns) = (vectors.wide(), count.next_multiple_of(BLOCK));
+    let mut across = Aligned::zeros(wide * columns);
+    let mut best: Vec<Best> = (0..count).map(|_| Best::new(k)).collect();
+    // Nothing reaches that of a column without a position.
+    let mut thresholds = vec![f32::INFINITY; columns];
+    let mut rejected = vec![];
+    for at in 0..count {
+        for (k, x) in vectors.row(from + at).iter().enumerate() {
+            across[(at / BLOCK * wide + k) * BLOCK + at % BLOCK] = *x;
+        }
+        thresholds[at] = own_candidates(batch, from + at, &mut best[at]);
+        batch.rejected(from + at).for_each(|slot| rejected.push((slot as usize, at)));
     }
+    rejected.sort_unstable();
+    let mut rejected = rejected.into_iter().peekable();
+    let mut scores = Aligned::zeros(ROWS * columns);
+    for first in (0..candidates.len()).step_by(ROWS) {
+        let rows = ROWS.min(candidates.len() - first);
+        let left = Matrix { at: candidates.row(first).as_ptr(), row: wide, column: 1 };
+        for (block, across) in across.chunks_exact(wide * BLOCK).enumerate() {
+            let right = Matrix { at: across.as_ptr(), row: BLOCK, column: 1 };
+            let to = scores[block * BLOCK..].as_mut_ptr();
+            // SAFETY: rows `[rows, wide]`, across `[wide, BLOCK]`, scores `[ROWS, columns]` from a
+            // block's first column on.
+            unsafe { gemm(level, [rows, BLOCK, wide], left, right, to, columns, false) };
+        }
+        while let Some((slot, at)) = rejected.next_if(|(slot, _)| *slot < first + rows) {
+            scores[(slot - first) * columns + at] = f32::NEG_INFINITY;
+        }
+        let shared = &shared[first..first + rows];
+        // SAFETY: the level is the machine's, columns are whole registers.
+        unsafe { keep(level, &scores, shared, first as u32, &mut thresholds, &mut best) };
+    }
+    best.into_iter().map(|best| best.finish().collect()).collect()
+}
 
-    fn task(&self, vectors: &Wide, from: usize, count: usize) -> Vec<Vec<Scored>> {
-        let wide = vectors.wide();
-        let mut across = vec![0.0; wide * POSITIONS];
-        for at in 0..count {
-            for (k, x) in vectors.row(from + at).iter().enumerate() {
-                across[(at / BLOCK * wide + k) * BLOCK + at % BLOCK] = *x;
-            }
+/// Takes the candidates that a position does not share with the batch; returns its threshold.
+fn own_candidates(batch: &HostBatch, position: usize, best: &mut Best) -> f32 {
+    let mut threshold = f32::NEG_INFINITY;
+    for &slot in batch.own(position) {
+        let slot = slot as u32;
+        if batch.rejected(position).any(|rejected| rejected == slot) {
+            continue;
         }
-        let mut thresholds = [f32::NEG_INFINITY; POSITIONS];
-        let mut best: Vec<Best> = (0..count).map(|_| Best::new(self.k)).collect();
-        for at in 0..count {
-            thresholds[at] = self.own_candidates(vectors, from + at, &mut best[at]);
+        let (a, b) = (batch.vectors.row(position), batch.rows.row(slot as usize));
+        // SAFETY: the level is the machine's, rows are as wide as each other.
+        let score = unsafe { dot(batch.level, a, b) };
+        if score >= threshold {
+            threshold = best.push(Scored { score, slot }, threshold);
         }
-        // Nothing reaches this.
-        thresholds[count..].fill(f32::INFINITY);
-        let mut scores = vec![0.0; ROWS * POSITIONS];
-        for first in (0..self.rows.len()).step_by(ROWS) {
-            let rows = ROWS.min(self.rows.len() - first);
-            let left = Matrix { at: self.rows.row(first).as_ptr(), row: wide, column: 1 };
-            for (block, across) in across.chunks_exact(wide * BLOCK).enumerate() {
-                let right = Matrix { at: across.as_ptr(), row: BLOCK, column: 1 };
-                let to = scores[block * BLOCK..].as_mut_ptr();
-                let shape = [rows, BLOCK, wide];
-                // SAFETY: rows `[rows, wide]`, across `[wide, BLOCK]`, scores `[ROWS, POSITIONS]`
-                // from a block's first column on.
-                unsafe { gemm(self.level, shape, left, right, to, POSITIONS, false) };
-            }
-            let range = (first as u32, (first + rows) as u32);
-            for at in 0..count {
-                let session = self.session[from + at] as usize;
-                self.rejected.within(from + at, session, range, |slot| {
-                    scores[(slot as usize - first) * POSITIONS + at] = f32::NEG_INFINITY;
-                });
-            }
-            let shared = &self.shared[first..first + rows];
-            // SAFETY: the level is the machine's.
-            unsafe { keep(self.level, &scores, shared, first as u32, &mut thresholds, &mut best) };
-        }
-        let taken = |best: &mut Best| {
-            let mut list = Vec::with_capacity(self.k);
-            best.take(&mut list);
-            list
-        };
-        best.iter_mut().map(taken).collect()
     }
-
-    /// Takes the candidates that a position does not share with the batch; returns its threshold.
-    fn own_candidates(&self, vectors: &Wide, position: usize, best: &mut Best) -> f32 {
-        let session = self.session[position] as usize;
-        let part = |slots: &[i64], at: usize, of: usize| -> std::ops::Range<usize> {
-            let each = slots.len() / of;
-            at * each..(at + 1) * each
-        };
-        let sessions = self.session.last().map_or(1, |last| *last as usize + 1);
-        let of_session = &self.of_session[part(self.of_session, session, sessions)];
-        let of_position = &self.of_position[part(self.of_position, position, self.session.len())];
-        let mut threshold = f32::NEG_INFINITY;
-        for &slot in of_session.iter().chain(of_position) {
-            let slot = slot as u32;
-            let mut rejected = false;
-            self.rejected.within(position, session, (slot, slot + 1), |_| rejected = true);
-            if rejected {
-                continue;
-            }
-            let (a, b) = (vectors.row(position), self.rows.row(slot as usize));
-            // SAFETY: the level is the machine's, rows are as wide as each other.
-            let score = unsafe { dot(self.level, a, b) };
-            if score >= threshold {
-                threshold = best.push(Scored { score, slot }, threshold);
-            }
-        }
-        threshold
-    }
+    threshold
 }
 
 vectorised! {
-    /// Takes what reaches the thresholds out of a tile of scores `[rows, POSITIONS]`, each as
+    /// Takes what reaches the thresholds out of a tile of scores `[rows, columns]`, each as
     /// often as it is a candidate. −∞ is taken by nobody.
     unsafe fn keep(
         scores: &[f32],
         shared: &[u32],
         first: u32,
-        thresholds: &mut [f32; POSITIONS],
+        thresholds: &mut [f32],
         best: &mut [Best],
     ) = keep_lanes
 }
@@ -175,15 +161,16 @@ unsafe fn keep_lanes<V: Lanes>(
     scores: &[f32],
     shared: &[u32],
     first: u32,
-    thresholds: &mut [f32; POSITIONS],
+    thresholds: &mut [f32],
     best: &mut [Best],
 ) {
-    for (at, (&times, row)) in shared.iter().zip(scores.chunks_exact(POSITIONS)).enumerate() {
+    for (at, (&times, row)) in shared.iter().zip(scores.chunks_exact(thresholds.len())).enumerate()
+    {
         if times == 0 {
             continue;
         }
-        for from in (0..POSITIONS).step_by(V::N) {
-            // SAFETY: POSITIONS is a multiple of every width.
+        for from in (0..thresholds.len()).step_by(V::N) {
+            // SAFETY: columns are a multiple of every width.
             let mut mask = unsafe {
                 V::load(row.as_ptr().add(from)).mask_ge(V::load(thresholds.as_ptr().add(from)))
             };

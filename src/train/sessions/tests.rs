@@ -168,64 +168,80 @@ const FORMS: [&str; 6] = [
     "reject = \"none\"\ntop_k = 50",
 ];
 
+fn near(a: &Tensor, b: &Tensor) -> bool {
+    a.allclose(b, 1e-3, 1e-5, false)
+}
+
+/// Holds the loops against the tensor ops; returns how many scored rows have no gradient.
+fn loops_equal_tensor_ops(case: &Case, what: &str) -> i64 {
+    let vectors = case.vectors();
+    let expected = case.head().run(&case.model, &vectors, &case.batch);
+    let mut loops = loops(&case.config, &case.model).unwrap();
+    for _ in 0..2 {
+        let outcome = loops.run(&case.head(), &case.model, &vectors, &case.batch);
+        assert!(near(&outcome.loss, &expected.loss), "{what}");
+        assert!(near(&outcome.vectors, &expected.vectors), "{what}");
+        let size = [ITEMS as i64 + 1, outcome.scored.size()[1]];
+        let of_items = Tensor::zeros(size, (Kind::Float, Device::Cpu));
+        let of_items = of_items.index_add(0, &outcome.touched.unwrap(), &outcome.scored);
+        let of_scored = of_items.index_select(0, &case.batch.scored);
+        assert!(near(&of_scored, &expected.scored), "{what}");
+    }
+    expected.scored.abs().amax(1, false).eq(0.0).sum(Kind::Int64).int64_value(&[])
+}
+
+const TOWERS: [&str; 3] = [
+    "normalize = false",
+    "normalize = true",
+    "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"",
+];
+
 #[test]
-fn the_fast_head_equals_that_of_tensor_ops() {
-    for form in &FORMS[3..] {
-        for tower in [
-            "normalize = false",
-            "normalize = true",
-            "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"",
-        ] {
-            let loss = "kind = \"ssm\"\nlog_q = \"corrected\"";
-            let what = format!("{form}, {tower}");
-            let text = format!("{form}\n{NEGATIVES}[tower]\ndim = 21\n{tower}\n[loss]\n{loss}\n");
-            let case = Case::new(&text);
-            let vectors = case.vectors();
-            let expected = case.head().run(&case.model, &vectors, &case.batch);
-            let k = chosen(&case.config, &case.model).unwrap();
-            let outcome = Fast::new(k).run(&case.head(), &case.model, &vectors, &case.batch);
-            let near = |a: &Tensor, b: &Tensor| a.allclose(b, 1e-3, 1e-5, false);
-            assert!(near(&outcome.loss, &expected.loss), "{what}");
-            assert!(near(&outcome.vectors, &expected.vectors), "{what}");
-            let touched = outcome.touched.unwrap();
-            let of_scored = Tensor::zeros(
-                [ITEMS as i64 + 1, outcome.scored.size()[1]],
-                (Kind::Float, Device::Cpu),
-            );
-            let of_scored = of_scored.index_add(0, &touched, &outcome.scored);
-            let of_scored = of_scored.index_select(0, &case.batch.scored);
-            assert!(near(&of_scored, &expected.scored), "{what}");
-            let nothing = expected.scored.abs().amax(1, false).eq(0.0).sum(Kind::Int64);
-            assert!(
-                form.contains("50") || nothing.int64_value(&[]) > 5,
-                "{what}: some rows have none"
-            );
+fn the_loops_equal_tensor_ops() {
+    for form in FORMS {
+        for tower in TOWERS {
+            for loss in [
+                "kind = \"ssm\"\nlog_q = \"corrected\"",
+                "kind = \"bpr-max\"",
+                "kind = \"cro-lambda\"",
+                "kind = \"triplet\"",
+            ] {
+                let what = format!("{form}, {tower}, {loss}");
+                let text =
+                    format!("{form}\n{NEGATIVES}[tower]\ndim = 21\n{tower}\n[loss]\n{loss}\n");
+                // More positions than a task takes.
+                let case = Case::of(&text, 40);
+                assert!(case.batch.positions() > loops::POSITIONS as i64);
+                let _ = loops_equal_tensor_ops(&case, &what);
+            }
         }
     }
 }
 
 #[test]
-fn few_candidates_of_a_position_s_own_need_no_top_k_to_be_fast() {
+fn top_k_leaves_most_rows_without_a_gradient() {
+    let case = Case::new(&format!("top_k = 4\n{NEGATIVES}[tower]\ndim = 21\n"));
+    assert!(loops_equal_tensor_ops(&case, "top 4") > 5);
+}
+
+#[test]
+fn the_loops_take_more_candidates_than_one_inner_sum() {
+    let many = NEGATIVES.replace("count = 40", "count = 600");
+    let case = Case::of(&format!("{many}[tower]\ndim = 5\n[loss]\nkind = \"cro\"\n"), 40);
+    assert_eq!(loops_equal_tensor_ops(&case, "600 of the batch"), 0);
+}
+
+#[test]
+fn the_loops_do_without_candidates_of_the_whole_batch() {
     let own = "[[sampling.negatives]]\nfrom = \"uniform\"\ncount = 7\nper = \"session\"\n[[sampling.negatives]]\nfrom = \"popularity\"\ncount = 3\nper = \"event\"\n";
     let case = Case::new(&format!("{own}[tower]\ndim = 5\n[loss]\nkind = \"bce\"\n"));
-    assert_eq!(chosen(&case.config, &case.model), Some(10));
-    let vectors = case.vectors();
-    let outcome = Fast::new(10).run(&case.head(), &case.model, &vectors, &case.batch);
-    let expected = case.head().run(&case.model, &vectors, &case.batch);
-    assert!(outcome.loss.allclose(&expected.loss, 1e-4, 1e-6, false));
-    assert!(outcome.vectors.allclose(&expected.vectors, 1e-3, 1e-5, false));
-    let shared = Case::new(&format!("{NEGATIVES}[tower]\ndim = 5\n"));
-    assert_eq!(chosen(&shared.config, &shared.model), None);
+    let _ = loops_equal_tensor_ops(&case, "per session and per event");
 }
 
 #[test]
 fn the_head_equals_loops_over_positions_and_candidates() {
     for form in FORMS {
-        for tower in [
-            "normalize = false",
-            "normalize = true",
-            "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"",
-        ] {
+        for tower in TOWERS {
             for loss in [
                 "kind = \"ssm\"\nlog_q = \"negatives\"",
                 "kind = \"bpr-max\"",
@@ -240,7 +256,6 @@ fn the_head_equals_loops_over_positions_and_candidates() {
                 let reject = form.split('"').nth(1).unwrap();
                 let (value, of_vectors, of_rows) = by_positions(&case, &vectors, reject);
                 let outcome = case.head().run(&case.model, &vectors, &case.batch);
-                let near = |a: &Tensor, b: &Tensor| a.allclose(b, 1e-3, 1e-5, false);
                 assert!(near(&outcome.loss, &value), "{what}: {:?} {value:?}", outcome.loss);
                 assert!(near(&outcome.vectors, &of_vectors), "{what}");
                 assert!(near(&outcome.scored, &of_rows), "{what}");
