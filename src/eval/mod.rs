@@ -41,11 +41,7 @@ impl Evaluation<'_> {
     pub fn run(&self, model: &TwoTower, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
-        let items = match model.normalizes() {
-            true => Catalogue::of_unit(model.scored().rows()),
-            false => Catalogue::new(model.item_vectors()),
-        };
-        let items = items.checked()?;
+        let items = Catalogue::of(model).checked()?;
         let mut metrics = Metrics::new(Protocol::Holdout, &self.config.at);
         for users in self.users.chunks(items.users_a_block()) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();

@@ -1,8 +1,8 @@
-//! The trained model as what a position evaluation asks for.
+//! The trained model as what evaluations ask for.
 
 use tch::Tensor;
 
-use super::PositionVectors;
+use super::{Catalogue, PositionVectors};
 use crate::tower::{Layout, TwoTower};
 
 impl PositionVectors for TwoTower {
@@ -16,7 +16,15 @@ impl PositionVectors for TwoTower {
         TwoTower::positions(self, &rows, &Layout::packed(&lengths, device), None)
     }
 
-    fn items(&self) -> Tensor {
-        self.item_vectors()
+    fn items(&self) -> Catalogue {
+        Catalogue::of(self)
+    }
+}
+
+impl Catalogue {
+    /// The items of a model; no copy of its table is made.
+    pub fn of(model: &TwoTower) -> Self {
+        let rows = model.scored().rows();
+        if model.normalizes() { Self::of_unit(rows) } else { Self::new(rows) }
     }
 }

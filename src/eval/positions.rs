@@ -22,9 +22,9 @@ pub trait PositionVectors {
     /// the model reads.
     fn positions(&self, sessions: &[&[u32]]) -> Tensor;
 
-    /// `[items, dim]`: row `i` is item `i + 1`. `dim` may be larger than the item table's: an
-    /// output bias is one more column here, against a 1 in the vectors of positions.
-    fn items(&self) -> Tensor;
+    /// What is ranked. Its vectors may be wider than the item table's rows: an output bias is one
+    /// more column here, against a 1 in the vectors of positions.
+    fn items(&self) -> Catalogue;
 }
 
 /// What a session model is evaluated on: all positions of these users' sequences.
@@ -50,7 +50,7 @@ impl PositionEvaluation<'_> {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
-        let items = Catalogue::new(model.items()).checked()?;
+        let items = model.items().checked()?;
         let mut order: Vec<usize> = (0..self.users.len()).collect();
         order.sort_by_key(|&at| self.session(at).len());
         let first = order.partition_point(|&at| self.session(at).len() < 2);
@@ -161,8 +161,8 @@ mod tests {
             self.tensor(&prefixes.collect::<Vec<_>>())
         }
 
-        fn items(&self) -> Tensor {
-            self.tensor(&self.items)
+        fn items(&self) -> Catalogue {
+            Catalogue::new(self.tensor(&self.items))
         }
     }
 
@@ -242,8 +242,8 @@ mod tests {
                 let events: usize = sessions.iter().map(|session| session.len() - 1).sum();
                 Tensor::ones([events as i64, 1], (Kind::Float, Device::Cpu))
             }
-            fn items(&self) -> Tensor {
-                Tensor::from_slice(&[3f32, 2.0, 1.0, 1.0]).view([4, 1])
+            fn items(&self) -> Catalogue {
+                Catalogue::new(Tensor::from_slice(&[3f32, 2.0, 1.0, 1.0]).view([4, 1]))
             }
         }
         let sessions = sequences(&[vec![4, 1, 2], vec![3], vec![1, 1, 2, 3], vec![2, 4]]);
@@ -283,8 +283,8 @@ mod tests {
             fn positions(&self, _: &[&[u32]]) -> Tensor {
                 Tensor::full([1, 3], f64::NAN, (Kind::Float, Device::Cpu))
             }
-            fn items(&self) -> Tensor {
-                Tensor::full([5, 3], self.0, (Kind::Float, Device::Cpu))
+            fn items(&self) -> Catalogue {
+                Catalogue::new(Tensor::full([5, 3], self.0, (Kind::Float, Device::Cpu)))
             }
         }
         assert!(run(vec![0], &Broken(1.0)).contains("NaN"));

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::rank::Query;
 use crate::config::Seen;
-use crate::simd::{self, Lanes, Level, Matrix, gemm, vectorised};
+use crate::simd::{self, Aligned, Lanes, Level, Matrix, gemm, vectorised};
 
 /// Items a tile.
 const TILE: usize = 512;
@@ -66,8 +66,8 @@ pub fn counts(users: &[f32], items: &Items, queries: &[Query], seen: Seen) -> Ve
     let tasks: Vec<&[f32]> = items.rows.chunks(TILE * TILES * dim).collect();
     let count_task = |task: &&[f32]| {
         let mut counts: Vec<Vec<u64>> = own.iter().map(|own| vec![0; own.len()]).collect();
-        let mut across = vec![0.0; dim * TILE];
-        let mut scores = vec![0.0; USERS * TILE];
+        let mut across = Aligned::zeros(dim * TILE);
+        let mut scores = Aligned::zeros(USERS * TILE);
         for tile in task.chunks(TILE * dim) {
             items.transpose(tile, &mut across);
             let filled = tile.len() / dim;

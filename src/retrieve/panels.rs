@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::best::{Best, Hit, first};
-use crate::simd::{self, Lanes, Level, Matrix, gemm, vectorised};
+use crate::simd::{self, Aligned, Lanes, Level, Matrix, gemm, vectorised};
 
 /// Items a panel: two of the widest registers.
 const PANEL: usize = 32;
@@ -16,7 +16,7 @@ const USERS: usize = 64;
 
 /// Item vectors as panels of `[dim, PANEL]`, read from memory in one sweep.
 pub struct Panels {
-    data: Vec<f32>,
+    data: Aligned,
     items: usize,
     dim: usize,
 }
@@ -25,7 +25,7 @@ impl Panels {
     /// From item vectors `[items, dim]`.
     pub fn new(vectors: &[f32], dim: usize) -> Self {
         let items = vectors.len() / dim;
-        let mut data = vec![0.0; items.div_ceil(PANEL) * PANEL * dim];
+        let mut data = Aligned::zeros(items.div_ceil(PANEL) * PANEL * dim);
         for (panel, rows) in data.chunks_mut(PANEL * dim).zip(vectors.chunks(PANEL * dim)) {
             for (at, row) in rows.chunks(dim).enumerate() {
                 for (k, x) in row.iter().enumerate() {
@@ -76,7 +76,7 @@ impl Panels {
         panels: Range<usize>,
     ) -> Vec<Vec<Hit>> {
         let mut best: Vec<Best> = top.iter().map(|&n| Best::new(n.min(self.items))).collect();
-        let mut scores = vec![0.0; top.len() * PANEL];
+        let mut scores = Aligned::zeros(top.len() * PANEL);
         let left = Matrix { at: users.as_ptr(), row: self.dim, column: 1 };
         for panel in panels {
             let at = &self.data[panel * PANEL * self.dim..][..PANEL * self.dim];

@@ -18,7 +18,7 @@ use super::Profile;
 use crate::device::host_floats;
 use crate::loss::{PANEL, RowLoss, Sizes};
 use crate::sampling::Batch;
-use crate::simd::{self, Level};
+use crate::simd::{self, Aligned, Level};
 use crate::tower::{ItemTable, MeanPool};
 
 /// The loss of a batch and its gradients.
@@ -64,27 +64,27 @@ struct Kept {
     shape: Shape,
     /// `[batch]` each.
     users: Vec<towers::User>,
-    pooled: Vec<f32>,
+    pooled: Aligned,
     /// γ·û
-    user: Vec<f32>,
+    user: Aligned,
     /// ∂(γ·û), then ∂x before the unit.
-    user_gradient: Vec<f32>,
+    user_gradient: Aligned,
     /// c·γ·û
-    driven: Vec<f32>,
+    driven: Aligned,
     /// t̂, then ∂t̂.
-    target: Vec<f32>,
-    target_gradient: Vec<f32>,
+    target: Aligned,
+    target_gradient: Aligned,
     /// `[panels · PANEL]`: n̂, 1/|n|, ∂n̂; behind the last negative 0.
-    negative: Vec<f32>,
-    negative_inverse: Vec<f32>,
-    negative_gradient: Vec<f32>,
+    negative: Aligned,
+    negative_inverse: Aligned,
+    negative_gradient: Aligned,
     /// `[panels, wide, PANEL]`: n̂ᵀ.
-    across: Vec<f32>,
+    across: Aligned,
     /// `[panels, rows of a group, PANEL]`: φ′.
-    slopes: Vec<f32>,
+    slopes: Aligned,
     /// The encoder's kernel and its transpose `[dim, wide]`.
-    kernel: Vec<f32>,
-    kernel_across: Vec<f32>,
+    kernel: Aligned,
+    kernel_across: Aligned,
 }
 
 impl Fused {
@@ -186,8 +186,8 @@ impl Fused {
 impl Kept {
     fn new(shape: Shape) -> Self {
         let Shape { batch, dim, wide, panels, .. } = shape;
-        let of_negatives = || vec![0.0; panels * PANEL * wide];
-        let of_users = || vec![0.0; batch * wide];
+        let of_negatives = || Aligned::zeros(panels * PANEL * wide);
+        let of_users = || Aligned::zeros(batch * wide);
         Self {
             shape,
             users: vec![towers::User::default(); batch],
@@ -198,12 +198,12 @@ impl Kept {
             target: of_users(),
             target_gradient: of_users(),
             negative: of_negatives(),
-            negative_inverse: vec![0.0; panels * PANEL],
+            negative_inverse: Aligned::zeros(panels * PANEL),
             negative_gradient: of_negatives(),
             across: of_negatives(),
-            slopes: vec![0.0; panels * PANEL * pairs::GROUP],
-            kernel: vec![0.0; dim * wide],
-            kernel_across: vec![0.0; dim * wide],
+            slopes: Aligned::zeros(panels * PANEL * pairs::GROUP),
+            kernel: Aligned::zeros(dim * wide),
+            kernel_across: Aligned::zeros(dim * wide),
         }
     }
 
