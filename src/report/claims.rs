@@ -1,45 +1,19 @@
-//! What the paper claims, and whether it holds on this data.
+//! What the CROLoss paper claims, and whether it holds on this data.
 
 use anyhow::Result;
 
 use super::exhibits::{Table2, gains, kernels_at_one_alpha, sigmoid_over_alpha};
-use super::paired::{Paired, Recalls};
+use super::paired::Recalls;
 use super::select::{Setting, Study, alpha_text, kernel_name, method_name};
 use super::stats::Interval;
-use super::tables::signed;
+use super::verdict::{
+    Claim, Verdict, any_up_none_down, of_sign, paired_text, percent_text, points_text, sign,
+    sign_of,
+};
 use crate::config::{Kernel, LossKind};
 
-/// Said above the claims.
-pub const INTERVALS: &str = "Every answer rests on a 95 % interval of a paired difference over test users, widened by what other seeds would change: the standard deviation over seeds, that of the two settings where both have several, else pooled over all settings that have. Where none has, it covers users only and says so.";
-
-/// The answer to a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Holds,
-    DoesNotHold,
-    NotDecided,
-}
-
-impl Verdict {
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::DoesNotHold => "does not hold",
-            Self::NotDecided => "not decided on this data",
-        }
-    }
-}
-
-/// One claim of the paper.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    pub statement: String,
-    /// How the answer is found.
-    pub rule: String,
-    pub verdict: Verdict,
-    /// What the answer rests on, or what is missing for one.
-    pub numbers: Vec<String>,
-}
+/// What the answers rest on: said above the claims.
+pub const BASIS: &str = "Every answer rests on a 95 % interval of a paired difference over test users, widened by what other seeds would change: the standard deviation over seeds, that of the two settings where both have several, else pooled over all settings that have. Where none has, it covers users only and says so.";
 
 /// Every claim of the paper, answered from these points.
 pub fn claims(study: &Study, table2: &Table2, recalls: &Recalls) -> Vec<Claim> {
@@ -76,7 +50,7 @@ impl Judge<'_, '_> {
         Claim {
             statement,
             rule,
-            verdict: verdict.first().copied().map_or(Verdict::NotDecided, one),
+            verdict: verdict.first().copied().map_or(Verdict::NotDecided, of_sign),
             numbers,
         }
     }
@@ -237,7 +211,7 @@ impl Judge<'_, '_> {
         let change =
             Interval::of_ratio_change([own_large, others_large], [own_small, others_small]);
         numbers.push(format!("change from the smallest to the largest N: {}", points_text(change)));
-        Ok((change.map_or(Verdict::NotDecided, |c| one(-sign_of(&c))), numbers))
+        Ok((change.map_or(Verdict::NotDecided, |c| of_sign(-sign_of(&c))), numbers))
     }
 
     /// A change between two list lengths, widened by the noise of seeds where it is known.
@@ -344,62 +318,8 @@ fn missing_gains(found: &[(Kernel, &Setting, &Setting)]) -> Vec<String> {
         .collect()
 }
 
-fn any_up_none_down(signs: &[i8]) -> Verdict {
-    match () {
-        () if signs.iter().any(|&s| s < 0) => Verdict::DoesNotHold,
-        () if signs.iter().any(|&s| s > 0) => Verdict::Holds,
-        () => Verdict::NotDecided,
-    }
-}
-
-fn one(sign: i8) -> Verdict {
-    any_up_none_down(&[sign])
-}
-
-fn sign(paired: &Paired) -> i8 {
-    i8::from(paired.better()) - i8::from(paired.worse())
-}
-
-fn sign_of(interval: &Interval) -> i8 {
-    i8::from(interval.above_zero()) - i8::from(interval.below_zero())
-}
-
 fn label(setting: &Setting) -> String {
     setting.row.map(|row| row.label()).unwrap_or_default()
-}
-
-/// `+0.52 points [+0.31, +0.73], p = 0.0004; with seeds [+0.25, +0.79]; 3 of 3 seeds agree`
-pub fn paired_text(paired: &Paired) -> String {
-    let users = points_text(Some(paired.interval));
-    let seeds = paired.wide.map_or("; noise of seeds unknown".into(), |wide| {
-        let wide = wide.times(100.0);
-        format!("; with seeds [{}, {}]", signed(wide.low, 2), signed(wide.high, 2))
-    });
-    let agreeing = match paired.seeds {
-        1 => "one seed".into(),
-        seeds => format!("{} of {seeds} seeds agree", paired.agreeing),
-    };
-    format!("{users}, {}{seeds}; {agreeing}", p_text(paired.interval.p))
-}
-
-/// `p = 0.0123`, `p < 0.0001`
-pub fn p_text(p: f64) -> String {
-    if p < 1e-4 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
-}
-
-fn points_text(interval: Option<Interval>) -> String {
-    text(interval, " points")
-}
-
-fn percent_text(interval: Option<Interval>) -> String {
-    text(interval, " %")
-}
-
-fn text(interval: Option<Interval>, unit: &str) -> String {
-    let Some(Interval { estimate, low, high, .. }) = interval.map(|i| i.times(100.0)) else {
-        return "unknown".into();
-    };
-    format!("{}{unit} [{}, {}]", signed(estimate, 2), signed(low, 2), signed(high, 2))
 }
 
 #[cfg(test)]

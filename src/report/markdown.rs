@@ -1,25 +1,28 @@
 //! `report.md`.
 
 use super::Report;
-use super::claims::INTERVALS;
 use super::tables::Table;
 
 /// The whole report, its figures as links to the files beside it.
 pub fn render(report: &Report) -> String {
-    let about = report.about;
+    let (about, found) = (report.about, &report.found);
     let mut text = format!("# {}\n\n", about.sweep);
     if about.dataset.generated {
         text += "> **Generated data.** A program made the data of this report up: its figures say nothing about real users.\n\n";
     }
     text += &report.summary.join(" ");
     text += "\n\n";
-    if !report.claims.is_empty() {
-        text += "## The paper's claims\n\n| claim | answer |\n| --- | --- |\n";
-        for claim in &report.claims {
+    if !found.claims.is_empty() {
+        text +=
+            &format!("## {} claims\n\n| claim | answer |\n| --- | --- |\n", found.wording.whose);
+        for claim in &found.claims {
             text += &format!("| {} | **{}** |\n", claim.statement, claim.verdict.text());
         }
-        text += &format!("\n{INTERVALS} The rule of each answer, and the numbers behind it:\n\n");
-        for claim in &report.claims {
+        text += &format!(
+            "\n{} The rule of each answer, and the numbers behind it:\n\n",
+            found.wording.basis
+        );
+        for claim in &found.claims {
             text +=
                 &format!("- **{}: {}.** {}\n", claim.statement, claim.verdict.text(), claim.rule);
             for number in &claim.numbers {
@@ -35,17 +38,17 @@ pub fn render(report: &Report) -> String {
         let all: Vec<String> = tables.into_iter().map(Table::markdown).collect();
         format!("## {title}\n\n{}\n", all.join("\n"))
     };
-    text += &section("The paper's tables", report.paper.iter().collect());
-    if !report.figures.is_empty() {
+    text += &section(found.wording.tables, found.tables.iter().collect());
+    if !found.figures.is_empty() {
         text += "## Figures\n\n";
-        for figure in &report.figures {
+        for figure in &found.figures {
             text += &format!(
                 "### {}\n\n![{}]({}.svg)\n\n{}\n\n",
                 figure.title, figure.title, figure.id, figure.caption
             );
         }
     }
-    text += &section("Tests", report.tests.iter().collect());
+    text += &section("Tests", found.tests.iter().collect());
     text += &section("Settings", vec![&report.settings]);
     text += &section("Not done", report.unfinished.iter().collect());
     text += "## How it was made\n\n";

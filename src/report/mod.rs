@@ -1,12 +1,13 @@
-//! A sweep's results as tables, figures, answers to the paper's claims, and one page to read.
+//! A sweep's results as tables, figures, answers to a paper's claims, and one page to read.
 //!
 //! ```text
 //! points ─► store     results.csv, results.parquet
 //!        ─► select    settings: points that differ in seed only
-//!             ─► exhibits   which settings stand in which table and figure of the paper
-//!                  ─► tables, figures, claims (by paired)
-//!                       ─► markdown  report.md
-//!                       ─► page      index.html
+//!             ─► paper     CROLoss: exhibits (which settings stand in which table and figure)
+//!             │              ─► tables, figures, claims (by paired)
+//!             ─► sessions  TRON, of session models: tables, curves, claims (by compare)
+//!                  ─► markdown  report.md
+//!                  ─► page      index.html
 //! ```
 
 mod about;
@@ -16,26 +17,28 @@ mod figures;
 mod markdown;
 mod page;
 mod paired;
+mod paper;
 mod published;
 #[cfg(test)]
 mod sample;
 mod select;
+mod sessions;
+mod significance;
 mod stats;
 mod store;
 mod tables;
+mod validations;
+mod verdict;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use self::claims::{Claim, Verdict, p_text};
-use self::exhibits::{Table2, Table3, Table4};
 use self::figures::Figure;
-use self::paired::Recalls;
-use self::published::Published;
-use self::select::{Study, method_name};
-use self::tables::{Cell, Table, signed};
+use self::select::Study;
+use self::tables::Table;
+use self::verdict::{Claim, Verdict};
 use crate::files;
 use crate::sweep::{PointResult, Status};
 
@@ -57,7 +60,7 @@ pub fn write(about: &About, points: &[PointResult], out: &Path) -> Result<Vec<Pa
     let mut written: Vec<PathBuf> = write_results(points, out)?.into();
     for id in figures::IDS {
         let path = out.join(id).with_extension("svg");
-        match report.figures.iter().find(|figure| figure.id == id) {
+        match report.found.figures.iter().find(|figure| figure.id == id) {
             Some(figure) => {
                 files::write_file(&path, &figure.svg)?;
                 written.push(path);
@@ -77,70 +80,67 @@ pub fn write(about: &About, points: &[PointResult], out: &Path) -> Result<Vec<Pa
     Ok(written)
 }
 
+/// What a sweep says about the paper that it belongs to.
+struct Findings {
+    wording: &'static Wording,
+    /// Of each setting of the study.
+    names: Vec<String>,
+    tables: Vec<Table>,
+    /// Paired tests.
+    tests: Option<Table>,
+    figures: Vec<Figure>,
+    /// None where the sweep is about something else.
+    claims: Vec<Claim>,
+    /// Sentences for the summary.
+    remarks: Vec<String>,
+}
+
+/// What is called differently from paper to paper.
+struct Wording {
+    /// Whose claims they are.
+    whose: &'static str,
+    /// The heading of the tables.
+    tables: &'static str,
+    /// What the answers to the claims rest on.
+    basis: &'static str,
+}
+
 /// All that a report says, before it has a form.
 struct Report<'a> {
     about: &'a About,
     summary: Vec<String>,
-    /// Tables 2, 3 (one for each N) and 4.
-    paper: Vec<Table>,
-    /// The tests between rows of Table 2.
-    tests: Option<Table>,
+    found: Findings,
     settings: Table,
     unfinished: Option<Table>,
-    figures: Vec<Figure>,
-    claims: Vec<Claim>,
     made: Vec<(&'static str, String)>,
 }
 
 impl<'a> Report<'a> {
     fn of(about: &'a About, points: &[PointResult]) -> Result<Self> {
-        let published = Published::of(&about.dataset.name)?;
         let study = Study::of(points)?;
-        let recalls = Recalls::new(&study);
-        let table2 = Table2::of(&study, &published);
-        let mut paper: Vec<Table> =
-            tables::table2(&study, &table2, &published).into_iter().collect();
-        if let Some(table) = Table3::of(&study, &published) {
-            paper.extend(tables::table3(&study, &table, &published));
-        }
-        if let Some(table) = Table4::of(&study, &published) {
-            paper.push(tables::table4(&study, &table, &published));
-        }
-        let figures = figures::figures(&study, &table2, &recalls, about)?;
-        // A sweep of something else has nothing to say about the paper.
-        let of_paper = !paper.is_empty() || figures.iter().any(|f| f.id != figures::IDS[3]);
-        let claims = if of_paper { claims::claims(&study, &table2, &recalls) } else { vec![] };
-        for table in &mut paper {
-            table.notes.extend(
-                about.dataset.generated.then(|| about.dataset.generated_note().trim().to_owned()),
-            );
-        }
+        let mut found = match sessions::are_evaluated(&study) {
+            true => sessions::findings(&study)?,
+            false => paper::findings(&study, &about.dataset.name)?,
+        };
         let mut settings = tables::settings(&study)?;
-        settings.notes.extend(
-            about.dataset.generated.then(|| about.dataset.generated_note().trim().to_owned()),
-        );
-        let mut summary = summary(&study, &claims);
-        if of_paper && published.is_empty() {
-            summary.push(format!(
-                "The paper has no figures for {}, so none stand beside ours.",
-                about.dataset.name
-            ));
+        if about.dataset.generated {
+            let note = about.dataset.generated_note();
+            let tables = found.tables.iter_mut().chain(&mut found.tests).chain([&mut settings]);
+            tables.for_each(|table| table.notes.push(note.trim().into()));
+            found.figures.iter_mut().for_each(|figure| figure.caption += note);
         }
         Ok(Self {
             about,
-            summary,
-            tests: tests(&study, &table2, &recalls, about),
-            paper,
+            summary: summary(&study, &found),
+            found,
             settings,
             unfinished: tables::unfinished(points),
-            figures,
-            claims,
             made: about.made(points),
         })
     }
 }
 
-fn summary(study: &Study, claims: &[Claim]) -> Vec<String> {
+fn summary(study: &Study, found: &Findings) -> Vec<String> {
     let count = |is: fn(&Status) -> bool| study.points.iter().filter(|p| is(&p.status)).count();
     let all = study.points.len();
     let done = count(|s| matches!(s, Status::Done(_)));
@@ -151,82 +151,24 @@ fn summary(study: &Study, claims: &[Claim]) -> Vec<String> {
         _ => format!("{done} of {all} points are done; failed: {failed}, missing: {missing}."),
     }];
     let at = study.deciding_at().unwrap_or(50);
-    let recalls = study.settings.iter().filter_map(|s| Some((s.recall(at)?, s)));
-    if let Some((best, setting)) = recalls.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        let name = match setting.row.filter(|_| !claims.is_empty()) {
-            Some(row) => row.label(),
-            None => setting.points[0].name.clone(),
-        };
+    let named = study.settings.iter().zip(&found.names);
+    let recalls = named.filter_map(|(setting, name)| Some((setting.recall(at)?, name)));
+    if let Some((best, name)) = recalls.max_by(|a, b| a.0.total_cmp(&b.0)) {
         lines.push(format!("Best Recall@{at}: {:.2} %, by {name}.", 100.0 * best));
     }
-    if !claims.is_empty() {
-        let count = |verdict| claims.iter().filter(|c| c.verdict == verdict).count();
+    if !found.claims.is_empty() {
+        let count = |verdict| found.claims.iter().filter(|c| c.verdict == verdict).count();
         lines.push(format!(
-            "The paper's {} claims on this data: {} hold, {} do not hold, {} not decided.",
-            claims.len(),
+            "{} {} claims on this data: {} hold, {} do not hold, {} not decided.",
+            found.wording.whose,
+            found.claims.len(),
             count(Verdict::Holds),
             count(Verdict::DoesNotHold),
             count(Verdict::NotDecided),
         ));
     }
+    lines.extend(found.remarks.iter().cloned());
     lines
-}
-
-/// The paired tests between the rows of Table 2 that the paper compares.
-fn tests(study: &Study, table2: &Table2, recalls: &Recalls, about: &About) -> Option<Table> {
-    let mut rows = vec![];
-    for (a, b, x, y) in table2.pairs() {
-        let (Some(x), Some(y)) = (x, y) else { continue };
-        let pair = format!("{} − {}", method_name(a), method_name(b));
-        for &at in &study.at {
-            let mut row = vec![pair.clone(), format!("@{at}")];
-            match recalls.compare(x, y, at) {
-                Ok(paired) => {
-                    let i = paired.interval.times(100.0);
-                    row.extend([
-                        signed(i.estimate, 2),
-                        format!("{} to {}", signed(i.low, 2), signed(i.high, 2)),
-                        paired.wide.map_or("unknown".into(), |wide| {
-                            let wide = wide.times(100.0);
-                            format!("{} to {}", signed(wide.low, 2), signed(wide.high, 2))
-                        }),
-                        p_text(i.p).trim_start_matches("p = ").trim_start_matches("p ").into(),
-                        paired.users.to_string(),
-                        format!("{} of {}", paired.agreeing, paired.seeds),
-                    ]);
-                }
-                Err(error) => row.extend([
-                    "–".into(),
-                    format!("not compared: {error:#}"),
-                    "–".into(),
-                    "–".into(),
-                    "–".into(),
-                    "–".into(),
-                ]),
-            }
-            rows.push(row.into_iter().map(Cell::Text).collect());
-        }
-    }
-    let head = [
-        "rows of Table 2",
-        "N",
-        "difference",
-        "95 % interval",
-        "with seeds",
-        "p",
-        "users",
-        "seeds agreeing",
-    ];
-    let note = "Recall@N of the first minus the second, in percentage points: each test user's mean over the seeds that both have, paired t-test over users. The first interval and p cover the choice of users; the second interval also covers what other seeds would change, by the standard deviation over seeds (that of the two where both have several seeds, else pooled over all settings that have).";
-    (!rows.is_empty()).then(|| Table {
-        id: "tests".into(),
-        title: "Paired tests over test users".into(),
-        notes: std::iter::once(note.to_owned())
-            .chain(about.dataset.generated.then(|| about.dataset.generated_note().trim().into()))
-            .collect(),
-        head: head.map(String::from).into(),
-        rows,
-    })
 }
 
 #[cfg(test)]

@@ -2,24 +2,24 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::Report;
-use super::claims::{Claim, INTERVALS, Verdict};
 use super::figures::{Figure, dark_sheet};
 use super::tables::{Cell, Table, Value};
+use super::verdict::Verdict;
+use super::{Findings, Report};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The whole page.
 pub fn render(report: &Report) -> String {
-    let about = report.about;
-    let heat = heat_maps(&report.paper, about.dataset.generated_note());
+    let (about, found) = (report.about, &report.found);
+    let heat = heat_maps(&found.tables, about.dataset.generated_note());
     let sections: [(&str, &str, Option<Markup>); 8] = [
-        ("claims", "Claims", (!report.claims.is_empty()).then(|| claims(&report.claims))),
-        ("tables", "Tables", (!report.paper.is_empty()).then(|| tables(&report.paper))),
+        ("claims", "Claims", (!found.claims.is_empty()).then(|| claims(found))),
+        ("tables", "Tables", (!found.tables.is_empty()).then(|| tables(&found.tables))),
         ("heat", "Heat map", heat),
-        ("figures", "Figures", (!report.figures.is_empty()).then(|| figures(&report.figures))),
-        ("significance", "Tests", report.tests.as_ref().map(table)),
+        ("figures", "Figures", (!found.figures.is_empty()).then(|| figures(&found.figures))),
+        ("significance", "Tests", found.tests.as_ref().map(table)),
         ("all", "Settings", Some(table(&report.settings))),
         ("not-done", "Not done", report.unfinished.as_ref().map(table)),
         ("made", "How it was made", Some(made(report))),
@@ -66,7 +66,7 @@ pub fn render(report: &Report) -> String {
     .into_string()
 }
 
-fn claims(claims: &[Claim]) -> Markup {
+fn claims(found: &Findings) -> Markup {
     let (class, sign) = (
         |verdict| match verdict {
             Verdict::Holds => "holds",
@@ -80,9 +80,9 @@ fn claims(claims: &[Claim]) -> Markup {
         },
     );
     html! {
-        p.note { (INTERVALS) " Open a claim for its rule and numbers." }
+        p.note { (found.wording.basis) " Open a claim for its rule and numbers." }
         ol.claims {
-            @for claim in claims {
+            @for claim in &found.claims {
                 li class=(class(claim.verdict)) {
                     span.verdict { span aria-hidden="true" { (sign(claim.verdict)) } " " (claim.verdict.text()) }
                     details {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::select::{Setting, Study, recall};
 use super::stats::{Interval, mean_sd};
+use crate::config::Metric;
 use crate::eval::of_user;
 use crate::sweep::PointResult;
 use crate::train::{RunFolder, UserRanks};
@@ -15,8 +16,7 @@ use crate::train::{RunFolder, UserRanks};
 /// The recall of every test user of one run, at every list length.
 struct Users {
     users: Vec<u32>,
-    /// `[at][users]`; of sessions that are evaluated at every position their mean over positions, so
-    /// that long and short ones count alike here, unlike in the metrics of a run.
+    /// `[at][users]`
     recall: Vec<Vec<f64>>,
 }
 
@@ -28,13 +28,15 @@ pub struct Recalls {
     runs: RefCell<HashMap<String, Rc<Users>>>,
 }
 
-/// The difference of two settings' recall over test users, each user's mean over common seeds.
+/// The difference of two settings in a metric over test users or sessions, each one's mean over
+/// common seeds.
 #[derive(Clone, Copy, Debug)]
 pub struct Paired {
-    /// Over test users alone.
+    /// Over test users or sessions alone.
     pub interval: Interval,
-    /// Over test users and seeds, where the noise of seeds is known.
+    /// Over these and seeds, where the noise of seeds is known.
     pub wide: Option<Interval>,
+    /// Users or sessions.
     pub users: usize,
     pub seeds: usize,
     /// Seeds whose own difference has the sign of the whole.
@@ -61,7 +63,7 @@ impl Recalls {
     /// For the settings of `study` and its list lengths.
     pub fn new(study: &Study) -> Self {
         let paper = || study.settings.iter().filter(|setting| setting.row.is_some());
-        let noise = study.at.iter().map(|&at| seed_noise(paper(), at)).collect();
+        let noise = study.at.iter().map(|&at| seed_noise(paper(), recall(at))).collect();
         Self { at: study.at.clone(), noise, runs: RefCell::default() }
     }
 
@@ -70,10 +72,7 @@ impl Recalls {
     /// of the whole study. `None` where no setting has several seeds.
     fn noise(&self, settings: &[&Setting], at: usize) -> Option<f64> {
         let n = self.at.iter().position(|&n| n == at)?;
-        let seeds = common_seeds(settings).len().max(1);
-        let own = if seeds > 1 { seed_noise(settings.iter().copied(), at) } else { None };
-        let sd = own.or(self.noise.get(n).copied().flatten())?;
-        Some(sd * (2.0 / seeds as f64).sqrt())
+        difference_noise(settings, recall(at), self.noise.get(n).copied().flatten())
     }
 
     /// The same for the difference between two list lengths of the relative difference of
@@ -155,13 +154,24 @@ impl Recalls {
     }
 }
 
-/// The standard deviation of Recall@`at` from seed to seed, pooled over those of `settings` that
-/// have several.
-fn seed_noise<'a>(settings: impl Iterator<Item = &'a Setting<'a>>, at: usize) -> Option<f64> {
+/// The standard deviation that seeds give to the difference of two settings' means of `metric`:
+/// by their own spread where all of them have several seeds, else by the `pooled` one.
+pub fn difference_noise(settings: &[&Setting], metric: Metric, pooled: Option<f64>) -> Option<f64> {
+    let seeds = common_seeds(settings).len().max(1);
+    let own = if seeds > 1 { seed_noise(settings.iter().copied(), metric) } else { None };
+    Some(own.or(pooled)? * (2.0 / seeds as f64).sqrt())
+}
+
+/// The standard deviation of `metric` from seed to seed, pooled over those of `settings` that have
+/// several.
+pub fn seed_noise<'a>(
+    settings: impl Iterator<Item = &'a Setting<'a>>,
+    metric: Metric,
+) -> Option<f64> {
     let mut squares = 0.0;
     let mut freedom = 0;
     for setting in settings {
-        let values = setting.test(recall(at));
+        let values = setting.test(metric);
         if let Some((_, Some(sd))) = mean_sd(&values) {
             squares += sd * sd * (values.len() - 1) as f64;
             freedom += values.len() - 1;
@@ -171,7 +181,7 @@ fn seed_noise<'a>(settings: impl Iterator<Item = &'a Setting<'a>>, at: usize) ->
 }
 
 /// The seeds that are done for every one of `settings`, ascending.
-fn common_seeds(settings: &[&Setting]) -> Vec<u64> {
+pub fn common_seeds(settings: &[&Setting]) -> Vec<u64> {
     let has = |setting: &Setting, seed| setting.done().any(|p| p.config.seed == seed);
     let Some(first) = settings.first() else { return vec![] };
     let mut seeds: Vec<u64> = first.done().map(|p| p.config.seed).collect();
@@ -228,9 +238,9 @@ mod tests {
             of("cross-entropy", 1, 0.9),
         ];
         let study = Study::of(&points).unwrap();
-        assert!((seed_noise(study.settings.iter(), 50).unwrap() - 0.01).abs() < 1e-12);
+        assert!((seed_noise(study.settings.iter(), recall(50)).unwrap() - 0.01).abs() < 1e-12);
         let single = Study::of(&points[3..]).unwrap();
-        assert_eq!(seed_noise(single.settings.iter(), 50), None);
+        assert_eq!(seed_noise(single.settings.iter(), recall(50)), None);
         // Two common seeds: √(2/2) · 0.01; relative to the lowest recall of 0.11.
         let recalls = Recalls::new(&study);
         let pair = [&study.settings[0], &study.settings[1]];

@@ -105,7 +105,8 @@ pub fn save_ranks(point: &mut PointResult, folder: &Path, ranks: &[u64]) {
     save_user_ranks(point, folder, ranks.iter().map(|&rank| vec![rank]).collect());
 }
 
-fn save_user_ranks(point: &mut PointResult, folder: &Path, ranks: Vec<Vec<u64>>) {
+/// Makes a run folder for `point` with the ranks of each user's targets.
+pub fn save_user_ranks(point: &mut PointResult, folder: &Path, ranks: Vec<Vec<u64>>) {
     point.run = folder.join(&point.name);
     fs::create_dir_all(&point.run).unwrap();
     fs::write(point.run.join("config.toml"), "").unwrap();

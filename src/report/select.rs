@@ -182,9 +182,19 @@ impl<'a> Study<'a> {
         wanted().filter(|s| Some(&s.base) == largest.as_ref()).collect()
     }
 
+    /// Whether an evaluation of the sweep gives this kind of metric.
+    pub fn measures(&self, kind: MetricKind) -> bool {
+        self.settings.iter().any(|s| s.config.evaluation.protocol.kinds().contains(&kind))
+    }
+
     /// The list length at which claims are decided: 50 as in the paper, else the nearest measured.
     pub fn deciding_at(&self) -> Option<usize> {
-        self.at.iter().copied().min_by_key(|n| n.abs_diff(50))
+        self.nearest_at(50)
+    }
+
+    /// The list length that was measured and is the nearest to `wanted`.
+    pub fn nearest_at(&self, wanted: usize) -> Option<usize> {
+        self.at.iter().copied().min_by_key(|n| n.abs_diff(wanted))
     }
 }
 

@@ -42,6 +42,14 @@ impl Interval {
         Self { estimate, low: estimate - reach, high: estimate + reach, p }
     }
 
+    /// The mean of things that come in groups, which are independent and their members are not: of
+    /// each group the sum and the count.
+    pub fn of_groups(sums: &[f64], counts: &[f64]) -> Option<Self> {
+        let (mean, parts) = ratio(sums, counts)?;
+        let (_, sd) = mean_sd(&parts)?;
+        Some(Self::around(mean, sd?, parts.len()))
+    }
+
     /// The ratio of two means over the same users, minus one.
     pub fn of_ratio(above: &[f64], below: &[f64]) -> Option<Self> {
         let (ratio, parts) = ratio(above, below)?;
@@ -144,6 +152,15 @@ mod tests {
         let reach = 4.302_652_73 * (0.1875f64 / 3.0).sqrt();
         assert!(near(got.high - 0.5, reach), "{} {reach}", got.high - 0.5);
         assert_eq!(Interval::of_ratio(&[1.0, 2.0], &[0.0, 0.0]), None);
+    }
+
+    /// Sums 2, 0 and 1 of counts 2, 1 and 3: the mean is 3/6, the parts (sum − count/2)/2 = 0.5,
+    /// −0.25, −0.25 have the variance 0.1875.
+    #[test]
+    fn a_mean_over_groups_computed_by_hand() {
+        let got = Interval::of_groups(&[2.0, 0.0, 1.0], &[2.0, 1.0, 3.0]).unwrap();
+        let reach = 4.302_652_73 * (0.1875f64 / 3.0).sqrt();
+        assert!(near(got.estimate, 0.5) && near(got.high - 0.5, reach), "{got:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The tables of a report, before they are Markdown or HTML.
 
+use std::ops::Range;
+
 use super::exhibits::{Table2, Table3, Table4};
 use super::published::Published;
 use super::select::{PaperRow, Setting, Study, alpha_text, kernel_name, recall};
@@ -83,7 +85,7 @@ fn recall_cell(setting: Option<&Setting>, at: usize, table: u8, published: &Publ
 }
 
 /// A test metric of one setting, in percent.
-fn metric_cell(setting: &Setting, metric: Metric) -> Cell {
+pub fn metric_cell(setting: &Setting, metric: Metric) -> Cell {
     let values = setting.test(metric);
     let Some((mean, sd)) = mean_sd(&values) else { return Cell::Gone(why_gone(setting)) };
     let (done, all) = (values.len(), setting.points.len());
@@ -96,7 +98,8 @@ fn metric_cell(setting: &Setting, metric: Metric) -> Cell {
     })
 }
 
-fn why_gone(setting: &Setting) -> &'static str {
+/// Why a setting has no value.
+pub fn why_gone(setting: &Setting) -> &'static str {
     let failed = |p: &&PointResult| matches!(p.status, Status::Failed(_));
     match (setting.points.iter().any(failed), setting.done().next()) {
         (_, Some(_)) => "–",
@@ -106,9 +109,9 @@ fn why_gone(setting: &Setting) -> &'static str {
 }
 
 impl Table {
-    /// Marks the best of each column from `first` on, if there are two to choose from.
-    fn bold_best(mut self, first: usize) -> Self {
-        for column in first..self.head.len() {
+    /// Marks the best of each of `columns`, if there are two to choose from.
+    pub fn bold_best(mut self, columns: Range<usize>) -> Self {
+        for column in columns {
             let cells = self.rows.iter_mut().filter_map(|row| value(row.get_mut(column)?));
             let mut values: Vec<&mut Value> = cells.collect();
             let best = values.iter().map(|v| v.printed()).max();
@@ -224,7 +227,7 @@ pub fn table2(study: &Study, table: &Table2, published: &Published) -> Option<Ta
             head: head(&["method"], &study.at),
             rows: rows.iter().map(row).collect(),
         }
-        .bold_best(1)
+        .bold_best(1..1 + study.at.len())
     })
 }
 
@@ -247,7 +250,7 @@ pub fn table3(study: &Study, table: &Table3, published: &Published) -> Vec<Table
             head: std::iter::once("kernel".to_owned()).chain(alphas).collect(),
             rows: table.rows.iter().map(row).collect(),
         }
-        .bold_best(1)
+        .bold_best(1..1 + table.alphas.len())
         .underline_best()
     };
     study.at.iter().map(one).collect()
@@ -267,7 +270,7 @@ pub fn table4(study: &Study, table: &Table4, published: &Published) -> Table {
         head: head(&["φ₁ (rank)", "φ₂ (gradient)"], &study.at),
         rows: table.rows.iter().map(row).collect(),
     }
-    .bold_best(2)
+    .bold_best(2..2 + study.at.len())
 }
 
 fn head(first: &[&str], at: &[usize]) -> Vec<String> {
@@ -298,6 +301,7 @@ pub fn settings(study: &Study) -> anyhow::Result<Table> {
                 .map(|kind| Metric { kind, at }),
         );
     }
+    metrics.retain(|metric| study.measures(metric.kind));
     let row = |(setting, flat): (&Setting, &Vec<_>)| {
         let mut row: Vec<Cell> = keys.iter().map(|key| Cell::Text(value(flat, key))).collect();
         if keys.is_empty() {
@@ -316,23 +320,25 @@ pub fn settings(study: &Study) -> anyhow::Result<Table> {
     let first = head.len() + 1;
     head.push("seeds".into());
     head.extend(metrics.iter().map(Metric::to_string));
+    // Steps and seconds have no best.
+    let judged = first..head.len();
     head.extend(["best step".into(), "training, s".into()]);
-    let mut table = Table {
+    Ok(Table {
         id: "settings".into(),
         title: "All settings".into(),
         notes: vec!["Test metrics in percent, mean ± standard deviation over seeds; the keys are those that differ between settings. Every metric of every point stands in results.csv.".into()],
         head,
         rows: study.settings.iter().zip(&flats).map(row).collect(),
-    };
-    // Steps and seconds have no best.
-    let width = table.head.len();
-    let rest = table.head.split_off(width - 2);
-    table = table.bold_best(first);
-    table.head.extend(rest);
-    Ok(table)
+    }
+    .bold_best(judged))
 }
 
-fn outcome_cell(setting: &Setting, digits: usize, of: fn(&crate::train::Outcome) -> f64) -> Cell {
+/// A number of the runs of one setting.
+pub fn outcome_cell(
+    setting: &Setting,
+    digits: usize,
+    of: fn(&crate::train::Outcome) -> f64,
+) -> Cell {
     let values: Vec<f64> = setting.done().filter_map(|p| p.outcome().map(of)).collect();
     match mean_sd(&values) {
         Some((mean, sd)) => Cell::Value(Value { mean, sd, digits, ..Value::default() }),

@@ -42,11 +42,11 @@ fn the_sample_s_claims_are_answered_as_it_was_made() {
     let about = sample::about();
     let report = Report::of(&about, &points).unwrap();
     let answers: Vec<(usize, &str)> =
-        report.claims.iter().map(|c| c.verdict.text()).enumerate().collect();
+        report.found.claims.iter().map(|c| c.verdict.text()).enumerate().collect();
     for (claim, answer) in
         [(0, "holds"), (1, "holds"), (4, "holds"), (7, "holds"), (8, "not decided on this data")]
     {
-        assert_eq!(answers[claim].1, answer, "{:?}", report.claims[claim]);
+        assert_eq!(answers[claim].1, answer, "{:?}", report.found.claims[claim]);
     }
 }
 
@@ -57,7 +57,7 @@ fn a_sweep_of_something_else_says_nothing_about_the_paper() {
     points[1].config.tower.dim = 8;
     let about = sample::about();
     let report = Report::of(&about, &points).unwrap();
-    assert!(report.claims.is_empty() && report.paper.is_empty());
+    assert!(report.found.claims.is_empty() && report.found.tables.is_empty());
     assert_eq!(report.settings.rows.len(), 2);
     assert!(write(&about, &[], &tempfile::tempdir().unwrap().path().join("none")).is_ok());
 }

@@ -48,8 +48,8 @@ fn extent(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     if low <= high { (low, high) } else { (0.0, 1.0) }
 }
 
-/// 1, 2, 2.5 or 5 times a power of ten.
-fn round_step(wanted: f64) -> f64 {
+/// The smallest of 1, 2, 2.5 and 5 times powers of ten that is not below `wanted`.
+pub fn round_step(wanted: f64) -> f64 {
     let power = 10f64.powf(wanted.log10().floor());
     let factor = [1.0, 2.0, 2.5, 5.0].into_iter().find(|f| f * power >= wanted * 0.999);
     factor.unwrap_or(10.0) * power

@@ -6,21 +6,29 @@ mod draw;
 
 use anyhow::Result;
 
+use self::curves::Shown;
 use self::draw::Point;
-use super::About;
 use super::exhibits::{KERNELS, Table2, gains, kernels_at_one_alpha, sigmoid_over_alpha};
 use super::paired::Recalls;
 use super::select::{Setting, Study, alpha_text, kernel_name, recall};
 use super::stats::{Interval, mean_sd};
 
-pub use axis::Axis;
+pub use axis::{Axis, round_step};
 pub use draw::{Figure, Line, Panel, dark_sheet, draw};
 
 /// The names of all figures that a report can have.
-pub const IDS: [&str; 4] =
-    ["recall-by-kernel", "recall-by-alpha", "gain-of-alpha", "validation-curves"];
+pub const IDS: [&str; 4] = ["recall-by-kernel", "recall-by-alpha", "gain-of-alpha", VALIDATION];
 
-/// The figures that these points allow.
+/// The name of the validation curves, which any sweep can have.
+pub const VALIDATION: &str = "validation-curves";
+
+/// The most settings whose curves are drawn where a sweep is not the paper's.
+const MOST_CURVES: usize = 6;
+
+/// The same for session models: one for every colour.
+const MOST_MODELS: usize = 8;
+
+/// The figures of the CROLoss paper that these points allow.
 ///
 /// # Errors
 /// Those of the drawing crate.
@@ -28,19 +36,31 @@ pub fn figures(
     study: &Study,
     table2: &Table2,
     recalls: &Recalls,
-    about: &About,
+    names: &[String],
 ) -> Result<Vec<Figure>> {
+    let mut shown = Shown::of_paper(table2);
+    let mut caption = String::new();
+    if shown.is_empty() {
+        shown = Shown::best(study, names, MOST_CURVES);
+        if study.settings.len() > MOST_CURVES {
+            caption = format!(" The {MOST_CURVES} settings with the best validation are shown.");
+        }
+    }
     let all = [
         by_kernel(study)?,
         by_alpha(study)?,
         gain(study, recalls)?,
-        curves::validation(study, table2)?,
+        curves::validation(&shown, &caption)?,
     ];
-    let say_generated = |mut figure: Figure| {
-        figure.caption += about.dataset.generated_note();
-        figure
-    };
-    Ok(all.into_iter().flatten().map(say_generated).collect())
+    Ok(all.into_iter().flatten().collect())
+}
+
+/// The validation curves of session models under their names.
+///
+/// # Errors
+/// Those of the drawing crate.
+pub fn of_models(study: &Study, names: &[String]) -> Result<Option<Figure>> {
+    curves::validation(&Shown::best(study, names, MOST_MODELS), "")
 }
 
 fn figure(id: &'static str, title: String, caption: String, panels: &[Panel]) -> Result<Figure> {

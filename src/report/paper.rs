@@ -1,0 +1,77 @@
+//! What the CROLoss paper asks of a sweep: its tables, tests, figures and claims.
+
+use anyhow::Result;
+
+use super::claims::{BASIS, claims};
+use super::exhibits::{Table2, Table3, Table4};
+use super::figures;
+use super::paired::Recalls;
+use super::published::Published;
+use super::select::{Setting, Study, method_name};
+use super::significance::{self, Comparison};
+use super::tables::{self, Table};
+use super::{Findings, Wording};
+
+const WORDING: Wording =
+    Wording { whose: "The paper's", tables: "The paper's tables", basis: BASIS };
+
+/// The exhibits that these points allow, beside the figures that the paper prints for `dataset`.
+///
+/// # Errors
+/// Those of the drawing crate.
+pub fn findings(study: &Study, dataset: &str) -> Result<Findings> {
+    let published = Published::of(dataset)?;
+    let recalls = Recalls::new(study);
+    let table2 = Table2::of(study, &published);
+    let tables = tables(study, &table2, &published);
+    let point_names: Vec<String> =
+        study.settings.iter().map(|setting| setting.points[0].name.clone()).collect();
+    let figures = figures::figures(study, &table2, &recalls, &point_names)?;
+    // A sweep of something else has nothing to say about the paper.
+    let of_paper = !tables.is_empty() || figures.iter().any(|f| f.id != figures::VALIDATION);
+    let row_name = |(setting, name): (&Setting, String)| match setting.row {
+        Some(row) if of_paper => row.label(),
+        _ => name,
+    };
+    let mut remarks = vec![];
+    if of_paper && published.is_empty() {
+        remarks.push(format!("The paper has no figures for {dataset}, so none stand beside ours."));
+    }
+    Ok(Findings {
+        wording: &WORDING,
+        tests: tests(study, &table2, &recalls),
+        claims: if of_paper { claims(study, &table2, &recalls) } else { vec![] },
+        names: study.settings.iter().zip(point_names).map(row_name).collect(),
+        tables,
+        figures,
+        remarks,
+    })
+}
+
+/// Tables 2, 3 (one for each N) and 4.
+fn tables(study: &Study, table2: &Table2, published: &Published) -> Vec<Table> {
+    let mut all: Vec<Table> = tables::table2(study, table2, published).into_iter().collect();
+    if let Some(table) = Table3::of(study, published) {
+        all.extend(tables::table3(study, &table, published));
+    }
+    if let Some(table) = Table4::of(study, published) {
+        all.push(tables::table4(study, &table, published));
+    }
+    all
+}
+
+/// The paired tests between the rows of Table 2 that the paper compares.
+fn tests(study: &Study, table2: &Table2, recalls: &Recalls) -> Option<Table> {
+    let mut all = vec![];
+    for (a, b, x, y) in table2.pairs() {
+        let (Some(x), Some(y)) = (x, y) else { continue };
+        all.extend(study.at.iter().map(|&at| Comparison {
+            pair: format!("{} − {}", method_name(a), method_name(b)),
+            of: format!("@{at}"),
+            outcome: recalls.compare(x, y, at),
+        }));
+    }
+    let note = "Recall@N of the first minus the second, in percentage points: each test user's mean over the seeds that both have, paired t-test over users. The first interval and p cover the choice of users; the second interval also covers what other seeds would change, by the standard deviation over seeds (that of the two where both have several seeds, else pooled over all settings that have).";
+    let head = ["rows of Table 2", "N", "users"];
+    significance::table("Paired tests over test users", head, note, &all)
+}

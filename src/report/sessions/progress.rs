@@ -1,0 +1,163 @@
+//! The validations of models at equal steps and at equal seconds.
+
+use std::collections::BTreeMap;
+
+use super::models::Models;
+use crate::config::Metric;
+use crate::report::figures::round_step;
+use crate::report::select::Setting;
+use crate::report::stats::mean_sd;
+use crate::report::tables::{Cell, Table, Value};
+use crate::report::validations::{Validation, validations};
+
+/// The most columns of a table by steps.
+const MOST: usize = 8;
+
+/// How a model's finished runs got on.
+struct Course {
+    name: String,
+    seeds: usize,
+    /// Those with a log; none of them is empty.
+    runs: Vec<Vec<Validation>>,
+}
+
+/// The monitored validation metric of the models at equal steps, and at equal seconds; none without
+/// logs of finished runs.
+pub fn tables(models: &Models) -> Vec<Table> {
+    let settings = &models.study.settings;
+    let Some(metric) = settings.first().map(|s| s.config.train.monitor) else { return vec![] };
+    let course = |(setting, name): (&Setting, &String)| {
+        let runs = setting.done().map(|point| validations(point, metric));
+        Course {
+            name: name.clone(),
+            seeds: setting.points.len(),
+            runs: runs.filter(|run| !run.is_empty()).collect(),
+        }
+    };
+    let mut courses: Vec<Course> = settings.iter().zip(&models.names).map(course).collect();
+    courses.retain(|course| !course.runs.is_empty());
+    if courses.is_empty() {
+        return vec![];
+    }
+    vec![by_step(&courses, metric), by_seconds(&courses, metric)]
+}
+
+fn by_step(courses: &[Course], metric: Metric) -> Table {
+    let at = |run: &[Validation], step| run.iter().find(|v| v.step == step).map(|v| v.percent);
+    Table {
+        id: "by-step".into(),
+        title: "At equal steps".into(),
+        notes: vec![format!(
+            "Validation {metric}, in percent, mean ± standard deviation over seeds where there are several; bold: best of its column. The steps are those at which more than half of the models were validated, at most {MOST} of them."
+        )],
+        ..table(courses, &common_steps(courses), |step| format!("step {step}"), at)
+    }
+}
+
+fn by_seconds(courses: &[Course], metric: Metric) -> Table {
+    let latest = |run: &[Validation], seconds| {
+        let known = run.iter().rev().find(|v| v.seconds <= seconds as f64);
+        known.map(|v| v.percent)
+    };
+    let runs = || courses.iter().flat_map(|course| &course.runs).flatten();
+    let first = runs().map(|v| v.seconds).fold(f64::INFINITY, f64::min);
+    let last = runs().map(|v| v.seconds).fold(0.0, f64::max);
+    Table {
+        id: "by-seconds".into(),
+        title: "At equal seconds".into(),
+        notes: vec![format!(
+            "Validation {metric}, in percent, by the latest validation before; – before the first. Seconds are wall-clock time since the run began, validations included; what else the machine did counts too."
+        )],
+        ..table(courses, &marks(first, last), |mark| format!("{mark} s"), latest)
+    }
+}
+
+/// A row a model, a column for each of `columns`, whose values `at` finds.
+fn table(
+    courses: &[Course],
+    columns: &[u64],
+    heading: impl Fn(u64) -> String,
+    at: impl Fn(&[Validation], u64) -> Option<f64>,
+) -> Table {
+    let cell = |course: &Course, column| {
+        let values: Vec<f64> = course.runs.iter().filter_map(|run| at(run, column)).collect();
+        let Some((mean, sd)) = mean_sd(&values) else { return Cell::Gone("–") };
+        let partial = (values.len() < course.seeds).then_some((values.len(), course.seeds));
+        Cell::Value(Value { mean, sd, digits: 2, partial, ..Value::default() })
+    };
+    let row = |course: &Course| {
+        let cells = columns.iter().map(|&column| cell(course, column));
+        std::iter::once(Cell::Text(course.name.clone())).chain(cells).collect()
+    };
+    let head = columns.iter().map(|&column| heading(column));
+    Table {
+        head: std::iter::once("model".to_owned()).chain(head).collect(),
+        rows: courses.iter().map(row).collect(),
+        ..Table::default()
+    }
+    .bold_best(1..1 + columns.len())
+}
+
+/// The steps at which more than half of the models were validated, at most [`MOST`] of them, evenly
+/// spread to the last.
+fn common_steps(courses: &[Course]) -> Vec<u64> {
+    let mut models: BTreeMap<u64, usize> = BTreeMap::new();
+    for course in courses {
+        let mut steps: Vec<u64> = course.runs.iter().flatten().map(|v| v.step).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        steps.into_iter().for_each(|step| *models.entry(step).or_default() += 1);
+    }
+    models.retain(|_, count| 2 * *count > courses.len());
+    let all: Vec<u64> = models.into_keys().collect();
+    let shown = all.len().min(MOST);
+    (1..=shown).map(|n| all[n * all.len() / shown - 1]).collect()
+}
+
+/// A few round numbers of seconds from `first` to `last`: 1, 2 and 5 times powers of ten where
+/// there are enough, else evenly apart.
+fn marks(first: f64, last: f64) -> Vec<u64> {
+    const FEWEST: usize = 4;
+    const MOST: usize = 6;
+    let within = |mark: &u64| (first..=last).contains(&(*mark as f64));
+    let powers = (0..12).map(|power| 10u64.pow(power));
+    let mut marks: Vec<u64> = powers.flat_map(|p| [p, 2 * p, 5 * p]).filter(within).collect();
+    if marks.len() < FEWEST {
+        let step = round_step(((last - first) / 5.0).max(1.0)).ceil();
+        let multiples = (first / step).ceil() as u64..=(last / step).floor() as u64;
+        marks = multiples.map(|n| n * step as u64).collect();
+    }
+    let apart = marks.len().div_ceil(MOST).max(1);
+    let mut few: Vec<u64> = marks.into_iter().rev().step_by(apart).collect();
+    few.reverse();
+    few
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_few_and_round() {
+        assert_eq!(marks(35.2, 1578.7), [50, 100, 200, 500, 1000]);
+        assert_eq!(marks(35.2, 400.0), [100, 200, 300, 400]);
+        assert_eq!(marks(1.0, 9_000.0), [2, 10, 50, 200, 1000, 5000]);
+        assert_eq!(marks(100.2, 103.9), [101, 102, 103]);
+        assert!(marks(0.2, 0.7).is_empty());
+    }
+
+    #[test]
+    fn steps_are_those_of_most_models_and_end_with_the_last() {
+        let course = |steps: &[u64]| Course {
+            name: String::new(),
+            seeds: 1,
+            runs: vec![
+                steps.iter().map(|&step| Validation { step, seconds: 0.0, percent: 0.0 }).collect(),
+            ],
+        };
+        let courses = [course(&[10, 20, 30, 40]), course(&[10, 20, 30]), course(&[15, 30])];
+        assert_eq!(common_steps(&courses), [10, 20, 30]);
+        let long: Vec<u64> = (1..=100).collect();
+        assert_eq!(common_steps(&[course(&long)]), [12, 25, 37, 50, 62, 75, 87, 100]);
+    }
+}
