@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 
 use common::{Place, json};
+use croloss::data::{Dataset, Split};
 
 const SESSIONS: &str = r#"
 device = "cpu"
@@ -79,4 +80,34 @@ fn other_encoders_losses_and_optimisers_train_too() {
     sets.iter().for_each(|set| arguments.extend(["--set", set]));
     place.ok(&arguments);
     assert!(json(&place.path("run/result.json"))["test"]["mrr@20"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn an_epoch_is_one_pass_over_the_training_sessions_and_ends_with_a_validation() {
+    let place = Place::new();
+    let epochs = SESSIONS
+        .replace("steps = 40\nvalidate_every = 20", "epochs = 2")
+        .replace("batch = 32", "batch = 48");
+    fs::write(place.path("s.toml"), epochs).unwrap();
+    place.ok(&["train", "s.toml", "--out", "run"]);
+    let dataset = Dataset::load(&place.path("data")).unwrap();
+    let sessions = dataset.users_of(Split::Train).len() as u64;
+    let per_epoch = sessions.div_ceil(48);
+    assert!(!sessions.is_multiple_of(48) && per_epoch > 1, "{sessions}");
+    assert_eq!(json(&place.path("run/result.json"))["steps"], 2 * per_epoch);
+    let log = fs::read_to_string(place.path("run/metrics.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let validated: Vec<u64> = lines
+        .filter(|line| line["part"] == "validation")
+        .map(|line| line["step"].as_u64().unwrap())
+        .collect();
+    assert_eq!(validated, [per_epoch, 2 * per_epoch]);
+    let saved = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    assert!(saved.contains("epochs = 2") && !saved.contains("\nsteps = "), "{saved}");
+    place.ok(&["evaluate", "run", "--split", "test"]);
+    place.refused(
+        &["train", "c.toml", "--out", "users", "--set", "train.epochs=2"],
+        2,
+        &["train.epochs = 2", "sampling.samples", "train.steps"],
+    );
 }

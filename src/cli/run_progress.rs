@@ -19,21 +19,26 @@ pub struct RunProgress {
     terminal: bool,
     started: Instant,
     last_line: Option<Instant>,
+    /// At most.
     steps: u64,
 }
 
 impl RunProgress {
-    /// A display for a run of at most `steps` steps.
-    pub fn new(steps: u64) -> Self {
+    /// A display for a run.
+    pub fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let bar = if terminal { ProgressBar::new(steps) } else { ProgressBar::hidden() };
+        let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
         bar.set_style(steps_style("[{bar:30}] {pos}/{len} steps, {rate}{msg}, at most {eta} left"));
-        Self { bar, terminal, started: Instant::now(), last_line: None, steps }
+        Self { bar, terminal, started: Instant::now(), last_line: None, steps: 0 }
     }
 
     /// Shows an event.
     pub fn hear(&mut self, event: Event) {
         match event {
+            Event::Started { steps } => {
+                self.steps = steps;
+                self.bar.set_length(steps);
+            }
             Event::Step { step, loss } => {
                 self.bar.set_position(step);
                 self.bar.set_message(format!(", loss {loss:.4}"));

@@ -41,13 +41,14 @@ impl SweepProgress {
             Event::Started { slot, point } => {
                 let bar = &self.slots[slot];
                 bar.reset();
-                bar.set_length(point.config.train.steps);
+                bar.set_length(0);
                 bar.set_prefix(point.name.clone());
                 if !self.terminal {
                     table::note(format_args!("{}: started", point.name));
                 }
             }
-            Event::Step { slot, step, loss } => {
+            Event::Step { slot, step, steps, loss } => {
+                self.slots[slot].set_length(steps);
                 self.slots[slot].set_position(step);
                 self.slots[slot].set_message(format!(", loss {loss:.4}"));
             }

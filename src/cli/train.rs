@@ -35,7 +35,7 @@ impl Train {
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", self.config.display()))?;
         let make_folder = || RunFolder::create(&self.out, &config, self.force);
-        let mut progress = RunProgress::new(config.train.steps);
+        let mut progress = RunProgress::new();
         let mut parts = vec![];
         let outcome = train(&config, &dataset, make_folder, &mut |event| {
             if let Event::Trained { steps, profile } = &event {

@@ -64,6 +64,9 @@ pub fn parse_set(set: &str) -> Result<(String, Value)> {
     Ok((key.trim().to_owned(), value.unwrap_or_else(|| Value::String(text.into()))))
 }
 
+/// The two ways to say how long is trained: a layer with one of them drops the other.
+const LENGTHS: [&str; 2] = ["train.epochs", "train.steps"];
+
 /// Values that are laid over a configuration, by dotted key; none of them is a table.
 #[derive(Clone, Debug, Default)]
 pub struct Layer(BTreeMap<String, Value>);
@@ -110,10 +113,13 @@ impl Layer {
         Ok(())
     }
 
-    /// The key of this layer that sets what `key` sets: itself, or a part of either.
+    /// The key of this layer that sets what `key` sets: itself, a part of either, or the other way
+    /// to say it.
     pub fn clash(&self, key: &str) -> Option<&str> {
         let inside = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.starts_with('.'));
-        let clashes = |own: &&String| *own == key || inside(own, key) || inside(key, own);
+        let other = |own: &str| LENGTHS.contains(&own) && LENGTHS.contains(&key);
+        let clashes =
+            |own: &&String| *own == key || inside(own, key) || inside(key, own) || other(own);
         self.0.keys().find(clashes).map(String::as_str)
     }
 
@@ -123,7 +129,8 @@ impl Layer {
     }
 
     /// Puts the values into `table`. One that changes `loss.kind` starts the table `loss` anew,
-    /// because another loss reads other keys.
+    /// because another loss reads other keys; one of `train.epochs` and `train.steps` takes the place
+    /// of the other.
     ///
     /// # Errors
     /// [`crate::error::Misuse`] where a part of a key is a value already.
@@ -133,6 +140,11 @@ impl Layer {
             && loss.get("kind") != Some(kind)
         {
             loss.clear();
+        }
+        if LENGTHS.iter().any(|key| self.0.contains_key(*key))
+            && let Some(Value::Table(train)) = table.get_mut("train")
+        {
+            LENGTHS.iter().for_each(|key| _ = train.remove(&key["train.".len()..]));
         }
         self.0.iter().try_for_each(|(key, value)| put(table, key, value.clone()))
     }
@@ -208,9 +220,23 @@ mod tests {
     fn tables_are_laid_over_value_by_value() {
         let text = "[data]\npath = \"d\"\n[train]\nsteps = 7\npatience = 3\n";
         let config = load_text(text, &["train={steps=9}"]).unwrap();
-        assert_eq!((config.train.steps, config.train.patience), (9, 3));
+        assert_eq!((config.train.steps(), config.train.patience), (9, 3));
         let later = load_text(text, &["train={steps=9}", "train.steps=8"]).unwrap();
-        assert_eq!(later.train.steps, 8);
+        assert_eq!(later.train.steps(), 8);
+    }
+
+    #[test]
+    fn epochs_and_steps_take_each_other_s_place() {
+        let text = "[data]\npath = \"d\"\n[sampling]\nsamples = \"positions\"\nnegatives = [{ from = \"uniform\", count = 9, per = \"batch\" }]\n[train]\nepochs = 7\n";
+        let lengths = |text: &str, set: &str| {
+            let train = load_text(text, &[set]).unwrap().train;
+            (train.epochs, train.steps)
+        };
+        assert_eq!(lengths(text, "train.steps=20"), (None, Some(20)));
+        assert_eq!(lengths(text, "train.patience=2"), (Some(7), None));
+        assert_eq!(lengths(&text.replace("epochs", "steps"), "train.epochs=2"), (Some(2), None));
+        let both = load_text(text, &["train.epochs=2", "train.steps=20"]).unwrap_err();
+        assert!(format!("{both:#}").contains("`train.epochs` and `train.steps`"), "{both:#}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod loss;
 mod metric;
 mod sampling;
 mod tower;
+mod train;
 
 use std::path::PathBuf;
 
@@ -26,6 +27,7 @@ pub use sampling::{
     AccidentalHits, NegativeSource, Order, Origin, Per, Reject, Samples, SamplingConfig,
 };
 pub use tower::{Activation, EncoderKind, TowerConfig};
+pub use train::TrainConfig;
 
 /// Everything that a training run depends on. Saved with all defaults filled in as the run
 /// folder's `config.toml`.
@@ -99,7 +101,7 @@ pub enum OptimizerKind {
 pub enum ScheduleKind {
     /// It stays.
     Constant,
-    /// It falls along half a cosine towards 0 at `train.steps`.
+    /// It falls along half a cosine towards 0 at the last step.
     Cosine,
 }
 
@@ -111,27 +113,6 @@ pub enum EpsilonForm {
     Tensorflow,
     /// lr/(1−β₁ᵗ) · m/(√(v/(1−β₂ᵗ)) + ε).
     Pytorch,
-}
-
-/// The training schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainConfig {
-    /// The most steps that are trained.
-    pub steps: u64,
-    /// Steps between validations.
-    pub validate_every: u64,
-    /// Validations without a better `monitor` after which training stops.
-    pub patience: u64,
-    /// Users of the validation part that a validation ranks for, spread evenly over it; 0: all.
-    pub validation_users: usize,
-    /// The validation metric that chooses the best weights.
-    pub monitor: Metric,
-    /// Steps between lines in the logs.
-    pub log_every: u64,
-    /// On a CPU, take the loops written for it (mean-pool encoder); `false` takes the tensor ops
-    /// that run on a GPU.
-    pub fused: bool,
 }
 
 impl Default for OptimizerConfig {
@@ -149,20 +130,6 @@ impl Default for OptimizerConfig {
     }
 }
 
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            steps: 500_000,
-            validate_every: 4_000,
-            validation_users: 0,
-            patience: 10,
-            monitor: Metric { kind: MetricKind::Recall, at: 100 },
-            log_every: 100,
-            fused: true,
-        }
-    }
-}
-
 fn one() -> u64 {
     1
 }
@@ -176,6 +143,7 @@ impl Config {
         self.loss = self.loss.checked()?;
         self.tower = self.tower.checked()?;
         self.sampling = self.sampling.checked()?;
+        self.train = self.train.checked(self.sampling.samples())?;
         self.check_form()?;
         within("threads", u64::from(self.threads), 0, 1024)?;
         let o = &self.optimizer;
@@ -186,10 +154,6 @@ impl Config {
                 misuse!("{key} = {beta}: must be at least 0 and below 1");
             }
         }
-        within("train.steps", self.train.steps, 1, 1 << 40)?;
-        within("train.validate_every", self.train.validate_every, 1, 1 << 40)?;
-        within("train.patience", self.train.patience, 1, 1 << 40)?;
-        within("train.log_every", self.train.log_every, 1, 1 << 40)?;
         if o.kind == OptimizerKind::DeferredAdam && o.beta1 > 0.99 * o.beta2.sqrt() {
             misuse!(
                 "optimizer.beta1 = {}, beta2 = {}: deferred-adam needs beta1 of at most 0.99·√beta2; set optimizer.kind = \"adam\"",
@@ -197,13 +161,7 @@ impl Config {
                 o.beta2
             );
         }
-        if o.warmup_steps >= self.train.steps {
-            misuse!(
-                "optimizer.warmup_steps = {}: must be below train.steps = {}",
-                o.warmup_steps,
-                self.train.steps
-            );
-        }
+        self.check_warmup()?;
         self.evaluation.check(self.train.monitor)?;
         Ok(self)
     }

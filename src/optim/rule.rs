@@ -13,7 +13,7 @@ pub struct Rule {
 impl Rule {
     /// The rule of a training run.
     pub fn new(config: &Config) -> Self {
-        Self { config: config.optimizer.clone(), steps: config.train.steps }
+        Self { config: config.optimizer.clone(), steps: config.train.steps() }
     }
 
     /// The rule over `steps` steps.

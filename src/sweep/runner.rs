@@ -25,9 +25,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What an observer of a sweep hears. `slot` is the place, from 0, among the points that run side
 /// by side.
 pub enum Event<'a> {
-    Started { slot: usize, point: &'a Point },
-    Step { slot: usize, step: u64, loss: f64 },
-    Ended { slot: usize, point: &'a Point, failure: Option<&'a str> },
+    Started {
+        slot: usize,
+        point: &'a Point,
+    },
+    /// `step` of at most `steps` steps are done.
+    Step {
+        slot: usize,
+        step: u64,
+        steps: u64,
+        loss: f64,
+    },
+    Ended {
+        slot: usize,
+        point: &'a Point,
+        failure: Option<&'a str>,
+    },
 }
 
 /// How points are run.
@@ -77,7 +90,7 @@ impl Runner {
                 }
                 let Some(job) = place else { continue };
                 if let Some((step, loss)) = job.progress() {
-                    observe(Event::Step { slot, step, loss });
+                    observe(Event::Step { slot, step, steps: job.steps().unwrap_or(step), loss });
                 }
                 if let Some(status) = job.child.try_wait()? {
                     let failure = (!status.success()).then(|| job.reason(&status.to_string()));
@@ -150,6 +163,12 @@ impl Job<'_> {
         lines
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .find_map(|line| Some((line["step"].as_u64()?, line["loss"].as_f64()?)))
+    }
+
+    /// The most steps of the run, which it writes down before the first.
+    fn steps(&self) -> Option<u64> {
+        let run: Value = RunFolder::open(&self.run).ok()?.read_json("run.json").ok()?;
+        run["steps"].as_u64()
     }
 
     /// Why the child ended: the last line it said, or how it ended.

@@ -48,6 +48,14 @@ impl<'a> Source<'a> {
         Ok(Self::Positions(SessionBatches::new(sequences, train, sampling, setting)?))
     }
 
+    /// Batches an epoch, where one is defined.
+    pub fn per_epoch(&self) -> Option<u64> {
+        match self {
+            Self::Users(_) => None,
+            Self::Positions(batches) => Some(batches.per_epoch()),
+        }
+    }
+
     /// Runs `body` with a source of the batches of `steps`, in order.
     pub fn run<R>(
         &self,

@@ -21,6 +21,8 @@ use crate::tower::{TwoTower, save};
 
 /// What an observer of a training run hears.
 pub enum Event<'a> {
+    /// Nothing is left that could refuse the run; it takes at most `steps` steps.
+    Started { steps: u64 },
     /// `step` steps are done; the mean loss of those since the last such event.
     Step { step: u64, loss: f64 },
     /// `done` of `users` users are ranked.
@@ -29,7 +31,7 @@ pub enum Event<'a> {
     Validated { step: u64, metrics: &'a [(Metric, f64)], better: bool },
     /// The last step is done; where the time went.
     Trained { steps: u64, profile: &'a Profile },
-    /// Training has stopped before `train.steps`.
+    /// Training has stopped before its last step.
     Stopped { step: u64, best_step: u64 },
 }
 
@@ -123,15 +125,20 @@ pub fn train(
     make_folder: impl FnOnce() -> Result<RunFolder>,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
-    let session = Session::new(config, dataset)?;
-    let source = Source::new(config, dataset, session.device)?;
+    let device = open_device(config)?;
+    let source = Source::new(config, dataset, device)?;
+    let config = &config.in_steps(source.per_epoch())?;
+    let session = Session { config, dataset, device };
+    let (steps, validate_every) = (config.train.steps(), config.train.validate_every());
     let run = make_folder()?;
+    observe(Event::Started { steps });
     run.write_json(
         "run.json",
         &json!({
             "version": env!("CARGO_PKG_VERSION"),
             "dataset": dataset.manifest.name,
             "checksum": dataset.manifest.checksum,
+            "steps": steps,
         }),
     )?;
     let mut log = RunLog::create(run.path())?;
@@ -146,8 +153,8 @@ pub fn train(
     let mut train_seconds = 0.0;
     let mut step = 0;
     let mut profile = Profile::default();
-    source.run(0..config.train.steps, |next| -> Result<()> {
-        while step < config.train.steps && !stopping.exhausted() {
+    source.run(0..steps, |next| -> Result<()> {
+        while step < steps && !stopping.exhausted() {
             let mark = Instant::now();
             let mut lap = profile.lap();
             let batch = next();
@@ -164,7 +171,7 @@ pub fn train(
                 )?;
                 observe(Event::Step { step, loss });
             }
-            let validate = step % config.train.validate_every == 0 || step == config.train.steps;
+            let validate = step % validate_every == 0 || step == steps;
             if validate {
                 mover.catch_up(&model);
                 device::synchronize(session.device);
@@ -192,7 +199,7 @@ pub fn train(
     profile.append(mover.profile());
     observe(Event::Trained { steps: step, profile: &profile });
     let best_step = stopping.best().map_or(step, |(_, step)| step);
-    if step < config.train.steps {
+    if step < steps {
         observe(Event::Stopped { step, best_step });
     }
     // The weights that are read take a table's size in memory for a while: instead of the moments,

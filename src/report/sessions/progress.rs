@@ -1,6 +1,6 @@
-//! The validations of models at equal steps and at equal seconds.
+//! The validations of models at equal epochs or steps, and at equal seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::models::Models;
 use crate::config::Metric;
@@ -9,8 +9,9 @@ use crate::report::select::Setting;
 use crate::report::stats::mean_sd;
 use crate::report::tables::{Cell, Table, Value};
 use crate::report::validations::{Validation, validations};
+use crate::sweep::PointResult;
 
-/// The most columns of a table by steps.
+/// The most columns of a table by epochs or steps.
 const MOST: usize = 8;
 
 /// How a model's finished runs got on.
@@ -18,44 +19,58 @@ struct Course {
     name: String,
     seeds: usize,
     /// Those with a log; none of them is empty.
-    runs: Vec<Vec<Validation>>,
+    runs: Vec<Vec<Passed>>,
 }
 
-/// The monitored validation metric of the models at equal steps, and at equal seconds; none without
-/// logs of finished runs.
+/// A validation, and the epochs or steps after which it was made.
+struct Passed {
+    length: u64,
+    seconds: f64,
+    percent: f64,
+}
+
+/// The monitored validation metric of the models at equal epochs, or steps where some do not
+/// validate by epochs, and at equal seconds; none without logs of finished runs.
 pub fn tables(models: &Models) -> Vec<Table> {
     let settings = &models.study.settings;
     let Some(metric) = settings.first().map(|s| s.config.train.monitor) else { return vec![] };
-    let course = |(setting, name): (&Setting, &String)| {
-        let runs = setting.done().map(|point| validations(point, metric));
-        Course {
-            name: name.clone(),
-            seeds: setting.points.len(),
-            runs: runs.filter(|run| !run.is_empty()).collect(),
-        }
+    let epochs = settings.iter().all(|s| s.config.train.validates_epochs());
+    let passed = |(before, v): (usize, Validation)| Passed {
+        length: if epochs { before as u64 + 1 } else { v.step },
+        seconds: v.seconds,
+        percent: v.percent,
+    };
+    let run = |point: &PointResult| {
+        validations(point, metric).into_iter().enumerate().map(passed).collect()
+    };
+    let course = |(setting, name): (&Setting, &String)| Course {
+        name: name.clone(),
+        seeds: setting.points.len(),
+        runs: setting.done().map(run).filter(|run: &Vec<_>| !run.is_empty()).collect(),
     };
     let mut courses: Vec<Course> = settings.iter().zip(&models.names).map(course).collect();
     courses.retain(|course| !course.runs.is_empty());
     if courses.is_empty() {
         return vec![];
     }
-    vec![by_step(&courses, metric), by_seconds(&courses, metric)]
+    let unit = if epochs { "epoch" } else { "step" };
+    vec![by_length(&courses, metric, unit), by_seconds(&courses, metric)]
 }
 
-fn by_step(courses: &[Course], metric: Metric) -> Table {
-    let at = |run: &[Validation], step| run.iter().find(|v| v.step == step).map(|v| v.percent);
+fn by_length(courses: &[Course], metric: Metric, unit: &str) -> Table {
+    let at = |run: &[Passed], length| run.iter().find(|v| v.length == length).map(|v| v.percent);
     Table {
-        id: "by-step".into(),
-        title: "At equal steps".into(),
+        id: format!("by-{unit}"),
+        title: format!("At equal {unit}s"),
         notes: vec![format!(
-            "Validation {metric}, in percent, mean ± standard deviation over seeds where there are several; bold: best of its column. The steps are those at which more than half of the models were validated, at most {MOST} of them."
+            "Validation {metric}, in percent, mean ± standard deviation over seeds where there are several; bold: best of its column. The {unit}s are those after which more than half of the models were validated, at most {MOST} of them."
         )],
-        ..table(courses, &common_steps(courses), |step| format!("step {step}"), at)
+        ..table(courses, &common_lengths(courses), |length| format!("{unit} {length}"), at)
     }
 }
 
 fn by_seconds(courses: &[Course], metric: Metric) -> Table {
-    let latest = |run: &[Validation], seconds| {
+    let latest = |run: &[Passed], seconds| {
         let known = run.iter().rev().find(|v| v.seconds <= seconds as f64);
         known.map(|v| v.percent)
     };
@@ -77,7 +92,7 @@ fn table(
     courses: &[Course],
     columns: &[u64],
     heading: impl Fn(u64) -> String,
-    at: impl Fn(&[Validation], u64) -> Option<f64>,
+    at: impl Fn(&[Passed], u64) -> Option<f64>,
 ) -> Table {
     let cell = |course: &Course, column| {
         let values: Vec<f64> = course.runs.iter().filter_map(|run| at(run, column)).collect();
@@ -98,15 +113,13 @@ fn table(
     .bold_best(1..1 + columns.len())
 }
 
-/// The steps at which more than half of the models were validated, at most [`MOST`] of them, evenly
-/// spread to the last.
-fn common_steps(courses: &[Course]) -> Vec<u64> {
+/// The epochs or steps after which more than half of the models were validated, at most [`MOST`] of
+/// them, evenly spread to the last.
+fn common_lengths(courses: &[Course]) -> Vec<u64> {
     let mut models: BTreeMap<u64, usize> = BTreeMap::new();
     for course in courses {
-        let mut steps: Vec<u64> = course.runs.iter().flatten().map(|v| v.step).collect();
-        steps.sort_unstable();
-        steps.dedup();
-        steps.into_iter().for_each(|step| *models.entry(step).or_default() += 1);
+        let lengths: BTreeSet<u64> = course.runs.iter().flatten().map(|v| v.length).collect();
+        lengths.into_iter().for_each(|length| *models.entry(length).or_default() += 1);
     }
     models.retain(|_, count| 2 * *count > courses.len());
     let all: Vec<u64> = models.into_keys().collect();
@@ -148,16 +161,14 @@ mod tests {
 
     #[test]
     fn steps_are_those_of_most_models_and_end_with_the_last() {
-        let course = |steps: &[u64]| Course {
-            name: String::new(),
-            seeds: 1,
-            runs: vec![
-                steps.iter().map(|&step| Validation { step, seconds: 0.0, percent: 0.0 }).collect(),
-            ],
+        let course = |steps: &[u64]| {
+            let passed = |&length: &u64| Passed { length, seconds: 0.0, percent: 0.0 };
+            let runs = vec![steps.iter().map(passed).collect()];
+            Course { name: String::new(), seeds: 1, runs }
         };
         let courses = [course(&[10, 20, 30, 40]), course(&[10, 20, 30]), course(&[15, 30])];
-        assert_eq!(common_steps(&courses), [10, 20, 30]);
+        assert_eq!(common_lengths(&courses), [10, 20, 30]);
         let long: Vec<u64> = (1..=100).collect();
-        assert_eq!(common_steps(&[course(&long)]), [12, 25, 37, 50, 62, 75, 87, 100]);
+        assert_eq!(common_lengths(&[course(&long)]), [12, 25, 37, 50, 62, 75, 87, 100]);
     }
 }

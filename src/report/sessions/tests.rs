@@ -128,6 +128,30 @@ fn validations_stand_side_by_side_at_equal_steps_and_at_equal_seconds() {
     assert_eq!(body(seconds), expected);
 }
 
+#[test]
+fn runs_that_validate_by_epochs_stand_side_by_side_whatever_their_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let by_epochs = |model: &str| format!("{model}\ntrain.epochs = 2");
+    let points = [
+        run(dir.path(), &by_epochs(TRON), 1, &sessions(30)),
+        run(dir.path(), &by_epochs(SASREC), 1, &sessions(10)),
+    ];
+    log(&points[0], &[(20, 1.0, 0.3), (40, 2.0, 0.5)]);
+    log(&points[1], &[(80, 1.0, 0.1), (160, 2.0, 0.2)]);
+    let study = Study::of(&points).unwrap();
+    let tables = progress::tables(&Models::of(&study));
+    let expected = "\
+| model | epoch 1 | epoch 2 |
+| --- | ---: | ---: |
+| TRON | **30.00** | **50.00** |
+| SASRec | 10.00 | 20.00 |
+";
+    assert_eq!(
+        (tables[0].title.as_str(), body(&tables[0]).as_str()),
+        ("At equal epochs", expected)
+    );
+}
+
 /// Sessions of 2, 1 and 3 positions. Within 20 TRON finds 1, 1 and 2 items, SASRec 0, 1 and 1; their
 /// reciprocal ranks differ by 1, 0 and 1/4.
 #[test]
