@@ -106,8 +106,15 @@ impl Wide {
 
     /// `[rows, dim]`
     pub fn to_tensor(&self) -> Tensor {
-        let (rows, dim, wide) = (self.rows as i64, self.dim as i64, self.wide as i64);
-        Tensor::from_slice(&self.values).view([rows, wide]).narrow(1, 0, dim).contiguous()
+        let size = [self.rows as i64, self.dim as i64];
+        let tensor = Tensor::empty(size, (Kind::Float, Device::Cpu));
+        // SAFETY: contiguous float32 on the host that nobody else knows yet.
+        let to = unsafe {
+            std::slice::from_raw_parts_mut(tensor.data_ptr() as *mut f32, tensor.numel())
+        };
+        let rows = to.par_chunks_exact_mut(self.dim).zip(self.values.par_chunks_exact(self.wide));
+        rows.with_min_len(TASK).for_each(|(to, row)| to.copy_from_slice(&row[..self.dim]));
+        tensor
     }
 
     /// Copies the rows `slots` of another.
