@@ -8,6 +8,7 @@
 //! The library computes and never prints; [`cli`] is the thin layer that draws and prints.
 
 pub mod bench;
+pub mod best;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -10,6 +10,8 @@ use crate::config::DeviceChoice;
 use crate::misuse;
 
 pub use ops::operations;
+#[cfg(test)]
+pub use ops::read_back;
 
 /// The CUDA half of libtorch, found through the binary's run path.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
@@ -103,10 +105,29 @@ pub fn use_threads(threads: u32) {
 /// The memory of a contiguous float32 tensor on the host; none of any other: there a loop over
 /// memory cannot take the place of tensor ops.
 pub fn host_floats(tensor: &Tensor) -> Option<&[f32]> {
-    let host = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
-    // SAFETY: contiguous float32 on the host, borrowed with the tensor.
-    (host && tensor.is_contiguous()).then(|| unsafe {
-        std::slice::from_raw_parts(tensor.data_ptr() as *const f32, tensor.numel())
+    // SAFETY: float32 numbers are what the tensor holds.
+    unsafe { host_memory(tensor, Kind::Float) }
+}
+
+/// The memory of a contiguous int64 tensor on the host, for as long as the tensor lives.
+///
+/// # Panics
+/// For any other tensor: ids that loops read are drawn on the host.
+pub fn host_ids(tensor: &Tensor) -> &[i64] {
+    // SAFETY: int64 numbers are what the tensor holds.
+    unsafe { host_memory(tensor, Kind::Int64) }.expect("contiguous int64 on the host")
+}
+
+/// # Safety
+/// `T` is the type of the numbers of a tensor of `kind`.
+unsafe fn host_memory<T>(tensor: &Tensor, kind: Kind) -> Option<&[T]> {
+    let host = tensor.device() == Device::Cpu && tensor.kind() == kind;
+    let length = tensor.numel();
+    (host && tensor.is_contiguous()).then(|| match length {
+        // An empty tensor has no address.
+        0 => &[][..],
+        // SAFETY: contiguous on the host, borrowed with the tensor; its type is the caller's word.
+        _ => unsafe { std::slice::from_raw_parts(tensor.data_ptr() as *const T, length) },
     })
 }
 

@@ -45,6 +45,22 @@ pub fn operations(work: impl FnOnce()) -> Vec<String> {
     names.lines().filter(launched).map(str::to_owned).collect()
 }
 
+/// The first operation that brings a number from the device to the host, or must know one to know
+/// its result's size: on a GPU it waits for all that was launched before.
+#[cfg(test)]
+pub fn read_back(names: &[String]) -> Option<&str> {
+    const READS: [&str; 6] = [
+        "_local_scalar_dense",
+        "is_nonzero",
+        "nonzero",
+        "masked_select",
+        "_unique2",
+        "unique_consecutive",
+    ];
+    let plain = names.iter().map(|name| name.trim_start_matches("aten::"));
+    plain.into_iter().find(|name| READS.contains(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +73,8 @@ mod tests {
         let names = operations(|| value = (a.tr() + &a).sqrt().double_value(&[1, 2]));
         assert_eq!(value, 2.0f64.sqrt() as f32 as f64);
         assert_eq!(names, ["aten::add", "aten::sqrt", "aten::_local_scalar_dense"]);
+        assert_eq!(read_back(&names), Some("_local_scalar_dense"));
+        assert_eq!(read_back(&names[..2]), None);
         assert!(operations(|| drop(a.view([16]))).is_empty());
     }
 }

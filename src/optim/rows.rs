@@ -2,6 +2,8 @@
 
 use tch::{Device, Tensor};
 
+use crate::device::host_ids;
+
 /// A list of row ids in which an id may stand more than once.
 pub struct TouchedRows {
     ids: Tensor,
@@ -22,10 +24,7 @@ impl TouchedRows {
     pub fn new(ids: Tensor) -> Self {
         assert_eq!(ids.device(), Device::Cpu);
         let ids = ids.contiguous();
-        // SAFETY: a contiguous int64 tensor on the host that outlives the slice.
-        let distinct = Distinct::of(unsafe {
-            std::slice::from_raw_parts(ids.data_ptr() as *const i64, ids.numel())
-        });
+        let distinct = Distinct::of(host_ids(&ids));
         Self { ids, distinct: Some(distinct) }
     }
 

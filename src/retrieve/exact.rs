@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::best::Hit;
 use super::panels::Panels;
+use crate::best::Hit;
 
 /// Scores that are held at once on a device: 32 MiB of float32.
 const SCORES: i64 = 1 << 23;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use usearch::{IndexOptions, MetricKind, ScalarKind};
 
-use super::best::{Hit, order};
 use super::exact::{all_numbers, host};
 use super::recall::Setting;
+use crate::best::{Hit, order};
 use crate::export::{Export, sha256_of};
 use crate::files;
 

@@ -1,7 +1,6 @@
 //! From histories to recommendations: exact and approximate search over the item vectors.
 
 mod answers;
-mod best;
 mod catalogue;
 mod csv;
 mod exact;
@@ -11,8 +10,8 @@ mod recall;
 mod recommender;
 mod requests;
 
+pub use crate::best::Hit;
 pub use answers::Answers;
-pub use best::Hit;
 pub use catalogue::{Catalogue, Filter, Known};
 pub use exact::Exact;
 pub use index::{About, Index};
@@ -24,7 +23,7 @@ pub use requests::{Request, Requests};
 mod tests {
     use rand::RngExt;
 
-    use super::best::Hit;
+    use crate::best::Hit;
     use crate::random::{Purpose, stream};
 
     /// `rows` vectors of small whole numbers: exact scores, many ties.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::best::{Best, Hit, first};
+use crate::best::{Best, Hit, first};
 use crate::simd::{self, Aligned, Lanes, Level, Matrix, gemm, vectorised};
 
 /// Items a panel: two of the widest registers.
@@ -86,7 +86,7 @@ impl Panels {
             unsafe { gemm(level, shape, left, right, scores.as_mut_ptr(), PANEL, false) };
             let start = panel * PANEL;
             if start + PANEL > self.items {
-                // Behind the last item there is nothing that is greater than anything.
+                // Behind the last item there is nothing that reaches anything.
                 scores.chunks_mut(PANEL).for_each(|row| row[self.items - start..].fill(f32::NAN));
             }
             // SAFETY: the level is the machine's; a row of scores a user.
@@ -97,8 +97,8 @@ impl Panels {
 }
 
 vectorised! {
-    /// Takes those of the scores `[users, PANEL]` of the items from row `start` that are above
-    /// their user's threshold.
+    /// Takes those of the scores `[users, PANEL]` of the items from row `start` that reach their
+    /// user's threshold.
     unsafe fn collect(scores: &[f32], start: u32, best: &mut [Best]) = collect_lanes
 }
 
@@ -108,11 +108,11 @@ unsafe fn collect_lanes<V: Lanes>(scores: &[f32], start: u32, best: &mut [Best])
         for from in (0..PANEL).step_by(V::N) {
             // SAFETY: a panel is whole registers long.
             let mut above =
-                unsafe { V::load(row.as_ptr().add(from)).greater(V::splat(best.threshold())) };
+                unsafe { V::load(row.as_ptr().add(from)).mask_ge(V::splat(best.threshold())) };
             while above != 0 {
                 let at = from + above.trailing_zeros() as usize;
                 // The threshold may have risen since the comparison.
-                if row[at] > best.threshold() {
+                if row[at] >= best.threshold() {
                     best.push(Hit { row: start + at as u32, score: row[at] });
                 }
                 above &= above - 1;
@@ -138,6 +138,8 @@ mod tests {
             for level in simd::levels() {
                 let all = 0..items.div_ceil(PANEL);
                 let found = panels.scan(level, &users.concat(), &top, all);
+                let found: Vec<Vec<Hit>> =
+                    found.into_iter().zip(top).map(|(hits, top)| first(hits, top)).collect();
                 assert_eq!(found, expected, "{items} {dim} {level:?}");
             }
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use tch::{CModule, Device, Tensor};
 
-use super::best::Hit;
 use super::catalogue::Catalogue;
 use super::exact::Exact;
 use super::index::Index;
+use crate::best::Hit;
 use crate::sampling::pad;
 use crate::tower::TwoTower;
 

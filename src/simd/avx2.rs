@@ -72,10 +72,6 @@ impl Lanes for Avx2 {
         Self(_mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_GT_OQ>(a.0, b.0)))
     }
     #[inline(always)]
-    unsafe fn greater(self, other: Self) -> u32 {
-        _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0)) as u32
-    }
-    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         let mut lanes = [0.0; 8];
         _mm256_storeu_ps(lanes.as_mut_ptr(), self.0);

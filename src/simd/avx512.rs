@@ -72,10 +72,6 @@ impl Lanes for Avx512 {
         Self(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a.0, b.0), no.0, yes.0))
     }
     #[inline(always)]
-    unsafe fn greater(self, other: Self) -> u32 {
-        u32::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0))
-    }
-    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         _mm512_reduce_add_ps(self.0)
     }

@@ -52,13 +52,11 @@ pub trait Lanes: Copy {
     unsafe fn power_of_two(self) -> Self;
     /// a > b ? yes : no
     unsafe fn if_greater(a: Self, b: Self, yes: Self, no: Self) -> Self;
-    /// A bit for each lane, lane 0 lowest: whether self > other.
-    unsafe fn greater(self, other: Self) -> u32;
     /// The sum of the lanes.
     unsafe fn sum(self) -> f32;
     /// No count in any lane.
     unsafe fn no_count() -> Self::Count;
-    /// Bit i: whether lane i of self is at least that of other.
+    /// Bit i, the lowest 0: whether lane i of self is at least that of other.
     unsafe fn mask_ge(self, other: Self) -> u32;
     /// One more in each lane where self ≥ other.
     unsafe fn count_ge(self, other: Self, count: Self::Count) -> Self::Count;

@@ -85,10 +85,6 @@ impl<const L: usize> Lanes for Array<L> {
         Self(std::array::from_fn(|i| if a.0[i] > b.0[i] { yes.0[i] } else { no.0[i] }))
     }
     #[inline(always)]
-    unsafe fn greater(self, other: Self) -> u32 {
-        (0..L).fold(0, |mask, i| mask | (u32::from(self.0[i] > other.0[i]) << i))
-    }
-    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         self.0.iter().sum()
     }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
@@ -32,14 +32,12 @@ impl Dropout {
         if x.device() != Device::Cpu {
             return x.dropout(rate, true);
         }
-        let mut draws = vec![0u8; 2 * x.numel()];
-        self.0.borrow_mut().fill_bytes(&mut draws);
+        let mut draws = vec![0u16; x.numel()];
+        self.0.borrow_mut().fill(&mut draws[..]);
         let least = (rate * 65536.0) as u16;
         let kept = (1.0 / (1.0 - rate)) as f32;
-        let of = |pair: &[u8]| {
-            if u16::from_le_bytes([pair[0], pair[1]]) < least { 0.0 } else { kept }
-        };
-        let mask: Vec<f32> = draws.chunks_exact(2).map(of).collect();
+        let mask: Vec<f32> =
+            draws.iter().map(|&draw| if draw < least { 0.0 } else { kept }).collect();
         x * Tensor::from_slice(&mask).view_as(x).to_kind(x.kind())
     }
 }

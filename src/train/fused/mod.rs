@@ -15,7 +15,7 @@ mod towers;
 use tch::Tensor;
 
 use super::Profile;
-use crate::device::host_floats;
+use crate::device::{host_floats, host_ids};
 use crate::loss::{PANEL, RowLoss, Sizes};
 use crate::sampling::Batch;
 use crate::simd::{self, Aligned, Level};
@@ -118,8 +118,7 @@ impl Fused {
         let table = host_floats(&table).expect("the fused step is taken on the host only");
         let (kernel, bias) = encoder.on_host().expect("as its table");
         let ids = batch.rows.ids();
-        // SAFETY: a contiguous int64 tensor on the host that outlives the slice.
-        let ids = unsafe { std::slice::from_raw_parts(ids.data_ptr() as *const i64, ids.numel()) };
+        let ids = host_ids(ids);
         let kept = &mut self.kept;
         let shape = kept.shape;
         let (histories, rest) = ids.split_at(shape.batch * shape.length);

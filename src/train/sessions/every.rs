@@ -80,7 +80,7 @@ impl Every {
         for from in (0..shared).step_by(INNER) {
             let inner = INNER.min(shared - from);
             let left = Matrix { at: slopes.negative[from..].as_ptr(), row: columns, column: 1 };
-            let right = Matrix { at: self.in_order.row(from).as_ptr(), row: wide, column: 1 };
+            let right = Matrix { at: self.in_order.start_of(from), row: wide, column: 1 };
             let (shape, to) = ([count, wide, inner], vectors.as_mut_ptr());
             // SAFETY: slopes `[count, columns]` from column `from` on, rows `[inner, wide]`,
             // vectors `[count, wide]`.
@@ -111,7 +111,7 @@ impl Every {
         let (level, wide, columns) = (batch.level, batch.rows.wide(), batch.candidates());
         let shared = batch.shared.len();
         let mut scores = vec![0.0; count * columns];
-        let left = Matrix { at: batch.vectors.row(first).as_ptr(), row: wide, column: 1 };
+        let left = Matrix { at: batch.vectors.start_of(first), row: wide, column: 1 };
         for (panel, across) in self.across.chunks_exact(PANEL * wide).enumerate() {
             let right = Matrix { at: across.as_ptr(), row: PANEL, column: 1 };
             let shape = [count, PANEL, wide];
@@ -156,7 +156,7 @@ impl Every {
             for (at, part) in parts.iter().enumerate() {
                 let slopes = part.slopes[task * PANEL..].as_ptr();
                 let count = part.slopes.len() / columns;
-                let vectors = batch.vectors.row(first + at * POSITIONS).as_ptr();
+                let vectors = batch.vectors.start_of(first + at * POSITIONS);
                 let left = Matrix { at: slopes, row: 1, column: columns };
                 let right = Matrix { at: vectors, row: wide, column: 1 };
                 let shape = [to.len() / wide, wide, count];

@@ -15,9 +15,10 @@ use super::by_row::{ByRow, Term};
 use super::every::Every;
 use super::head::{Head, Outcome};
 use super::objective::{Objective, Slopes};
-use super::rows::{Wide, dot, host_floats, host_ids};
+use super::rows::{Wide, dot, host_floats};
 use super::search::Search;
 use crate::config::Reject;
+use crate::device::host_ids;
 use crate::sampling::SessionBatch;
 use crate::simd::{self, Aligned, Level};
 use crate::tower::TwoTower;
@@ -25,12 +26,11 @@ use crate::tower::TwoTower;
 /// Positions a task.
 pub const POSITIONS: usize = 64;
 
-/// Slopes that stand in memory at once: 64 MiB of float32.
-const GROUP: usize = 1 << 24;
-
 /// What is kept from step to step.
 pub struct Loops {
-    level: Level,
+    pub(super) level: Level,
+    /// Slopes of shared candidates that stand in memory at once.
+    pub(super) group: usize,
     /// Candidates that enter the loss of a position; not set: all.
     top_k: Option<usize>,
     every: Every,
@@ -85,6 +85,8 @@ impl Loops {
     pub fn new(top_k: Option<usize>) -> Self {
         Self {
             level: simd::level(),
+            // 64 MiB of float32.
+            group: 1 << 24,
             top_k,
             every: Every::default(),
             rows: Wide::default(),
@@ -118,7 +120,7 @@ impl Loops {
             }
             None => {
                 self.every.fit(&host);
-                let group = (GROUP / host.candidates()).max(1).next_multiple_of(POSITIONS);
+                let group = (self.group / host.candidates()).max(1).next_multiple_of(POSITIONS);
                 for first in (0..positions).step_by(group) {
                     let (every, end) = (&self.every, positions.min(first + group));
                     let mut own = in_tasks(first, end, |from, count| {

@@ -5,7 +5,6 @@
 //! the loss, ∂H and the gradient of the rows that were scored; it never makes a matrix of all
 //! positions by all candidates. ∂H then goes back through the encoder.
 
-mod best;
 mod by_row;
 mod every;
 mod head;

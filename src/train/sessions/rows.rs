@@ -52,6 +52,11 @@ impl Wide {
         &self.values[at * self.wide..][..self.wide]
     }
 
+    /// Where row `at` begins; the later ones follow.
+    pub fn start_of(&self, at: usize) -> *const f32 {
+        self.values[at * self.wide..].as_ptr()
+    }
+
     /// Copies the rows `ids` of a table `[rows, dim]`, `ids.len()` of them.
     pub fn gather(&mut self, table: &Tensor, ids: &[i64]) {
         let (table, dim) = (host_floats(table), table.size()[1] as usize);
@@ -108,6 +113,9 @@ impl Wide {
     pub fn to_tensor(&self) -> Tensor {
         let size = [self.rows as i64, self.dim as i64];
         let tensor = Tensor::empty(size, (Kind::Float, Device::Cpu));
+        if tensor.numel() == 0 {
+            return tensor;
+        }
         // SAFETY: contiguous float32 on the host that nobody else knows yet.
         let to = unsafe {
             std::slice::from_raw_parts_mut(tensor.data_ptr() as *mut f32, tensor.numel())
@@ -162,15 +170,6 @@ impl Wide {
 /// For any other tensor: these loops are chosen for no others.
 pub fn host_floats(tensor: &Tensor) -> &[f32] {
     device::host_floats(tensor).expect("contiguous float32 on the host")
-}
-
-/// The memory of a contiguous int64 tensor on the host, for as long as the tensor lives.
-pub fn host_ids(tensor: &Tensor) -> &[i64] {
-    assert!(
-        tensor.device() == Device::Cpu && tensor.kind() == Kind::Int64 && tensor.is_contiguous()
-    );
-    // SAFETY: contiguous int64 on the host, borrowed with the tensor.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr() as *const i64, tensor.numel()) }
 }
 
 fn prefetch(row: &[f32]) {

@@ -4,11 +4,11 @@
 
 use rayon::prelude::*;
 
-use super::best::{Best, Scored};
 use super::by_row::Term;
 use super::loops::{HostBatch, Part};
 use super::objective::Objective;
 use super::rows::dot;
+use crate::best::{Best, Hit};
 use crate::simd::{Aligned, Lanes, Matrix, gemm, vectorised};
 
 /// Positions whose vectors lie side by side: so narrow a block is read line by line and stays in
@@ -25,7 +25,7 @@ pub struct Search<'a> {
     batch: &'a HostBatch<'a>,
     k: usize,
     /// `[positions]`, of each k or all.
-    found: Vec<Vec<Scored>>,
+    found: Vec<Vec<Hit>>,
 }
 
 impl<'a> Search<'a> {
@@ -49,12 +49,12 @@ impl<'a> Search<'a> {
         let positive: Vec<f32> = (from..from + count).map(|at| batch.positive(at)).collect();
         let (mut scores, mut slots) = (vec![], vec![]);
         for position in from..from + count {
-            let slot = batch.targets[position] as u32;
-            let nobody = Scored { score: f32::NEG_INFINITY, slot };
+            let row = batch.targets[position] as u32;
+            let nobody = Hit { row, score: f32::NEG_INFINITY };
             let found = self.found[position].iter();
-            for scored in found.chain(std::iter::repeat(&nobody)).take(self.k) {
-                scores.push(scored.score);
-                slots.push(scored.slot);
+            for hit in found.chain(std::iter::repeat(&nobody)).take(self.k) {
+                scores.push(hit.score);
+                slots.push(hit.row);
             }
         }
         let log_counts = batch
@@ -82,13 +82,7 @@ impl<'a> Search<'a> {
 
 /// For each of the positions `from..from + count` its k best candidates; a position with fewer has
 /// all. `shared` `[scored]`: how often each is a candidate of all positions.
-fn best(
-    batch: &HostBatch,
-    k: usize,
-    shared: &[u32],
-    from: usize,
-    count: usize,
-) -> Vec<Vec<Scored>> {
+fn best(batch: &HostBatch, k: usize, shared: &[u32], from: usize, count: usize) -> Vec<Vec<Hit>> {
     let HostBatch { level, vectors, rows: candidates, .. } = *batch;
     let (wide, columns) = (vectors.wide(), count.next_multiple_of(BLOCK));
     let mut across = Aligned::zeros(wide * columns);
@@ -100,7 +94,8 @@ fn best(
         for (k, x) in vectors.row(from + at).iter().enumerate() {
             across[(at / BLOCK * wide + k) * BLOCK + at % BLOCK] = *x;
         }
-        thresholds[at] = own_candidates(batch, from + at, &mut best[at]);
+        own_candidates(batch, from + at, &mut best[at]);
+        thresholds[at] = best[at].threshold();
         batch.rejected(from + at).for_each(|slot| rejected.push((slot as usize, at)));
     }
     rejected.sort_unstable();
@@ -108,7 +103,7 @@ fn best(
     let mut scores = Aligned::zeros(ROWS * columns);
     for first in (0..candidates.len()).step_by(ROWS) {
         let rows = ROWS.min(candidates.len() - first);
-        let left = Matrix { at: candidates.row(first).as_ptr(), row: wide, column: 1 };
+        let left = Matrix { at: candidates.start_of(first), row: wide, column: 1 };
         for (block, across) in across.chunks_exact(wide * BLOCK).enumerate() {
             let right = Matrix { at: across.as_ptr(), row: BLOCK, column: 1 };
             let to = scores[block * BLOCK..].as_mut_ptr();
@@ -123,12 +118,11 @@ fn best(
         // SAFETY: the level is the machine's, columns are whole registers.
         unsafe { keep(level, &scores, shared, first as u32, &mut thresholds, &mut best) };
     }
-    best.into_iter().map(|best| best.finish().collect()).collect()
+    best.into_iter().map(Best::finish).collect()
 }
 
-/// Takes the candidates that a position does not share with the batch; returns its threshold.
-fn own_candidates(batch: &HostBatch, position: usize, best: &mut Best) -> f32 {
-    let mut threshold = f32::NEG_INFINITY;
+/// Takes the candidates that a position does not share with the batch.
+fn own_candidates(batch: &HostBatch, position: usize, best: &mut Best) {
     for &slot in batch.own(position) {
         let slot = slot as u32;
         if batch.rejected(position).any(|rejected| rejected == slot) {
@@ -137,11 +131,10 @@ fn own_candidates(batch: &HostBatch, position: usize, best: &mut Best) -> f32 {
         let (a, b) = (batch.vectors.row(position), batch.rows.row(slot as usize));
         // SAFETY: the level is the machine's, rows are as wide as each other.
         let score = unsafe { dot(batch.level, a, b) };
-        if score >= threshold {
-            threshold = best.push(Scored { score, slot }, threshold);
+        if score >= best.threshold() {
+            best.push(Hit { row: slot, score });
         }
     }
-    threshold
 }
 
 vectorised! {
@@ -181,10 +174,10 @@ unsafe fn keep_lanes<V: Lanes>(
                 if score == f32::NEG_INFINITY {
                     continue;
                 }
-                let scored = Scored { score, slot: first + at as u32 };
                 for _ in 0..times {
-                    thresholds[position] = best[position].push(scored, thresholds[position]);
+                    best[position].push(Hit { row: first + at as u32, score });
                 }
+                thresholds[position] = best[position].threshold();
             }
         }
     }

@@ -6,10 +6,12 @@ use tch::{Device, Kind};
 use super::*;
 use crate::config::{Activation, Config};
 use crate::data::Sequences;
+use crate::device::{operations, read_back};
 use crate::loss::Scores;
-use crate::optim::Adam;
+use crate::optim::{Adam, TouchedRows};
 use crate::random::{Purpose, stream};
 use crate::sampling::{Expected, SessionBatches, Setting};
+use crate::simd;
 use crate::tower::Layout;
 
 const ITEMS: usize = 60;
@@ -173,21 +175,22 @@ fn near(a: &Tensor, b: &Tensor) -> bool {
 }
 
 /// Holds the loops against the tensor ops; returns how many scored rows have no gradient.
-fn loops_equal_tensor_ops(case: &Case, what: &str) -> i64 {
+fn loops_equal_tensor_ops(case: &Case, loops: &mut Loops, what: &str) -> i64 {
     let vectors = case.vectors();
     let expected = case.head().run(&case.model, &vectors, &case.batch);
-    let mut loops = loops(&case.config, &case.model).unwrap();
-    for _ in 0..2 {
-        let outcome = loops.run(&case.head(), &case.model, &vectors, &case.batch);
-        assert!(near(&outcome.loss, &expected.loss), "{what}");
-        assert!(near(&outcome.vectors, &expected.vectors), "{what}");
-        let size = [ITEMS as i64 + 1, outcome.scored.size()[1]];
-        let of_items = Tensor::zeros(size, (Kind::Float, Device::Cpu));
-        let of_items = of_items.index_add(0, &outcome.touched.unwrap(), &outcome.scored);
-        let of_scored = of_items.index_select(0, &case.batch.scored);
-        assert!(near(&of_scored, &expected.scored), "{what}");
-    }
+    let outcome = loops.run(&case.head(), &case.model, &vectors, &case.batch);
+    assert!(near(&outcome.loss, &expected.loss), "{what}");
+    assert!(near(&outcome.vectors, &expected.vectors), "{what}");
+    let size = [ITEMS as i64 + 1, outcome.scored.size()[1]];
+    let of_items = Tensor::zeros(size, (Kind::Float, Device::Cpu));
+    let of_items = of_items.index_add(0, &outcome.touched.unwrap(), &outcome.scored);
+    let of_scored = of_items.index_select(0, &case.batch.scored);
+    assert!(near(&of_scored, &expected.scored), "{what}");
     expected.scored.abs().amax(1, false).eq(0.0).sum(Kind::Int64).int64_value(&[])
+}
+
+fn loops_of(case: &Case) -> Loops {
+    loops(&case.config, &case.model).unwrap()
 }
 
 const TOWERS: [&str; 3] = [
@@ -209,33 +212,82 @@ fn the_loops_equal_tensor_ops() {
                 let what = format!("{form}, {tower}, {loss}");
                 let text =
                     format!("{form}\n{NEGATIVES}[tower]\ndim = 21\n{tower}\n[loss]\n{loss}\n");
-                // More positions than a task takes.
-                let case = Case::of(&text, 40);
-                assert!(case.batch.positions() > loops::POSITIONS as i64);
-                let _ = loops_equal_tensor_ops(&case, &what);
+                // More positions than a task takes; fewer; as many again.
+                let [many, few] = [40, 6].map(|sessions| Case::of(&text, sessions));
+                assert!(many.batch.positions() > loops::POSITIONS as i64);
+                let mut loops = loops_of(&many);
+                for case in [&many, &few, &many] {
+                    let _ = loops_equal_tensor_ops(case, &mut loops, &what);
+                }
             }
         }
     }
 }
 
 #[test]
+fn the_loops_equal_tensor_ops_on_every_instruction_set_and_in_groups() {
+    for form in ["top_k = 4", "top_k = 0"] {
+        let case = Case::of(&format!("{form}\n{NEGATIVES}[tower]\ndim = 21\n"), 60);
+        let mut loops = loops_of(&case);
+        for level in simd::levels() {
+            loops.level = level;
+            loops.group = 1 << 24;
+            let _ = loops_equal_tensor_ops(&case, &mut loops, &format!("{form}, {level:?}"));
+            // One task a group.
+            loops.group = 1;
+            let _ =
+                loops_equal_tensor_ops(&case, &mut loops, &format!("{form}, {level:?}, groups"));
+        }
+    }
+}
+
+#[test]
+fn the_loops_give_the_same_bits_on_any_number_of_threads() {
+    for form in ["top_k = 4", "top_k = 0"] {
+        let case = Case::of(&format!("{form}\n{NEGATIVES}[tower]\ndim = 21\n"), 60);
+        let bits = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (case, vectors) = (Alone(&case), Alone(case.vectors()));
+            pool.install(move || {
+                let (case, vectors) = (case.get(), vectors.get());
+                let own = loops_of(case).run(&case.head(), &case.model, vectors, &case.batch);
+                [own.loss, own.vectors, own.scored].map(|t| floats(&t))
+            })
+        };
+        assert_eq!(bits(1), bits(3), "{form}");
+    }
+}
+
+/// What one other thread uses while this one waits.
+struct Alone<T>(T);
+
+// SAFETY: this thread does nothing with it meanwhile.
+unsafe impl<T> Send for Alone<T> {}
+
+impl<T> Alone<T> {
+    fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+#[test]
 fn top_k_leaves_most_rows_without_a_gradient() {
     let case = Case::new(&format!("top_k = 4\n{NEGATIVES}[tower]\ndim = 21\n"));
-    assert!(loops_equal_tensor_ops(&case, "top 4") > 5);
+    assert!(loops_equal_tensor_ops(&case, &mut loops_of(&case), "top 4") > 5);
 }
 
 #[test]
 fn the_loops_take_more_candidates_than_one_inner_sum() {
     let many = NEGATIVES.replace("count = 40", "count = 600");
     let case = Case::of(&format!("{many}[tower]\ndim = 5\n[loss]\nkind = \"cro\"\n"), 40);
-    assert_eq!(loops_equal_tensor_ops(&case, "600 of the batch"), 0);
+    assert_eq!(loops_equal_tensor_ops(&case, &mut loops_of(&case), "600 of the batch"), 0);
 }
 
 #[test]
 fn the_loops_do_without_candidates_of_the_whole_batch() {
     let own = "[[sampling.negatives]]\nfrom = \"uniform\"\ncount = 7\nper = \"session\"\n[[sampling.negatives]]\nfrom = \"popularity\"\ncount = 3\nper = \"event\"\n";
     let case = Case::new(&format!("{own}[tower]\ndim = 5\n[loss]\nkind = \"bce\"\n"));
-    let _ = loops_equal_tensor_ops(&case, "per session and per event");
+    let _ = loops_equal_tensor_ops(&case, &mut loops_of(&case), "per session and per event");
 }
 
 #[test]
@@ -316,6 +368,37 @@ fn a_step_moves_the_tables_by_the_gradients_of_what_was_read_and_scored() {
         let _ = SessionStepper::new(&case.config, model, &case.counts).step(model, batch, 1);
         for (table, expected) in tables.iter().zip(&expected) {
             assert!(table.allclose(expected, 1e-4, 1e-6, false), "{tower}");
+        }
+    }
+}
+
+/// What a GPU runs, run here.
+#[test]
+fn the_step_by_tensor_ops_reads_nothing_back() {
+    for tower in [
+        "encoder = \"transformer\"",
+        "encoder = \"gru\"\ntied = false\noutput_bias = true\nactivation = \"elu\"",
+    ] {
+        for (top_k, optimizer) in [(5, "deferred-adam"), (0, "adam"), (5, "adagrad")] {
+            let mut case = Case::new(&format!(
+                "top_k = {top_k}\n{NEGATIVES}[tower]\ndim = 6\n{tower}\n[loss]\nkind = \"ssm\"\nlog_q = \"corrected\"\n[optimizer]\nkind = \"{optimizer}\"\n"
+            ));
+            case.config.train.fused = false;
+            let batch = &mut case.batch;
+            let by_tensors = |ids: &[&Tensor]| TouchedRows::by_tensors(Tensor::cat(ids, 0));
+            batch.rows = match &batch.rows {
+                Rows::Tied(_) => Rows::Tied(by_tensors(&[&batch.inputs, &batch.scored])),
+                Rows::Apart { .. } => Rows::Apart {
+                    inputs: by_tensors(&[&batch.inputs]),
+                    scored: by_tensors(&[&batch.scored]),
+                },
+            };
+            let mut stepper = SessionStepper::new(&case.config, &case.model, &case.counts);
+            for step in 1..4 {
+                let names = operations(|| drop(stepper.step(&case.model, &case.batch, step)));
+                assert!(names.len() > 60, "{names:?}");
+                assert_eq!(read_back(&names), None, "{tower}, top {top_k}, {optimizer}");
+            }
         }
     }
 }
