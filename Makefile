@@ -7,6 +7,9 @@ TORCH_INDEX ?=
 # trainings run side by side.
 DATASET ?= generated
 INPUT ?=
+TEST_INPUT ?=
+# The data set that the sweep names.
+DATA = $(shell sed -n 's/^dataset = "\(.*\)"/\1/p' experiments/$(DATASET).toml 2>/dev/null)
 JOBS ?= 2
 
 CROLOSS := target/release/croloss
@@ -45,10 +48,10 @@ bench: setup ## Measure a training step and the ranking
 	cargo bench --bench speed
 
 reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-books, INPUT=its log, JOBS=2
-	@test -f experiments/$(DATASET).toml || { echo "There is no experiments/$(DATASET).toml; DATASET is one of:" $(basename $(notdir $(wildcard experiments/*.toml))); exit 1; }
+	@test -f experiments/$(DATASET).toml || { echo "There is no experiments/$(DATASET).toml; DATASET is one of:" $(basename $(notdir $(shell grep -l '^dataset' experiments/*.toml))); exit 1; }
 	@mkdir -p data
 	@test $(DATASET) != generated || test -f data/generated.csv || $(CROLOSS) generate --preset small --out data/generated.csv
-	@test -d data/$(DATASET) || $(CROLOSS) prepare datasets/$(DATASET).toml $(if $(INPUT),--input $(INPUT))
+	@test -d data/$(DATA) || $(CROLOSS) prepare datasets/$(DATA).toml $(if $(INPUT),--input $(INPUT)) $(if $(TEST_INPUT),--test-input $(TEST_INPUT))
 	@status=0; $(CROLOSS) sweep experiments/$(DATASET).toml --jobs $(JOBS) || status=$$?; \
 	test $$status -eq 2 || $(CROLOSS) report experiments/$(DATASET).toml; exit $$status
 

@@ -130,7 +130,7 @@ impl Layer {
 
     /// Puts the values into `table`. One that changes `loss.kind` starts the table `loss` anew,
     /// because another loss reads other keys; one of `train.epochs` and `train.steps` takes the place
-    /// of the other.
+    /// of the other, and epochs that of the steps between validations.
     ///
     /// # Errors
     /// [`crate::error::Misuse`] where a part of a key is a value already.
@@ -144,6 +144,9 @@ impl Layer {
         if LENGTHS.iter().any(|key| self.0.contains_key(*key))
             && let Some(Value::Table(train)) = table.get_mut("train")
         {
+            if self.0.contains_key("train.epochs") && !train.contains_key("epochs") {
+                train.remove("validate_every");
+            }
             LENGTHS.iter().for_each(|key| _ = train.remove(&key["train.".len()..]));
         }
         self.0.iter().try_for_each(|(key, value)| put(table, key, value.clone()))
@@ -235,6 +238,11 @@ mod tests {
         assert_eq!(lengths(text, "train.steps=20"), (None, Some(20)));
         assert_eq!(lengths(text, "train.patience=2"), (Some(7), None));
         assert_eq!(lengths(&text.replace("epochs", "steps"), "train.epochs=2"), (Some(2), None));
+        let by_steps = text.replace("epochs = 7", "steps = 90\nvalidate_every = 30");
+        let every = |sets: &[&str]| load_text(&by_steps, sets).unwrap().train.validate_every;
+        assert_eq!(every(&["train.steps=60"]), Some(30));
+        assert_eq!(every(&["train.epochs=2"]), None);
+        assert_eq!(every(&["train.epochs=2", "train.validate_every=5"]), Some(5));
         let both = load_text(text, &["train.epochs=2", "train.steps=20"]).unwrap_err();
         assert!(format!("{both:#}").contains("`train.epochs` and `train.steps`"), "{both:#}");
     }

@@ -31,8 +31,7 @@ pub struct TrainConfig {
     pub monitor: Metric,
     /// Steps between lines in the logs.
     pub log_every: u64,
-    /// On a CPU, take the loops written for it (mean-pool encoder); `false` takes the tensor ops
-    /// that run on a GPU.
+    /// On a CPU, take the loops written for it; `false` takes the tensor ops that run on a GPU.
     pub fused: bool,
 }
 

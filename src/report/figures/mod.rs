@@ -42,9 +42,7 @@ pub fn figures(
     let mut caption = String::new();
     if shown.is_empty() {
         shown = Shown::best(study, names, MOST_CURVES);
-        if study.settings.len() > MOST_CURVES {
-            caption = format!(" The {MOST_CURVES} settings with the best validation are shown.");
-        }
+        caption = of_best(study, MOST_CURVES);
     }
     let all = [
         by_kernel(study)?,
@@ -60,7 +58,15 @@ pub fn figures(
 /// # Errors
 /// Those of the drawing crate.
 pub fn of_models(study: &Study, names: &[String]) -> Result<Option<Figure>> {
-    curves::validation(&Shown::best(study, names, MOST_MODELS), "")
+    curves::validation(&Shown::best(study, names, MOST_MODELS), &of_best(study, MOST_MODELS))
+}
+
+/// What a figure says of leaving out all settings but the `most` best.
+fn of_best(study: &Study, most: usize) -> String {
+    match study.settings.len() > most {
+        true => format!(" The {most} settings with the best validation are shown."),
+        false => String::new(),
+    }
 }
 
 fn figure(id: &'static str, title: String, caption: String, panels: &[Panel]) -> Result<Figure> {
