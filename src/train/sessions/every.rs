@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::by_row::Term;
-use super::loops::{HostBatch, POSITIONS, Part};
+use super::loops::{HostBatch, POSITIONS, Part, in_tasks};
 use super::objective::Objective;
 use super::rows::{Wide, dot};
 use crate::simd::{Aligned, Matrix, gemm};
@@ -16,9 +16,13 @@ const PANEL: usize = 32;
 /// cache.
 const INNER: usize = 256;
 
+/// Slopes that stand in memory at once: 64 MiB of float32.
+const GROUP: usize = 1 << 24;
+
 /// The candidates of the whole batch.
-#[derive(Default)]
 pub struct Every {
+    /// [`GROUP`], or what a test sets.
+    pub group: usize,
     /// `[shared]`: their rows, a candidate that was drawn twice twice.
     in_order: Wide,
     /// `[panels, wide, PANEL]`
@@ -30,9 +34,40 @@ pub struct Every {
     pub gradient: Wide,
 }
 
+impl Default for Every {
+    fn default() -> Self {
+        Self {
+            group: GROUP,
+            in_order: Wide::default(),
+            across: Aligned::default(),
+            starts: vec![],
+            places: vec![],
+            gradient: Wide::default(),
+        }
+    }
+}
+
 impl Every {
-    /// For another batch.
-    pub fn fit(&mut self, batch: &HostBatch) {
+    /// All positions of a batch; the gradients of the shared candidates' rows are in
+    /// [`Every::gradient`] afterwards.
+    pub fn parts(&mut self, batch: &HostBatch, objective: &Objective) -> Vec<Part> {
+        self.fit(batch);
+        let positions = batch.targets.len();
+        let group = (self.group / batch.candidates()).max(1).next_multiple_of(POSITIONS);
+        let mut parts = vec![];
+        for first in (0..positions).step_by(group) {
+            let (every, end) = (&*self, positions.min(first + group));
+            let mut own =
+                in_tasks(first, end, |from, count| every.part(batch, objective, from, count));
+            self.add(batch, first, &own);
+            own.iter_mut().for_each(|part| part.slopes = vec![]);
+            parts.append(&mut own);
+        }
+        parts
+    }
+
+    /// Lays out the shared candidates of another batch.
+    fn fit(&mut self, batch: &HostBatch) {
         let (rows, shared) = (batch.rows, batch.shared);
         let wide = rows.wide();
         self.in_order.pick(rows, shared);
@@ -59,13 +94,7 @@ impl Every {
     }
 
     /// Positions `first..first + count`; the slopes of the shared candidates are left in the part.
-    pub fn part(
-        &self,
-        batch: &HostBatch,
-        objective: &Objective,
-        first: usize,
-        count: usize,
-    ) -> Part {
+    fn part(&self, batch: &HostBatch, objective: &Objective, first: usize, count: usize) -> Part {
         let (level, wide, columns) = (batch.level, batch.rows.wide(), batch.candidates());
         let shared = batch.shared.len();
         let scores = self.scores(batch, first, count);
@@ -150,7 +179,7 @@ impl Every {
     }
 
     /// Adds what `parts`, those of the positions from `first` on, say of the shared candidates.
-    pub fn add(&mut self, batch: &HostBatch, first: usize, parts: &[Part]) {
+    fn add(&mut self, batch: &HostBatch, first: usize, parts: &[Part]) {
         let (level, wide, columns) = (batch.level, batch.rows.wide(), batch.candidates());
         self.gradient.chunks_mut(PANEL).enumerate().for_each(|(task, to)| {
             for (at, part) in parts.iter().enumerate() {

@@ -29,11 +29,9 @@ pub const POSITIONS: usize = 64;
 /// What is kept from step to step.
 pub struct Loops {
     pub(super) level: Level,
-    /// Slopes of shared candidates that stand in memory at once.
-    pub(super) group: usize,
     /// Candidates that enter the loss of a position; not set: all.
     top_k: Option<usize>,
-    every: Every,
+    pub(super) every: Every,
     /// `[scored, dim]`: rows as scores are taken with them.
     rows: Wide,
     /// `[positions, dim]`: γ·h
@@ -85,8 +83,6 @@ impl Loops {
     pub fn new(top_k: Option<usize>) -> Self {
         Self {
             level: simd::level(),
-            // 64 MiB of float32.
-            group: 1 << 24,
             top_k,
             every: Every::default(),
             rows: Wide::default(),
@@ -110,28 +106,10 @@ impl Loops {
         let inverse = model.normalizes().then(|| self.rows.normalize(level));
         self.vectors.copy(&vectors.contiguous(), head.factor() as f32);
         let host = HostBatch::new(level, head, &self.rows, &self.vectors, batch);
-        let objective = head.objective();
-        let positions = host.targets.len();
-        let mut parts = vec![];
-        match self.top_k {
-            Some(k) => {
-                let search = Search::new(&host, k);
-                parts = in_tasks(0, positions, |from, count| search.part(objective, from, count));
-            }
-            None => {
-                self.every.fit(&host);
-                let group = (self.group / host.candidates()).max(1).next_multiple_of(POSITIONS);
-                for first in (0..positions).step_by(group) {
-                    let (every, end) = (&self.every, positions.min(first + group));
-                    let mut own = in_tasks(first, end, |from, count| {
-                        every.part(&host, objective, from, count)
-                    });
-                    self.every.add(&host, first, &own);
-                    own.iter_mut().for_each(|part| part.slopes = vec![]);
-                    parts.append(&mut own);
-                }
-            }
-        }
+        let parts = match self.top_k {
+            Some(k) => Search::new(&host, k).parts(head.objective()),
+            None => self.every.parts(&host, head.objective()),
+        };
         let by_row = ByRow::new(scored.len(), parts.iter().flat_map(|part| &part.terms));
         self.of_rows.fit(by_row.slots.len(), self.rows.dim());
         self.of_rows.combine(level, &self.vectors, |row| by_row.of(row));
@@ -163,7 +141,7 @@ impl Loops {
 }
 
 /// `of` every task of positions `first..end`, (from, count), in order.
-fn in_tasks(first: usize, end: usize, of: impl Fn(usize, usize) -> Part + Sync) -> Vec<Part> {
+pub fn in_tasks(first: usize, end: usize, of: impl Fn(usize, usize) -> Part + Sync) -> Vec<Part> {
     let tasks: Vec<usize> = (first..end).step_by(POSITIONS).collect();
     tasks.par_iter().with_max_len(1).map(|&from| of(from, POSITIONS.min(end - from))).collect()
 }

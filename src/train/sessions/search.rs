@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use super::by_row::Term;
-use super::loops::{HostBatch, Part};
+use super::loops::{HostBatch, Part, in_tasks};
 use super::objective::Objective;
 use super::rows::dot;
 use crate::best::{Best, Hit};
@@ -43,8 +43,14 @@ impl<'a> Search<'a> {
         Self { batch, k, found }
     }
 
+    /// All positions of the batch.
+    pub fn parts(&self, objective: &Objective) -> Vec<Part> {
+        let part = |from, count| self.part(objective, from, count);
+        in_tasks(0, self.batch.targets.len(), part)
+    }
+
     /// Positions `from..from + count`.
-    pub fn part(&self, objective: &Objective, from: usize, count: usize) -> Part {
+    fn part(&self, objective: &Objective, from: usize, count: usize) -> Part {
         let batch = self.batch;
         let positive: Vec<f32> = (from..from + count).map(|at| batch.positive(at)).collect();
         let (mut scores, mut slots) = (vec![], vec![]);

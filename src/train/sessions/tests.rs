@@ -3,6 +3,7 @@
 use rand::RngExt;
 use tch::{Device, Kind};
 
+use super::every::Every;
 use super::*;
 use crate::config::{Activation, Config};
 use crate::data::Sequences;
@@ -231,10 +232,10 @@ fn the_loops_equal_tensor_ops_on_every_instruction_set_and_in_groups() {
         let mut loops = loops_of(&case);
         for level in simd::levels() {
             loops.level = level;
-            loops.group = 1 << 24;
+            loops.every = Every::default();
             let _ = loops_equal_tensor_ops(&case, &mut loops, &format!("{form}, {level:?}"));
             // One task a group.
-            loops.group = 1;
+            loops.every.group = 1;
             let _ =
                 loops_equal_tensor_ops(&case, &mut loops, &format!("{form}, {level:?}, groups"));
         }
