@@ -1,4 +1,5 @@
-// Writes down the operations of libtorch that a piece of work comes to: those that call no other.
+// Writes down the operations of libtorch that a piece of work comes to; before the name of one that
+// calls others stands "calls ".
 
 #include <ATen/record_function.h>
 
@@ -22,10 +23,9 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
 }
 
 void end(const at::RecordFunction& operation, at::ObserverContext*) {
-    if (!in_progress.back()) {
-        names += operation.name();
-        names += '\n';
-    }
+    names += in_progress.back() ? "calls " : "";
+    names += operation.name();
+    names += '\n';
     in_progress.pop_back();
 }
 

@@ -32,6 +32,17 @@ const VIEWS: [&str; 17] = [
 /// The operations that `work` comes to on this thread, as `aten::add`: views are left out, and one
 /// that calls others is told by those.
 pub fn operations(work: impl FnOnce()) -> Vec<String> {
+    let mut names = recorded(work);
+    names.retain(|name| {
+        !name.starts_with(CALLS) && !VIEWS.contains(&name.trim_start_matches("aten::"))
+    });
+    names
+}
+
+/// Stands before the name of an operation that calls others.
+const CALLS: &str = "calls ";
+
+fn recorded(work: impl FnOnce()) -> Vec<String> {
     let mut names = vec![0u8; 1 << 20];
     // SAFETY: stopped on the same thread; the buffer has the length that is said.
     let length = unsafe {
@@ -40,15 +51,13 @@ pub fn operations(work: impl FnOnce()) -> Vec<String> {
         croloss_operations_stop(names.as_mut_ptr().cast(), names.len())
     };
     names.truncate(length);
-    let names = String::from_utf8_lossy(&names);
-    let launched = |name: &&str| !VIEWS.contains(&name.trim_start_matches("aten::"));
-    names.lines().filter(launched).map(str::to_owned).collect()
+    String::from_utf8_lossy(&names).lines().map(str::to_owned).collect()
 }
 
-/// The first operation that brings a number from the device to the host, or must know one to know
-/// its result's size: on a GPU it waits for all that was launched before.
+/// The first operation of `work` that brings a number from the device to the host, or must know one
+/// to know its result's size: on a GPU it waits for all that was launched before.
 #[cfg(test)]
-pub fn read_back(names: &[String]) -> Option<&str> {
+pub fn read_back(work: impl FnOnce()) -> Option<String> {
     const READS: [&str; 6] = [
         "_local_scalar_dense",
         "is_nonzero",
@@ -57,8 +66,8 @@ pub fn read_back(names: &[String]) -> Option<&str> {
         "_unique2",
         "unique_consecutive",
     ];
-    let plain = names.iter().map(|name| name.trim_start_matches("aten::"));
-    plain.into_iter().find(|name| READS.contains(name))
+    let plain = |name: &str| name.trim_start_matches(CALLS).trim_start_matches("aten::").to_owned();
+    recorded(work).iter().map(|name| plain(name)).find(|name| READS.contains(&name.as_str()))
 }
 
 #[cfg(test)]
@@ -73,8 +82,9 @@ mod tests {
         let names = operations(|| value = (a.tr() + &a).sqrt().double_value(&[1, 2]));
         assert_eq!(value, 2.0f64.sqrt() as f32 as f64);
         assert_eq!(names, ["aten::add", "aten::sqrt", "aten::_local_scalar_dense"]);
-        assert_eq!(read_back(&names), Some("_local_scalar_dense"));
-        assert_eq!(read_back(&names[..2]), None);
+        assert_eq!(read_back(|| _ = a.double_value(&[1, 2])).unwrap(), "_local_scalar_dense");
+        assert_eq!(read_back(|| drop(a.nonzero())).unwrap(), "nonzero");
+        assert_eq!(read_back(|| drop(&a + 1.0)), None);
         assert!(operations(|| drop(a.view([16]))).is_empty());
     }
 }

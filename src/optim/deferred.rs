@@ -22,6 +22,8 @@ pub struct DeferredAdam {
     moments: Tensor,
     /// `[rows]` int32: the step that each row's values are those of; 0 for a row that never moved.
     last: Tensor,
+    /// When all rows were last brought to the present.
+    present: i64,
     /// What the path by tensor ops keeps on the device.
     device: Option<tensors::DeviceTails>,
 }
@@ -35,6 +37,7 @@ impl DeferredAdam {
             tails: Tails::new(rule),
             moments: table_zeros(&[rows, 2, dim], table.kind(), table.device()),
             last: table_zeros(&[rows], Kind::Int, table.device()),
+            present: 0,
             device: None,
         }
     }
@@ -56,14 +59,16 @@ impl DeferredAdam {
         const ROWS: i64 = 1 << 16;
         let _guard = tch::no_grad_guard();
         if host_floats(table).is_some() {
-            return host::catch_up_all(&self.rule, &self.tails, &self.slots(table));
+            host::catch_up_all(&self.rule, &self.tails, &self.slots(table));
+        } else {
+            let rows = table.size()[0];
+            for from in (0..rows).step_by(ROWS as usize) {
+                let to = rows.min(from + ROWS);
+                let ids = Tensor::arange_start(from, to, (Kind::Int64, table.device()));
+                self.by_tensors(table).catch_up(&ids);
+            }
         }
-        let rows = table.size()[0];
-        for from in (0..rows).step_by(ROWS as usize) {
-            let ids =
-                Tensor::arange_start(from, rows.min(from + ROWS), (Kind::Int64, table.device()));
-            self.by_tensors(table).catch_up(&ids);
-        }
+        self.present = self.tails.now();
     }
 
     /// One step of the whole table from the gradient of some of its rows, all of them brought to
@@ -115,6 +120,7 @@ impl DeferredAdam {
         }
         self.tails = Tails::new(&self.rule);
         (0..step).for_each(|_| self.tails.advance());
+        self.present = 0;
         self.device = None;
         Ok(())
     }
@@ -132,6 +138,8 @@ impl DeferredAdam {
             last: &self.last,
             rule: &self.rule,
             tails: &self.tails,
+            // No row moved for the last time before `present`.
+            may_be_near: self.tails.last_near() >= self.present,
             known,
         }
     }

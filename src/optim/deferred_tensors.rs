@@ -2,7 +2,9 @@
 //!
 //! A row id may stand in the list more than once: every place computes the same values, so it
 //! does not matter which of them is written. Nothing is read back to the host, unless elements
-//! may have to be told apart (see [`super::tails`]; never with TensorFlow's ε and the usual β).
+//! may have to be told apart (see [`super::tails`]): never with TensorFlow's ε and the usual β, with
+//! PyTorch's only of rows that moved in the first thousand steps, and no more once all rows were
+//! brought to the present after these.
 
 use tch::{Kind, Tensor};
 
@@ -60,6 +62,8 @@ pub struct Rows<'a> {
     pub last: &'a Tensor,
     pub rule: &'a Rule,
     pub tails: &'a Tails,
+    /// Whether elements may have to be told apart.
+    pub may_be_near: bool,
     pub known: &'a DeviceTails,
 }
 
@@ -74,7 +78,7 @@ impl Rows<'_> {
         let (p, m, v) = self.gather(ids);
         // A row that is in the present, or never moved, has weight 0 or first moment 0.
         let mut way = &m * (weight / (v.sqrt() + epsilon));
-        if self.tails.may_be_near() {
+        if self.may_be_near {
             let near = m.ne(0.0).logical_and(&v.lt_tensor(&column(tail.select(1, 2))));
             let near = near.any_dim(1, false).nonzero().squeeze_dim(1);
             if near.size()[0] > 0 {

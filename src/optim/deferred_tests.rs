@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{EpsilonForm, OptimizerConfig, ScheduleKind};
+use crate::device::read_back;
 use crate::optim::Adam;
 use crate::random::{Purpose, stream};
 use rand::RngExt;
@@ -189,6 +190,28 @@ fn a_row_that_was_not_brought_to_the_present_is_an_error() {
     step(&[3]);
     let late = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| step(&[1])));
     assert!(late.is_err());
+}
+
+/// What a GPU runs, run here.
+#[test]
+fn pytorch_s_epsilon_is_read_back_for_no_longer_than_the_first_validation() {
+    let config = OptimizerConfig { epsilon_form: EpsilonForm::Pytorch, ..Default::default() };
+    let table = Tensor::ones([4, 2], (Kind::Double, Device::Cpu));
+    let mut adam = DeferredAdam::new(&Rule::over(&config, 9000), &table);
+    let rows = TouchedRows::by_tensors(Tensor::from_slice(&[1i64, 3]));
+    let values = Tensor::ones([2, 2], (Kind::Double, Device::Cpu));
+    let mut reads = |steps| {
+        for _ in 0..steps {
+            adam.catch_up(&table, &rows);
+            adam.step_rows(&table, &RowGradient { rows: &rows, values: &values, sources: None });
+        }
+        let before = read_back(|| adam.catch_up(&table, &rows)).is_some();
+        adam.catch_up_all(&table);
+        (before, read_back(|| adam.catch_up(&table, &rows)).is_some())
+    };
+    assert_eq!(reads(50), (true, false), "rows in the present have no way to go");
+    assert_eq!(reads(1500), (true, false), "of early steps");
+    assert_eq!(reads(50), (false, false));
 }
 
 #[test]

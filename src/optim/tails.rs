@@ -47,7 +47,7 @@ pub struct Tails {
     growing: VecDeque<[f64; 3]>,
     /// Of the steps 0, 1, ..., now.
     tails: Vec<Tail>,
-    near: bool,
+    last_near: i64,
 }
 
 impl Tails {
@@ -65,7 +65,7 @@ impl Tails {
             decays: decays.collect(),
             growing: VecDeque::from([[0.0; 3]]),
             tails: vec![Tail { epsilon: rule.at(1).1 as f32, ..Tail::default() }],
-            near: false,
+            last_near: -1,
         }
     }
 
@@ -92,7 +92,9 @@ impl Tails {
                 let replayed = 4.0 / 27.0 * spread > ALLOWED;
                 tail.epsilon = mean as f32;
                 tail.near = if replayed { (mean * mean * spread / ALLOWED) as f32 } else { 0.0 };
-                self.near |= replayed;
+                if replayed {
+                    self.last_near = self.last_near.max((first + at) as i64);
+                }
             }
         }
         if young == self.powers.len() {
@@ -118,9 +120,9 @@ impl Tails {
         self.powers.len()
     }
 
-    /// Whether any tail so far asks for elements to be told apart.
-    pub fn may_be_near(&self) -> bool {
-        self.near
+    /// The latest step so far whose tail asks for elements to be told apart; −1: none.
+    pub fn last_near(&self) -> i64 {
+        self.last_near
     }
 
     /// β₁ⁿ and β₂ⁿ.
