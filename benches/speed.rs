@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use croloss::bench::StepBench;
-use croloss::config::{Config, OptimizerKind};
+use croloss::config::{OptimizerKind, Settings};
 use croloss::report::{Axis, Line, Panel, draw, machine};
 use croloss::simd::{Matrix, gemm, level};
 use rayon::prelude::*;
@@ -143,7 +143,7 @@ impl Rates {
 fn table_size() {
     const ROWS: [usize; 3] = [100_000, 1_000_000, 10_000_000];
     let text = "[data]\npath = \"\"\n[loss]\nkind = \"cro-lambda\"";
-    let mut config = toml::from_str::<Config>(text).unwrap().checked().unwrap();
+    let mut config = toml::from_str::<Settings>(text).unwrap().checked().unwrap();
     println!("\n| rows of the table | deferred, ms | dense, ms |\n|---|---|---|");
     let mut times = [vec![], vec![]];
     for rows in ROWS {

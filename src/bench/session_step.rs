@@ -52,15 +52,15 @@ impl SessionStepBench<'_> {
         let setting = Setting {
             items: self.items,
             history,
-            tied: config.tower.is_tied(),
+            tied: config.tower.tied,
             seed: config.seed,
             device,
         };
         let sessions = (0..sequences.len()).collect();
         let batches = SessionBatches::new(&sequences, sessions, &config.sampling, setting)?;
         let model = TwoTower::new(&config.tower, self.items, config.seed, device);
-        let mut stepper = SessionStepper::new(config, &model, batches.counts());
         let steps = WARM_UP + self.steps;
+        let mut stepper = SessionStepper::new(config, &model, batches.counts(), steps);
         let mut positions = 0;
         let draw = |step| Box::new(batches.draw(step));
         let times: Vec<f64> = drawn_ahead(draw, 0..steps, |next| {

@@ -62,8 +62,8 @@ impl StepBench<'_> {
         let loops = by_loops(config, device);
         let batches = BatchSource::new(config, &sequences, users, self.items, loops, device)?;
         let model = TwoTower::new(&config.tower, self.rows, config.seed, device);
-        let mut stepper = Stepper::new(config, &model);
         let steps = WARM_UP + self.steps;
+        let mut stepper = Stepper::new(config, &model, steps);
         let (times, operations) = batches.run(0..steps + 1, |next| {
             let step = |_| {
                 let start = Instant::now();

@@ -103,17 +103,17 @@ impl Step {
             [loss]
             kind = "cro-lambda"
         };
-        let mut config = from_table(table, "bench step")?;
-        config.threads = self.common.threads;
-        config.device = self.common.device;
-        config.sampling.batch = self.batch;
-        config.tower.history = self.history;
-        config.train.fused = !self.tensors;
-        config.optimizer.kind = match self.optimizer {
+        let mut settings = from_table(table, "bench step")?;
+        settings.threads = self.common.threads;
+        settings.device = self.common.device;
+        settings.sampling.batch = self.batch;
+        settings.tower.history = self.history;
+        settings.train.fused = !self.tensors;
+        settings.optimizer.kind = match self.optimizer {
             Optimizer::Deferred => OptimizerKind::DeferredAdam,
             Optimizer::Dense => OptimizerKind::Adam,
         };
-        let config = config.checked()?;
+        let config = settings.checked()?;
         let items = self.items as usize;
         let times = StepBench { config: &config, items, rows: items, steps: self.steps }.run()?;
         if self.common.json {

@@ -86,7 +86,7 @@ impl SessionStep {
                 "negatives": self.negatives,
                 "inbatch": self.inbatch,
                 "topk": self.topk,
-                "loss": config.loss.kind,
+                "loss": config.loss.kind(),
                 "optimizer": config.optimizer.kind,
                 "fused": config.train.fused,
                 "threads": rayon::current_num_threads(),

@@ -65,17 +65,19 @@ impl Default for EvaluationConfig {
 }
 
 impl EvaluationConfig {
-    /// Sorts the list lengths and refuses values that cannot work; `monitor` must be measured.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] with the key, the value and what is allowed.
-    pub(super) fn check(&mut self, monitor: Metric) -> Result<()> {
-        let at = &mut self.at;
-        at.sort_unstable();
-        at.dedup();
-        if at.first().is_none_or(|&n| n == 0) {
+    /// Sorts the list lengths and refuses values that cannot work.
+    pub(super) fn checked(mut self) -> Result<Self> {
+        self.at.sort_unstable();
+        self.at.dedup();
+        if self.at.first().is_none_or(|&n| n == 0) {
             misuse!("evaluation.at: needs at least one list length, all above 0");
         }
+        Ok(self)
+    }
+
+    /// Refuses a `monitor` that is not measured.
+    pub(super) fn check_monitor(&self, monitor: Metric) -> Result<()> {
+        let at = &self.at;
         if !at.contains(&monitor.at) {
             misuse!(
                 "train.monitor = \"{monitor}\" is not measured: add {} to evaluation.at = {at:?}, or monitor one of these",

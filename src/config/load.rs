@@ -1,15 +1,12 @@
 //! Reads a configuration file and applies `--set` to it.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use toml::{Table, Value};
+use toml::Table;
 
-use super::{Config, explain};
-use crate::misuse;
+use super::{Config, Layer, Settings, explain};
 
 /// Reads the configuration at `path` with `sets` (`KEY=VALUE`, a dotted key and a TOML value or
 /// plain text) put in place of what stands there, and checks it.
@@ -22,25 +19,25 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
     let mut table: Table = text.parse().map_err(|e| explain(path, &text, &e))?;
     let set = Layer::of_sets(sets)?;
     set.lay_over(&mut table)?;
-    let config = match from_table(table, &set.to_string()) {
-        Ok(config) => config,
+    let settings = match from_table(table, &set.to_string()) {
+        Ok(settings) => settings,
         // A mistake of the file itself is told with its line.
-        Err(merged) => match toml::from_str::<Config>(&text) {
+        Err(merged) => match toml::from_str::<Settings>(&text) {
             Err(own) if own.span().is_some_and(|span| !span.is_empty()) || sets.is_empty() => {
                 return Err(explain(path, &text, &own));
             }
             _ => return Err(merged),
         },
     };
-    config.checked().with_context(|| path.display().to_string())
+    settings.checked().with_context(|| path.display().to_string())
 }
 
-/// A configuration from a table that has no lines any more; `place` says in errors where its
+/// The settings of a table that has no lines any more; `place` says in errors where its
 /// values come from.
 ///
 /// # Errors
 /// [`crate::error::Misuse`] that names the key.
-pub fn from_table(table: Table, place: &str) -> Result<Config> {
+pub fn from_table(table: Table, place: &str) -> Result<Settings> {
     serde_path_to_error::deserialize(table).map_err(|error| {
         let key = error.path().to_string();
         let place = match key.as_str() {
@@ -51,136 +48,10 @@ pub fn from_table(table: Table, place: &str) -> Result<Config> {
     })
 }
 
-/// A `KEY=VALUE` in its parts; a value that is not TOML is plain text.
-///
-/// # Errors
-/// [`crate::error::Misuse`] where there is no `=`.
-pub fn parse_set(set: &str) -> Result<(String, Value)> {
-    let Some((key, text)) = set.split_once('=') else {
-        misuse!("--set {set}: write KEY=VALUE, for example --set loss.alpha=1.2");
-    };
-    let parsed = format!("v = {text}").parse::<Table>().ok();
-    let value = parsed.and_then(|mut parsed| parsed.remove("v"));
-    Ok((key.trim().to_owned(), value.unwrap_or_else(|| Value::String(text.into()))))
-}
-
-/// The two ways to say how long is trained: a layer with one of them drops the other.
-const LENGTHS: [&str; 2] = ["train.epochs", "train.steps"];
-
-/// Values that are laid over a configuration, by dotted key; none of them is a table.
-#[derive(Clone, Debug, Default)]
-pub struct Layer(BTreeMap<String, Value>);
-
-impl Layer {
-    /// The values of a table, and of the tables in it.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] where a key gets two values, as itself or as a part of another.
-    pub fn of_table(table: &Table) -> Result<Self> {
-        let mut layer = Self::default();
-        for (key, value) in table {
-            layer.add(key, value)?;
-        }
-        Ok(layer)
-    }
-
-    /// The values of `--set` options; a later one stands for an earlier one of the same key.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] for one that is not `KEY=VALUE`.
-    pub fn of_sets(sets: &[String]) -> Result<Self> {
-        let mut layer = Self::default();
-        for set in sets {
-            let (key, value) = parse_set(set)?;
-            layer.0.remove(&key);
-            layer.add(&key, &value)?;
-        }
-        Ok(layer)
-    }
-
-    /// Adds a value; a table by its values.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] where the key, or a part of it, has a value already.
-    pub fn add(&mut self, key: &str, value: &Value) -> Result<()> {
-        if let Value::Table(table) = value {
-            return table.iter().try_for_each(|(k, v)| self.add(&format!("{key}.{k}"), v));
-        }
-        if let Some(other) = self.clash(key) {
-            misuse!("`{other}` and `{key}` are both set");
-        }
-        self.0.insert(key.to_owned(), value.clone());
-        Ok(())
-    }
-
-    /// The key of this layer that sets what `key` sets: itself, a part of either, or the other way
-    /// to say it.
-    pub fn clash(&self, key: &str) -> Option<&str> {
-        let inside = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.starts_with('.'));
-        let other = |own: &str| LENGTHS.contains(&own) && LENGTHS.contains(&key);
-        let clashes =
-            |own: &&String| *own == key || inside(own, key) || inside(key, own) || other(own);
-        self.0.keys().find(clashes).map(String::as_str)
-    }
-
-    /// The dotted keys.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-
-    /// Puts the values into `table`. One that changes `loss.kind` starts the table `loss` anew,
-    /// because another loss reads other keys; one of `train.epochs` and `train.steps` takes the place
-    /// of the other, and epochs that of the steps between validations.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] where a part of a key is a value already.
-    pub fn lay_over(&self, table: &mut Table) -> Result<()> {
-        if let Some(kind) = self.0.get("loss.kind")
-            && let Some(Value::Table(loss)) = table.get_mut("loss")
-            && loss.get("kind") != Some(kind)
-        {
-            loss.clear();
-        }
-        if LENGTHS.iter().any(|key| self.0.contains_key(*key))
-            && let Some(Value::Table(train)) = table.get_mut("train")
-        {
-            if self.0.contains_key("train.epochs") && !train.contains_key("epochs") {
-                train.remove("validate_every");
-            }
-            LENGTHS.iter().for_each(|key| _ = train.remove(&key["train.".len()..]));
-        }
-        self.0.iter().try_for_each(|(key, value)| put(table, key, value.clone()))
-    }
-}
-
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let sets = self.0.iter().map(|(key, value)| format!("--set {key}={value}"));
-        f.write_str(&sets.collect::<Vec<_>>().join(" "))
-    }
-}
-
-/// Puts `value` in the place of a dotted key, making tables on the way.
-fn put(table: &mut Table, key: &str, value: Value) -> Result<()> {
-    let (tables, last) = match key.rsplit_once('.') {
-        Some((tables, last)) => (tables.split('.').collect(), last),
-        None => (vec![], key),
-    };
-    let mut at = table;
-    for part in tables {
-        let next = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
-        let Value::Table(inner) = next else {
-            misuse!("--set {key}={value}: `{part}` is a value, not a table");
-        };
-        at = inner;
-    }
-    at.insert(last.into(), value);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Length, Reject, ValidateEvery};
 
     fn load_text(text: &str, sets: &[&str]) -> Result<Config> {
         let dir = tempfile::tempdir().unwrap();
@@ -197,7 +68,7 @@ mod tests {
             &["loss.alpha=1.5", "loss.kernel=hinge", "evaluation.at=[5, 100]", "seed=9"],
         )
         .unwrap();
-        assert_eq!(config.loss.alpha, Some(1.5));
+        assert_eq!(config.loss.alpha(), Some(1.5));
         assert_eq!(config.evaluation.at, [5, 100]);
         assert_eq!(config.seed, 9);
     }
@@ -214,8 +85,8 @@ mod tests {
     fn another_loss_starts_without_the_keys_of_the_old_one() {
         let text = "[data]\npath = \"d\"\n[loss]\nkind = \"cro\"\nalpha = 1.4\n";
         let config = load_text(text, &["loss.kind=bpr"]).unwrap();
-        assert_eq!(config.loss.alpha, None);
-        assert_eq!(load_text(text, &["loss.kind=cro"]).unwrap().loss.alpha, Some(1.4));
+        assert_eq!(config.loss.alpha(), None);
+        assert_eq!(load_text(text, &["loss.kind=cro"]).unwrap().loss.alpha(), Some(1.4));
         assert!(load_text(text, &["loss.kind=bpr", "loss.alpha=1.0"]).is_err());
     }
 
@@ -223,28 +94,42 @@ mod tests {
     fn tables_are_laid_over_value_by_value() {
         let text = "[data]\npath = \"d\"\n[train]\nsteps = 7\npatience = 3\n";
         let config = load_text(text, &["train={steps=9}"]).unwrap();
-        assert_eq!((config.train.steps(), config.train.patience), (9, 3));
+        assert_eq!((config.train.length, config.train.patience), (Length::Steps(9), 3));
         let later = load_text(text, &["train={steps=9}", "train.steps=8"]).unwrap();
-        assert_eq!(later.train.steps(), 8);
+        assert_eq!(later.train.length, Length::Steps(8));
     }
 
     #[test]
     fn epochs_and_steps_take_each_other_s_place() {
         let text = "[data]\npath = \"d\"\n[sampling]\nsamples = \"positions\"\nnegatives = [{ from = \"uniform\", count = 9, per = \"batch\" }]\n[train]\nepochs = 7\n";
-        let lengths = |text: &str, set: &str| {
-            let train = load_text(text, &[set]).unwrap().train;
-            (train.epochs, train.steps)
-        };
-        assert_eq!(lengths(text, "train.steps=20"), (None, Some(20)));
-        assert_eq!(lengths(text, "train.patience=2"), (Some(7), None));
-        assert_eq!(lengths(&text.replace("epochs", "steps"), "train.epochs=2"), (Some(2), None));
+        let length = |text: &str, set: &str| load_text(text, &[set]).unwrap().train.length;
+        assert_eq!(length(text, "train.steps=20"), Length::Steps(20));
+        assert_eq!(length(text, "train.patience=2"), Length::Epochs(7));
+        assert_eq!(length(&text.replace("epochs", "steps"), "train.epochs=2"), Length::Epochs(2));
         let by_steps = text.replace("epochs = 7", "steps = 90\nvalidate_every = 30");
         let every = |sets: &[&str]| load_text(&by_steps, sets).unwrap().train.validate_every;
-        assert_eq!(every(&["train.steps=60"]), Some(30));
-        assert_eq!(every(&["train.epochs=2"]), None);
-        assert_eq!(every(&["train.epochs=2", "train.validate_every=5"]), Some(5));
+        assert_eq!(every(&["train.steps=60"]), ValidateEvery::Steps(30));
+        assert_eq!(every(&["train.epochs=2"]), ValidateEvery::Epoch);
+        assert_eq!(every(&["train.epochs=2", "train.validate_every=5"]), ValidateEvery::Steps(5));
         let both = load_text(text, &["train.epochs=2", "train.steps=20"]).unwrap_err();
         assert!(format!("{both:#}").contains("`train.epochs` and `train.steps`"), "{both:#}");
+    }
+
+    #[test]
+    fn what_says_the_same_under_two_names_takes_the_other_s_place() {
+        let text = "[data]\npath = \"d\"\n[sampling]\nbatch = 8\nnegatives_per_positive = 3\naccidental_hits = \"keep\"\n";
+        let sampling = |text: &str, sets: &[&str]| load_text(text, sets).unwrap().sampling;
+        let listed = ["sampling.negatives=[{ from = \"uniform\", count = 5, per = \"event\" }]"];
+        assert_eq!(sampling(text, &[]).candidates(), 24);
+        assert_eq!(sampling(text, &listed).candidates(), 5);
+        assert_eq!(sampling(text, &["sampling.reject=session"]).reject, Reject::Session);
+        // What a run folder holds has the names of today.
+        let saved = toml::to_string(&load_text(text, &[]).unwrap()).unwrap();
+        assert_eq!(sampling(&saved, &["sampling.negatives_per_positive=2"]).candidates(), 16);
+        assert_eq!(sampling(&saved, &["sampling.accidental_hits=mask"]).reject, Reject::Label);
+        let both = ["sampling.reject=none", "sampling.accidental_hits=keep"];
+        let both = format!("{:#}", load_text(text, &both).unwrap_err());
+        assert!(both.contains("`sampling.accidental_hits`") && both.contains("both set"), "{both}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::name_of;
 use crate::misuse;
 
 /// The family of a loss.
@@ -68,43 +69,161 @@ pub enum LogQ {
     Corrected,
 }
 
-/// The loss. Keys that a `kind` does not read are refused; those it reads have defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LossConfig {
-    pub kind: LossKind,
-    /// φ, the kernel that carries the gradient (`cro`, `cro-lambda`; default softplus).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kernel: Option<Kernel>,
-    /// φ₁, the kernel that estimates the rank (`cro-lambda`; default sigmoid).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rank_kernel: Option<Kernel>,
-    /// α: the larger, the more the loss cares for the top of the list (`cro`, `cro-lambda`;
-    /// default 1).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alpha: Option<f64>,
-    /// The hinge's margin, in units of the scaled score (`triplet`, hinge kernels; default 5).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub margin: Option<f64>,
-    /// The rank estimator (`cro`, `cro-lambda`; default scaled-rank).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub estimator: Option<Estimator>,
-    /// What the mean square of the negatives' scores counts for (`bpr-max`; default 0.5).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub penalty: Option<f64>,
-    /// t: 1 undoes what sampling does to probabilities, 0 is plain cross-entropy (`gbce`; default
-    /// 0.75).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<f64>,
-    /// The correction for unequal draws (`cross-entropy`; not set: none).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_q: Option<LogQ>,
+/// The loss, with what its kind reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LossConfig {
+    Cro {
+        /// φ
+        kernel: Kernel,
+        /// The hinge's margin, in units of the scaled score; read where a kernel is the hinge.
+        margin: f64,
+        /// α: the larger, the more the loss cares for the top of the list.
+        alpha: f64,
+        estimator: Estimator,
+    },
+    CroLambda {
+        /// φ₁, the kernel that estimates the rank.
+        rank_kernel: Kernel,
+        /// φ₂, the kernel that carries the gradient.
+        kernel: Kernel,
+        margin: f64,
+        alpha: f64,
+        estimator: Estimator,
+    },
+    CrossEntropy {
+        log_q: LogQ,
+    },
+    Triplet {
+        margin: f64,
+    },
+    Bpr,
+    Bce,
+    Gbce {
+        /// t: 1 undoes what sampling does to probabilities, 0 is plain cross-entropy.
+        calibration: f64,
+    },
+    BprMax {
+        /// What the mean square of the negatives' scores counts for.
+        penalty: f64,
+    },
+}
+
+/// The margin of the hinge, and what stands in its place where no hinge reads it.
+const MARGIN: f64 = 5.0;
+
+impl LossConfig {
+    pub fn kind(&self) -> LossKind {
+        match self {
+            Self::Cro { .. } => LossKind::Cro,
+            Self::CroLambda { .. } => LossKind::CroLambda,
+            Self::CrossEntropy { .. } => LossKind::CrossEntropy,
+            Self::Triplet { .. } => LossKind::Triplet,
+            Self::Bpr => LossKind::Bpr,
+            Self::Bce => LossKind::Bce,
+            Self::Gbce { .. } => LossKind::Gbce,
+            Self::BprMax { .. } => LossKind::BprMax,
+        }
+    }
+
+    /// The kernel that carries the gradient, of losses with kernels.
+    pub fn kernel(&self) -> Option<Kernel> {
+        match *self {
+            Self::Cro { kernel, .. } | Self::CroLambda { kernel, .. } => Some(kernel),
+            _ => None,
+        }
+    }
+
+    /// The kernel that estimates the rank, where it is one of its own.
+    pub fn rank_kernel(&self) -> Option<Kernel> {
+        match *self {
+            Self::CroLambda { rank_kernel, .. } => Some(rank_kernel),
+            _ => None,
+        }
+    }
+
+    /// The margin, where a hinge reads it.
+    pub fn margin(&self) -> Option<f64> {
+        match *self {
+            Self::Triplet { margin } => Some(margin),
+            Self::Cro { margin, .. } | Self::CroLambda { margin, .. } => {
+                [self.kernel(), self.rank_kernel()].contains(&Some(Kernel::Hinge)).then_some(margin)
+            }
+            _ => None,
+        }
+    }
+
+    /// α, of losses that weight ranks.
+    pub fn alpha(&self) -> Option<f64> {
+        match *self {
+            Self::Cro { alpha, .. } | Self::CroLambda { alpha, .. } => Some(alpha),
+            _ => None,
+        }
+    }
+
+    /// The rank estimator, of losses that weight ranks.
+    pub fn estimator(&self) -> Option<Estimator> {
+        match *self {
+            Self::Cro { estimator, .. } | Self::CroLambda { estimator, .. } => Some(estimator),
+            _ => None,
+        }
+    }
+
+    /// The correction for unequal draws; of losses that know none, none.
+    pub fn log_q(&self) -> LogQ {
+        match *self {
+            Self::CrossEntropy { log_q } => log_q,
+            _ => LogQ::None,
+        }
+    }
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
+        Self::Cro {
+            kernel: Kernel::Softplus,
+            margin: MARGIN,
+            alpha: 1.0,
+            estimator: Estimator::ScaledRank,
+        }
+    }
+}
+
+/// `[loss]` as a file has it. Keys that its kind does not read are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossSettings {
+    pub kind: LossKind,
+    /// `cro`, `cro-lambda` (default softplus).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Kernel>,
+    /// `cro-lambda` (default sigmoid).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank_kernel: Option<Kernel>,
+    /// `cro`, `cro-lambda` (default 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// `triplet`, hinge kernels (default 5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// `cro`, `cro-lambda` (default scaled-rank).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimator: Option<Estimator>,
+    /// `bpr-max` (default 0.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<f64>,
+    /// `gbce` (default 0.75).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<f64>,
+    /// `cross-entropy` (default none).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_q: Option<LogQ>,
+}
+
+impl LossSettings {
+    /// Nothing set but the kind.
+    fn of(kind: LossKind) -> Self {
         Self {
-            kind: LossKind::Cro,
+            kind,
             kernel: None,
             rank_kernel: None,
             alpha: None,
@@ -115,25 +234,59 @@ impl Default for LossConfig {
             log_q: None,
         }
     }
-}
 
-impl LossConfig {
     /// Refuses what the loss does not read, fills in the defaults of what it does.
-    pub(super) fn checked(mut self) -> Result<Self> {
-        use LossKind::{BprMax, Cro, CroLambda, CrossEntropy, Gbce, Triplet};
-        let kind = self.kind;
-        let weighted = matches!(kind, Cro | CroLambda);
-        fill("kernel", kind, weighted, &mut self.kernel, Kernel::Softplus)?;
-        fill("rank_kernel", kind, kind == CroLambda, &mut self.rank_kernel, Kernel::Sigmoid)?;
-        fill("alpha", kind, weighted, &mut self.alpha, 1.0)?;
-        fill("estimator", kind, weighted, &mut self.estimator, Estimator::ScaledRank)?;
-        let hinged = [self.kernel, self.rank_kernel].contains(&Some(Kernel::Hinge));
-        fill("margin", kind, kind == Triplet || hinged, &mut self.margin, 5.0)?;
-        fill("penalty", kind, kind == BprMax, &mut self.penalty, 0.5)?;
-        fill("calibration", kind, kind == Gbce, &mut self.calibration, 0.75)?;
-        if self.log_q.is_some() && kind != CrossEntropy {
+    pub(super) fn checked(self) -> Result<LossConfig> {
+        let kernel = self.kernel.unwrap_or(Kernel::Softplus);
+        let margin = self.margin.unwrap_or(MARGIN);
+        let alpha = self.alpha.unwrap_or(1.0);
+        let estimator = self.estimator.unwrap_or(Estimator::ScaledRank);
+        let loss = match self.kind {
+            LossKind::Cro => LossConfig::Cro { kernel, margin, alpha, estimator },
+            LossKind::CroLambda => {
+                let rank_kernel = self.rank_kernel.unwrap_or(Kernel::Sigmoid);
+                LossConfig::CroLambda { rank_kernel, kernel, margin, alpha, estimator }
+            }
+            LossKind::CrossEntropy => {
+                LossConfig::CrossEntropy { log_q: self.log_q.unwrap_or(LogQ::None) }
+            }
+            LossKind::Triplet => LossConfig::Triplet { margin },
+            LossKind::Bpr => LossConfig::Bpr,
+            LossKind::Bce => LossConfig::Bce,
+            LossKind::Gbce => LossConfig::Gbce { calibration: self.calibration.unwrap_or(0.75) },
+            LossKind::BprMax => LossConfig::BprMax { penalty: self.penalty.unwrap_or(0.5) },
+        };
+        self.refuse_unread(&loss)?;
+        self.refuse_impossible()?;
+        Ok(loss)
+    }
+
+    /// Refuses a key that `loss`, made of these settings, does not hold.
+    fn refuse_unread(&self, loss: &LossConfig) -> Result<()> {
+        let read = Self::from(loss.clone());
+        for (key, unread) in [
+            ("kernel", self.kernel.is_some() && read.kernel.is_none()),
+            ("rank_kernel", self.rank_kernel.is_some() && read.rank_kernel.is_none()),
+            ("alpha", self.alpha.is_some() && read.alpha.is_none()),
+            ("margin", self.margin.is_some() && read.margin.is_none()),
+            ("estimator", self.estimator.is_some() && read.estimator.is_none()),
+            ("penalty", self.penalty.is_some() && read.penalty.is_none()),
+            ("calibration", self.calibration.is_some() && read.calibration.is_none()),
+        ] {
+            if unread {
+                let kind = name_of(&self.kind);
+                misuse!(
+                    "loss.{key} is not read by loss.kind = {kind} with these kernels: remove it"
+                );
+            }
+        }
+        if self.log_q.is_some() && read.log_q.is_none() {
             misuse!("loss.log_q is only read by loss.kind = \"cross-entropy\": remove it");
         }
+        Ok(())
+    }
+
+    fn refuse_impossible(&self) -> Result<()> {
         if let Some(penalty) = self.penalty.filter(|p| !(p.is_finite() && *p >= 0.0)) {
             misuse!("loss.penalty = {penalty}: must be a number of at least 0");
         }
@@ -151,18 +304,33 @@ impl LossConfig {
         if let Some(margin) = self.margin.filter(|margin| !margin.is_finite()) {
             misuse!("loss.margin = {margin}: must be a finite number");
         }
-        Ok(self)
+        Ok(())
     }
 }
 
-fn fill<T>(key: &str, kind: LossKind, read: bool, value: &mut Option<T>, default: T) -> Result<()> {
-    if read {
-        value.get_or_insert(default);
-    } else if value.is_some() {
-        let kind = serde_json::to_string(&kind)?;
-        misuse!("loss.{key} is not read by loss.kind = {kind} with these kernels: remove it");
+impl Default for LossSettings {
+    fn default() -> Self {
+        Self::of(LossKind::Cro)
     }
-    Ok(())
+}
+
+impl From<LossConfig> for LossSettings {
+    fn from(loss: LossConfig) -> Self {
+        let read = Self {
+            kernel: loss.kernel(),
+            rank_kernel: loss.rank_kernel(),
+            alpha: loss.alpha(),
+            margin: loss.margin(),
+            estimator: loss.estimator(),
+            ..Self::of(loss.kind())
+        };
+        match loss {
+            LossConfig::CrossEntropy { log_q } => Self { log_q: Some(log_q), ..read },
+            LossConfig::Gbce { calibration } => Self { calibration: Some(calibration), ..read },
+            LossConfig::BprMax { penalty } => Self { penalty: Some(penalty), ..read },
+            _ => read,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -170,17 +338,35 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<LossConfig> {
-        toml::from_str::<LossConfig>(text)?.checked()
+        toml::from_str::<LossSettings>(text)?.checked()
     }
 
     #[test]
     fn defaults_depend_on_the_kind() {
+        assert_eq!(parse("").unwrap(), LossConfig::default());
         let lambda = parse("kind = \"cro-lambda\"").unwrap();
-        assert_eq!(lambda.rank_kernel, Some(Kernel::Sigmoid));
-        assert_eq!((lambda.alpha, lambda.margin), (Some(1.0), None));
-        assert_eq!(parse("kind = \"triplet\"").unwrap().margin, Some(5.0));
+        assert_eq!(lambda.rank_kernel(), Some(Kernel::Sigmoid));
+        assert_eq!((lambda.alpha(), lambda.margin()), (Some(1.0), None));
+        assert_eq!(parse("kind = \"triplet\"").unwrap().margin(), Some(5.0));
+        let rank = "kind = \"cro-lambda\"\nrank_kernel = \"hinge\"";
+        assert_eq!(parse(rank).unwrap().margin(), Some(5.0));
         assert_eq!(parse("kind = \"ssm\"").unwrap(), parse("kind = \"cross-entropy\"").unwrap());
-        assert_eq!(parse("kind = \"bpr-max\"").unwrap().penalty, Some(0.5));
+        assert_eq!(parse("kind = \"ssm\"").unwrap().log_q(), LogQ::None);
+        assert_eq!(parse("kind = \"bpr-max\"").unwrap(), LossConfig::BprMax { penalty: 0.5 });
+        assert_eq!(parse("kind = \"gbce\"").unwrap(), LossConfig::Gbce { calibration: 0.75 });
+    }
+
+    #[test]
+    fn only_what_the_kind_reads_is_written() {
+        let written = |text: &str| -> Vec<String> {
+            let table = toml::Table::try_from(LossSettings::from(parse(text).unwrap())).unwrap();
+            table.keys().cloned().collect()
+        };
+        assert_eq!(written(""), ["alpha", "estimator", "kernel", "kind"]);
+        let hinge = ["alpha", "estimator", "kernel", "kind", "margin"];
+        assert_eq!(written("kernel = \"hinge\""), hinge);
+        assert_eq!(written("kind = \"bpr\""), ["kind"]);
+        assert_eq!(written("kind = \"ssm\""), ["kind", "log_q"]);
     }
 
     #[test]

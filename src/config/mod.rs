@@ -1,12 +1,20 @@
 //! The typed configuration of a training run: TOML in, refused before work starts if it is wrong.
+//!
+//! A file is read as [`Settings`], in which most keys may be missing; checked it becomes a
+//! [`Config`], in which everything is there.
 
 mod device;
 mod evaluation;
 mod explain;
+mod keys;
+mod layer;
 mod load;
 mod loss;
 mod metric;
+mod negatives;
+mod optimizer;
 mod sampling;
+mod settings;
 mod tower;
 mod train;
 
@@ -20,40 +28,34 @@ use crate::misuse;
 pub use device::DeviceChoice;
 pub use evaluation::{EvaluationConfig, Protocol, Seen};
 pub use explain::{explain, nearest};
-pub use load::{Layer, from_table, load, parse_set};
+pub use keys::keys;
+pub use layer::{Layer, parse_set};
+pub use load::{from_table, load};
 pub use loss::{Estimator, Kernel, LogQ, LossConfig, LossKind};
 pub use metric::{Metric, MetricKind};
-pub use sampling::{
-    AccidentalHits, NegativeSource, Order, Origin, Per, Reject, Samples, SamplingConfig,
-};
-pub use tower::{Activation, EncoderKind, TowerConfig};
-pub use train::TrainConfig;
+pub use negatives::{NegativeSource, Origin, Per};
+pub use optimizer::{EpsilonForm, OptimizerConfig, OptimizerKind, ScheduleKind};
+pub use sampling::{Order, Reject, Samples, SamplingConfig};
+pub use settings::Settings;
+pub use tower::{Activation, EncoderConfig, EncoderKind, TowerConfig};
+pub use train::{Length, Schedule, TrainConfig, ValidateEvery};
 
-/// Everything that a training run depends on. Saved with all defaults filled in as the run
-/// folder's `config.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Everything that a training run depends on, checked and whole: [`Settings::checked`] makes it.
+/// Saved as the run folder's `config.toml`, from which it comes back as it was.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(into = "Settings")]
 pub struct Config {
     /// Seed of every random draw.
-    #[serde(default = "one")]
     pub seed: u64,
-    #[serde(default)]
     pub device: DeviceChoice,
     /// CPU threads; 0 takes one for every core.
-    #[serde(default)]
     pub threads: u32,
     pub data: DataConfig,
-    #[serde(default)]
     pub tower: TowerConfig,
-    #[serde(default)]
     pub sampling: SamplingConfig,
-    #[serde(default)]
     pub loss: LossConfig,
-    #[serde(default)]
     pub optimizer: OptimizerConfig,
-    #[serde(default)]
     pub train: TrainConfig,
-    #[serde(default)]
     pub evaluation: EvaluationConfig,
 }
 
@@ -63,128 +65,6 @@ pub struct Config {
 pub struct DataConfig {
     /// A folder that `croloss prepare` wrote.
     pub path: PathBuf,
-}
-
-/// How the model is moved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OptimizerConfig {
-    /// How the item table is moved; the encoder's few parameters are always moved densely.
-    pub kind: OptimizerKind,
-    pub learning_rate: f64,
-    pub beta1: f64,
-    pub beta2: f64,
-    pub epsilon: f64,
-    pub epsilon_form: EpsilonForm,
-    /// What becomes of the learning rate over the steps.
-    pub schedule: ScheduleKind,
-    /// Steps over which the learning rate rises in a straight line to its full value.
-    pub warmup_steps: u64,
-}
-
-/// The rule, and how it reaches the rows of the item table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OptimizerKind {
-    /// Adam whose rows are brought to the present when they are read: dense Adam's result at the
-    /// cost of the rows in use.
-    DeferredAdam,
-    /// Every row moves at every step: the definition.
-    Adam,
-    /// Adagrad; `beta1`, `beta2` and `epsilon_form` are not read.
-    Adagrad,
-}
-
-/// The learning rate after the warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScheduleKind {
-    /// It stays.
-    Constant,
-    /// It falls along half a cosine towards 0 at the last step.
-    Cosine,
-}
-
-/// Where Adam's ε stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EpsilonForm {
-    /// lr·√(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + ε), as the published results were made.
-    Tensorflow,
-    /// lr/(1−β₁ᵗ) · m/(√(v/(1−β₂ᵗ)) + ε).
-    Pytorch,
-}
-
-impl Default for OptimizerConfig {
-    fn default() -> Self {
-        Self {
-            kind: OptimizerKind::DeferredAdam,
-            learning_rate: 0.02,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            epsilon_form: EpsilonForm::Tensorflow,
-            schedule: ScheduleKind::Constant,
-            warmup_steps: 0,
-        }
-    }
-}
-
-fn one() -> u64 {
-    1
-}
-
-impl Config {
-    /// Refuses values that cannot work and fills in the defaults that depend on other keys.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] with the key, the value and what is allowed.
-    pub fn checked(mut self) -> Result<Self> {
-        self.loss = self.loss.checked()?;
-        self.tower = self.tower.checked()?;
-        self.sampling = self.sampling.checked()?;
-        self.train = self.train.checked(self.sampling.samples())?;
-        self.check_form()?;
-        within("threads", u64::from(self.threads), 0, 1024)?;
-        let o = &self.optimizer;
-        positive("optimizer.learning_rate", o.learning_rate)?;
-        positive("optimizer.epsilon", o.epsilon)?;
-        for (key, beta) in [("optimizer.beta1", o.beta1), ("optimizer.beta2", o.beta2)] {
-            if !(0.0..1.0).contains(&beta) {
-                misuse!("{key} = {beta}: must be at least 0 and below 1");
-            }
-        }
-        if o.kind == OptimizerKind::DeferredAdam && o.beta1 > 0.99 * o.beta2.sqrt() {
-            misuse!(
-                "optimizer.beta1 = {}, beta2 = {}: deferred-adam needs beta1 of at most 0.99·√beta2; set optimizer.kind = \"adam\"",
-                o.beta1,
-                o.beta2
-            );
-        }
-        self.check_warmup()?;
-        self.evaluation.check(self.train.monitor)?;
-        Ok(self)
-    }
-
-    /// Refuses combinations of sample, tower and loss that cannot work.
-    fn check_form(&self) -> Result<()> {
-        let (tower, loss) = (&self.tower, &self.loss);
-        if self.sampling.samples() == Samples::Positions {
-            return Ok(());
-        }
-        let needs =
-            |what: &str| -> Result<()> { misuse!("{what} needs sampling.samples = \"positions\"") };
-        if !tower.is_tied() {
-            needs("tower.tied = false")?;
-        }
-        if tower.activation.is_some_and(|activation| activation != Activation::None) {
-            needs("tower.activation")?;
-        }
-        if loss.log_q.is_some_and(|log_q| log_q != LogQ::None) {
-            needs("loss.log_q")?;
-        }
-        Ok(())
-    }
 }
 
 fn within(key: &str, value: u64, least: u64, most: u64) -> Result<()> {
@@ -211,15 +91,102 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config> {
-        toml::from_str::<Config>(&format!("[data]\npath = \"x\"\n{text}"))?.checked()
+        toml::from_str::<Settings>(&format!("[data]\npath = \"x\"\n{text}"))?.checked()
     }
 
     #[test]
     fn the_default_is_the_paper_s_setting_and_survives_its_own_toml() {
         let config = parse("").unwrap();
         assert_eq!((config.optimizer.learning_rate, config.tower.dim), (0.02, 32));
+        comes_back(&config);
+    }
+
+    fn comes_back(config: &Config) {
+        let text = toml::to_string(config).unwrap();
+        let again = toml::from_str::<Settings>(&text).unwrap().checked().unwrap();
+        assert_eq!(&again, config, "{text}");
+    }
+
+    #[test]
+    fn every_loss_encoder_and_sample_survives_its_own_toml() {
+        let sources = "[[sampling.negatives]]\nfrom = \"popularity\"\ncount = 9\nper = \"event\"\npower = 0.5\n[[sampling.negatives]]\nfrom = \"in-batch\"\ncount = 3\nper = \"session\"";
+        for loss in [
+            "kind = \"cro\"",
+            "kind = \"cro\"\nkernel = \"hinge\"\nmargin = 2.5",
+            "kind = \"cro-lambda\"\nrank_kernel = \"unit-step\"\nalpha = 0.5",
+            "kind = \"cross-entropy\"\nlog_q = \"corrected\"",
+            "kind = \"triplet\"",
+            "kind = \"bpr\"",
+            "kind = \"bce\"",
+            "kind = \"gbce\"",
+            "kind = \"bpr-max\"",
+        ] {
+            for encoder in ["mean-pool", "transformer", "gru"] {
+                for sampling in [
+                    String::new(),
+                    "batch = 9\nnegatives_per_positive = 3\naccidental_hits = \"keep\"\nfirst_position = 1".into(),
+                    format!("samples = \"users\"\ntop_k = 5\nreject = \"session\"\n{sources}"),
+                    format!("samples = \"positions\"\norder = \"given\"\n{sources}"),
+                ] {
+                    for train in ["steps = 7", "epochs = 7", "epochs = 7\nvalidate_every = 3"] {
+                        let text = format!(
+                            "[loss]\n{loss}\n[tower]\nencoder = \"{encoder}\"\ntied = false\n[train]\n{train}\n[sampling]\n{sampling}"
+                        );
+                        comes_back(&parse(&text).unwrap());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_users_configuration_is_saved_with_its_sources() {
+        let config = parse("[sampling]\nbatch = 32\naccidental_hits = \"keep\"").unwrap();
         let text = toml::to_string(&config).unwrap();
-        assert_eq!(toml::from_str::<Config>(&text).unwrap().checked().unwrap(), config);
+        for part in [
+            "[[sampling.negatives]]\nfrom = \"uniform\"\ncount = 320\nper = \"batch\"",
+            "samples = \"users\"",
+            "reject = \"none\"",
+            "order = \"random\"",
+            "first_position = 4",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("accidental_hits") && !text.contains("per_positive"), "{text}");
+    }
+
+    #[test]
+    fn run_folders_of_earlier_versions_load() {
+        let common = "seed = 1\ndevice = \"auto\"\nthreads = 0\n[data]\npath = \"x\"\n[optimizer]\nkind = \"deferred-adam\"\nlearning_rate = 0.02\nbeta1 = 0.9\nbeta2 = 0.999\nepsilon = 1e-8\nepsilon_form = \"tensorflow\"\nschedule = \"constant\"\nwarmup_steps = 0\n[evaluation]\nprotocol = \"holdout\"\nat = [20, 50, 100, 200, 500]\nseen = \"keep\"\n";
+        let train = "patience = 10\nvalidation_users = 0\nmonitor = \"recall@100\"\nlog_every = 100\nfused = true\n";
+        let sampling = "batch = 256\nnegatives_per_positive = 10\naccidental_hits = \"mask\"\nfirst_position = 4\n";
+        let load = |text: String| toml::from_str::<Settings>(&text).unwrap().checked().unwrap();
+        let users = load(format!(
+            "{common}[tower]\nencoder = \"mean-pool\"\ndim = 32\nhistory = 20\nscale = 10.0\n[sampling]\n{sampling}[loss]\nkind = \"cro\"\nkernel = \"softplus\"\nalpha = 1.0\nestimator = \"scaled-rank\"\n[train]\nsteps = 500000\nvalidate_every = 4000\n{train}"
+        ));
+        assert_eq!(users, parse("").unwrap());
+        let negatives = "[[sampling.negatives]]\nfrom = \"uniform\"\ncount = 64\nper = \"batch\"\n";
+        let positions = load(format!(
+            "{common}[tower]\nencoder = \"gru\"\ndim = 32\nhistory = 20\nscale = 10.0\nnormalize = false\ntied = true\nlayers = 1\ndropout = 0.0\n[sampling]\nsamples = \"positions\"\n{sampling}top_k = 0\nreject = \"session\"\norder = \"shuffled\"\n{negatives}[loss]\nkind = \"bce\"\n[train]\nepochs = 3\n{train}"
+        ));
+        let expected = format!(
+            "tower.encoder = \"gru\"\nloss.kind = \"bce\"\ntrain.epochs = 3\nsampling.samples = \"positions\"\n{negatives}"
+        );
+        let expected = toml::from_str::<Settings>(&format!("data.path = \"x\"\n{expected}"));
+        assert_eq!(positions, expected.unwrap().checked().unwrap());
+    }
+
+    #[test]
+    fn users_may_have_all_that_sessions_have() {
+        for text in [
+            "[tower]\ntied = false\nnormalize = false\noutput_bias = true",
+            "[tower]\nactivation = \"elu\"",
+            "[loss]\nkind = \"ssm\"\nlog_q = \"negatives\"",
+            "[train]\nepochs = 2",
+            "[sampling]\ntop_k = 5\norder = \"given\"",
+        ] {
+            assert_eq!(parse(text).unwrap().sampling.samples, Samples::Users, "{text}");
+        }
     }
 
     #[test]

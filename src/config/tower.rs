@@ -7,54 +7,48 @@ use super::{name_of, positive, within};
 use crate::misuse;
 
 /// The user encoder and the item table.
-///
-/// Keys that depend on the encoder are filled in where it reads them and refused where it does
-/// not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TowerConfig {
-    pub encoder: EncoderKind,
+    pub encoder: EncoderConfig,
     /// Width of item and user vectors.
     pub dim: i64,
     /// The latest items of a history that the encoder reads.
     pub history: usize,
     /// γ: with `normalize`, scores are γ times the cosine of user and item vector.
     pub scale: f64,
-    /// Whether vectors are brought to unit length; without it a score is their inner product
-    /// (default: true for `mean-pool`, else false).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub normalize: Option<bool>,
-    /// Whether one table serves as what the encoder reads and as what scores are taken with
-    /// (default true).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tied: Option<bool>,
-    /// A number for each item that is added to its scores; asks for `tied = false` (default
-    /// false).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_bias: Option<bool>,
-    /// What scores go through before the loss (default none).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub activation: Option<Activation>,
-    /// Layers of the encoder (`transformer`, default 2; `gru`, default 1).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub layers: Option<i64>,
-    /// Attention heads (`transformer`, default 1).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heads: Option<i64>,
-    /// The share of numbers that training sets to zero (`transformer`, `gru`; default 0.2 and 0).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dropout: Option<f64>,
+    /// Whether vectors are brought to unit length; without it a score is their inner product.
+    pub normalize: bool,
+    /// Whether one table serves as what the encoder reads and as what scores are taken with.
+    pub tied: bool,
+    /// A number for each item that is added to its scores; only without `tied` and `normalize`.
+    pub output_bias: bool,
+    /// What scores go through before the loss.
+    pub activation: Activation,
 }
 
 /// Turns a history into a user vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncoderKind {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EncoderConfig {
     /// One dense layer on the mean of the history's item vectors.
     MeanPool,
     /// SASRec's: causal self-attention over the history.
+    Transformer {
+        layers: i64,
+        /// Attention heads; they divide the width.
+        heads: i64,
+        /// The share of numbers that training sets to zero.
+        dropout: f64,
+    },
+    /// GRU4Rec's: recurrent layers over the history.
+    Gru { layers: i64, dropout: f64 },
+}
+
+/// The kind of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderKind {
+    MeanPool,
     Transformer,
-    /// GRU4Rec's: a recurrent layer over the history.
     Gru,
 }
 
@@ -67,7 +61,82 @@ pub enum Activation {
     Elu,
 }
 
+impl EncoderConfig {
+    pub fn kind(self) -> EncoderKind {
+        match self {
+            Self::MeanPool => EncoderKind::MeanPool,
+            Self::Transformer { .. } => EncoderKind::Transformer,
+            Self::Gru { .. } => EncoderKind::Gru,
+        }
+    }
+}
+
+impl TowerConfig {
+    /// What the inner product of user and item vector is multiplied with: γ, or 1 where vectors
+    /// have lengths of their own.
+    pub fn factor(&self) -> f64 {
+        if self.normalize { self.scale } else { 1.0 }
+    }
+
+    /// The share of numbers that training sets to zero.
+    pub fn dropout(&self) -> f64 {
+        match self.encoder {
+            EncoderConfig::MeanPool => 0.0,
+            EncoderConfig::Transformer { dropout, .. } | EncoderConfig::Gru { dropout, .. } => {
+                dropout
+            }
+        }
+    }
+}
+
 impl Default for TowerConfig {
+    fn default() -> Self {
+        let TowerSettings { dim, history, scale, .. } = TowerSettings::default();
+        Self {
+            encoder: EncoderConfig::MeanPool,
+            dim,
+            history,
+            scale,
+            normalize: true,
+            tied: true,
+            output_bias: false,
+            activation: Activation::None,
+        }
+    }
+}
+
+/// `[tower]` as a file has it. Keys that the encoder does not read are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TowerSettings {
+    pub encoder: EncoderKind,
+    pub dim: i64,
+    pub history: usize,
+    pub scale: f64,
+    /// Default: true for `mean-pool`, else false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<bool>,
+    /// Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tied: Option<bool>,
+    /// Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_bias: Option<bool>,
+    /// Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// `transformer` (default 2), `gru` (default 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<i64>,
+    /// `transformer` (default 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heads: Option<i64>,
+    /// `transformer` (default 0.2), `gru` (default 0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+}
+
+impl Default for TowerSettings {
     fn default() -> Self {
         Self {
             encoder: EncoderKind::MeanPool,
@@ -85,82 +154,99 @@ impl Default for TowerConfig {
     }
 }
 
-impl TowerConfig {
-    /// Whether vectors are brought to unit length.
-    pub fn normalized(&self) -> bool {
-        self.normalize.unwrap_or(self.encoder == EncoderKind::MeanPool)
-    }
-
-    /// What the inner product of user and item vector is multiplied with: γ, or 1 where vectors
-    /// have lengths of their own.
-    pub fn factor(&self) -> f64 {
-        if self.normalized() { self.scale } else { 1.0 }
-    }
-
-    /// Whether one table serves input and output.
-    pub fn is_tied(&self) -> bool {
-        self.tied.unwrap_or(true)
-    }
-
-    /// Whether the output table has a column of biases.
-    pub fn has_bias(&self) -> bool {
-        self.output_bias.unwrap_or(false)
-    }
-
-    /// Refuses what cannot work, fills in what the encoder reads.
-    pub(super) fn checked(mut self) -> Result<Self> {
-        use EncoderKind::{Gru, MeanPool, Transformer};
-        let kind = self.encoder;
+impl TowerSettings {
+    /// Refuses what cannot work, fills in the defaults.
+    pub(super) fn checked(self) -> Result<TowerConfig> {
         within("tower.dim", self.dim.try_into().unwrap_or(0), 1, 1 << 16)?;
         within("tower.history", self.history as u64, 1, 1 << 16)?;
         positive("tower.scale", self.scale)?;
-        let layers = if kind == Transformer { 2 } else { 1 };
-        let dropout = if kind == Transformer { 0.2 } else { 0.0 };
-        fill("layers", kind, kind != MeanPool, &mut self.layers, layers)?;
-        fill("heads", kind, kind == Transformer, &mut self.heads, 1)?;
-        fill("dropout", kind, matches!(kind, Transformer | Gru), &mut self.dropout, dropout)?;
-        if kind != MeanPool {
-            // The defaults that a reader of the saved configuration may not know.
-            self.normalize.get_or_insert(false);
-            self.tied.get_or_insert(true);
-        }
-        if let Some(layers) = self.layers {
-            within("tower.layers", layers.try_into().unwrap_or(0), 1, 64)?;
-        }
-        if let Some(heads) = self.heads {
-            within("tower.heads", heads.try_into().unwrap_or(0), 1, self.dim as u64)?;
-            if self.dim % heads != 0 {
-                misuse!("tower.heads = {heads}: must divide tower.dim = {}", self.dim);
-            }
-        }
-        if let Some(p) = self.dropout.filter(|p| !(0.0..1.0).contains(p)) {
-            misuse!("tower.dropout = {p}: must be at least 0 and below 1");
-        }
-        if self.has_bias() && self.is_tied() {
+        let tower = TowerConfig {
+            encoder: self.checked_encoder()?,
+            dim: self.dim,
+            history: self.history,
+            scale: self.scale,
+            normalize: self.normalize.unwrap_or(self.encoder == EncoderKind::MeanPool),
+            tied: self.tied.unwrap_or(true),
+            output_bias: self.output_bias.unwrap_or(false),
+            activation: self.activation.unwrap_or(Activation::None),
+        };
+        if tower.output_bias && tower.tied {
             misuse!(
                 "tower.output_bias = true asks for a table of its own for the scores: set tower.tied = false"
             );
         }
-        if self.has_bias() && self.normalized() {
+        if tower.output_bias && tower.normalize {
             misuse!("tower.output_bias = true: a cosine has no bias; set tower.normalize = false");
         }
-        Ok(self)
+        Ok(tower)
+    }
+
+    fn checked_encoder(&self) -> Result<EncoderConfig> {
+        let unread = |key: &str, set: bool| -> Result<()> {
+            if set {
+                let kind = name_of(&self.encoder);
+                misuse!("tower.{key} is not read by tower.encoder = {kind}: remove it");
+            }
+            Ok(())
+        };
+        let layers = |default| -> Result<i64> {
+            let layers = self.layers.unwrap_or(default);
+            within("tower.layers", layers.try_into().unwrap_or(0), 1, 64)?;
+            Ok(layers)
+        };
+        let dropout = |default| -> Result<f64> {
+            let dropout = self.dropout.unwrap_or(default);
+            if !(0.0..1.0).contains(&dropout) {
+                misuse!("tower.dropout = {dropout}: must be at least 0 and below 1");
+            }
+            Ok(dropout)
+        };
+        match self.encoder {
+            EncoderKind::MeanPool => {
+                unread("layers", self.layers.is_some())?;
+                unread("heads", self.heads.is_some())?;
+                unread("dropout", self.dropout.is_some())?;
+                Ok(EncoderConfig::MeanPool)
+            }
+            EncoderKind::Transformer => {
+                let heads = self.heads.unwrap_or(1);
+                within("tower.heads", heads.try_into().unwrap_or(0), 1, self.dim as u64)?;
+                if self.dim % heads != 0 {
+                    misuse!("tower.heads = {heads}: must divide tower.dim = {}", self.dim);
+                }
+                Ok(EncoderConfig::Transformer { layers: layers(2)?, heads, dropout: dropout(0.2)? })
+            }
+            EncoderKind::Gru => {
+                unread("heads", self.heads.is_some())?;
+                Ok(EncoderConfig::Gru { layers: layers(1)?, dropout: dropout(0.0)? })
+            }
+        }
     }
 }
 
-fn fill<T>(
-    key: &str,
-    kind: EncoderKind,
-    read: bool,
-    value: &mut Option<T>,
-    default: T,
-) -> Result<()> {
-    if read {
-        value.get_or_insert(default);
-    } else if value.is_some() {
-        misuse!("tower.{key} is not read by tower.encoder = {}: remove it", name_of(&kind));
+impl From<TowerConfig> for TowerSettings {
+    fn from(tower: TowerConfig) -> Self {
+        let (layers, heads, dropout) = match tower.encoder {
+            EncoderConfig::MeanPool => (None, None, None),
+            EncoderConfig::Transformer { layers, heads, dropout } => {
+                (Some(layers), Some(heads), Some(dropout))
+            }
+            EncoderConfig::Gru { layers, dropout } => (Some(layers), None, Some(dropout)),
+        };
+        Self {
+            encoder: tower.encoder.kind(),
+            dim: tower.dim,
+            history: tower.history,
+            scale: tower.scale,
+            normalize: Some(tower.normalize),
+            tied: Some(tower.tied),
+            output_bias: Some(tower.output_bias),
+            activation: Some(tower.activation),
+            layers,
+            heads,
+            dropout,
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -168,18 +254,32 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<TowerConfig> {
-        toml::from_str::<TowerConfig>(text)?.checked()
+        toml::from_str::<TowerSettings>(text)?.checked()
     }
 
     #[test]
     fn defaults_depend_on_the_encoder() {
         let sasrec = parse("encoder = \"transformer\"").unwrap();
-        assert_eq!((sasrec.layers, sasrec.heads, sasrec.dropout), (Some(2), Some(1), Some(0.2)));
-        assert_eq!((sasrec.factor(), sasrec.is_tied()), (1.0, true));
+        let expected = EncoderConfig::Transformer { layers: 2, heads: 1, dropout: 0.2 };
+        assert_eq!((sasrec.encoder, sasrec.dropout()), (expected, 0.2));
+        assert_eq!((sasrec.factor(), sasrec.tied), (1.0, true));
         let two_tower = parse("").unwrap();
-        assert_eq!((two_tower.factor(), two_tower.layers), (10.0, None));
-        assert!(!toml::to_string(&two_tower).unwrap().contains("tied"));
-        assert_eq!(parse("encoder = \"gru\"\nnormalize = true").unwrap().factor(), 10.0);
+        assert_eq!(two_tower, TowerConfig::default());
+        assert_eq!((two_tower.factor(), two_tower.dropout()), (10.0, 0.0));
+        let gru = parse("encoder = \"gru\"\nnormalize = true").unwrap();
+        assert_eq!(gru.encoder, EncoderConfig::Gru { layers: 1, dropout: 0.0 });
+        assert_eq!(gru.factor(), 10.0);
+    }
+
+    #[test]
+    fn only_what_the_encoder_reads_is_written() {
+        let written =
+            |text: &str| toml::to_string(&TowerSettings::from(parse(text).unwrap())).unwrap();
+        let two_tower = written("");
+        assert!(two_tower.contains("normalize = true") && two_tower.contains("tied = true"));
+        assert!(!two_tower.contains("layers") && !two_tower.contains("dropout"), "{two_tower}");
+        let gru = written("encoder = \"gru\"");
+        assert!(gru.contains("layers = 1") && !gru.contains("heads"), "{gru}");
     }
 
     #[test]

@@ -1,28 +1,17 @@
-//! The `[train]` table.
+//! The `[train]` table, and how long a training is in steps.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Metric, MetricKind, Samples, within};
+use super::{Config, Metric, MetricKind, within};
 use crate::misuse;
 
-const STEPS: u64 = 500_000;
-const VALIDATE_EVERY: u64 = 4_000;
-
 /// The training schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
-    /// The most passes over the training sessions, in place of `steps`; for
-    /// `sampling.samples = "positions"`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<u64>,
-    /// The most steps that are trained (default 500,000 without `epochs`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u64>,
-    /// Steps between validations (default 4,000; an epoch with `epochs`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validate_every: Option<u64>,
+    /// The most that is trained.
+    pub length: Length,
+    pub validate_every: ValidateEvery,
     /// Validations without a better `monitor` after which training stops.
     pub patience: u64,
     /// Users of the validation part that a validation ranks for, spread evenly over it; 0: all.
@@ -35,7 +24,90 @@ pub struct TrainConfig {
     pub fused: bool,
 }
 
-impl Default for TrainConfig {
+/// How long is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Steps(u64),
+    /// Passes over the training users or sessions.
+    Epochs(u64),
+}
+
+/// When the model is validated, besides at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValidateEvery {
+    Steps(u64),
+    /// At the end of each epoch; where the length is in epochs.
+    Epoch,
+}
+
+/// How long is trained and when validated, in steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The most steps that are trained.
+    pub steps: u64,
+    /// Steps between validations.
+    pub validate_every: u64,
+}
+
+impl Config {
+    /// The schedule in steps, where an epoch has `per_epoch` of them.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] when the warm-up is not shorter than the training.
+    pub fn schedule(&self, per_epoch: u64) -> Result<Schedule> {
+        let steps = match self.train.length {
+            Length::Steps(steps) => steps,
+            Length::Epochs(epochs) => {
+                let steps = epochs * per_epoch;
+                self.warmup_within(steps).with_context(|| format!("train.epochs = {epochs}"))?;
+                steps
+            }
+        };
+        let validate_every = match self.train.validate_every {
+            ValidateEvery::Steps(steps) => steps,
+            ValidateEvery::Epoch => per_epoch,
+        };
+        Ok(Schedule { steps, validate_every })
+    }
+
+    /// Refuses a warm-up that is not shorter than a training whose steps are known.
+    pub(super) fn check_warmup(&self) -> Result<()> {
+        match self.train.length {
+            Length::Steps(steps) => self.warmup_within(steps),
+            Length::Epochs(_) => Ok(()),
+        }
+    }
+
+    fn warmup_within(&self, steps: u64) -> Result<()> {
+        let warmup = self.optimizer.warmup_steps;
+        if warmup >= steps {
+            misuse!("optimizer.warmup_steps = {warmup}: must be below train.steps = {steps}");
+        }
+        Ok(())
+    }
+}
+
+/// `[train]` as a file has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSettings {
+    /// In place of `steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    /// Default 500,000 without `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Steps between validations (default 4,000; an epoch with `epochs`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_every: Option<u64>,
+    pub patience: u64,
+    pub validation_users: usize,
+    pub monitor: Metric,
+    pub log_every: u64,
+    pub fused: bool,
+}
+
+impl Default for TrainSettings {
     fn default() -> Self {
         Self {
             epochs: None,
@@ -50,121 +122,110 @@ impl Default for TrainConfig {
     }
 }
 
-impl TrainConfig {
-    /// The most steps that are trained; of `epochs` only after [`Config::in_steps`].
-    pub fn steps(&self) -> u64 {
-        self.steps.unwrap_or(STEPS)
-    }
-
-    /// Steps between validations; of `epochs` only after [`Config::in_steps`].
-    pub fn validate_every(&self) -> u64 {
-        self.validate_every.unwrap_or(VALIDATE_EVERY)
-    }
-
-    /// Whether validations fall at the ends of epochs.
-    pub fn validates_epochs(&self) -> bool {
-        self.epochs.is_some() && self.validate_every.is_none()
-    }
-
-    /// Refuses what cannot work, fills in steps where there are no epochs.
-    pub(super) fn checked(mut self, samples: Samples) -> Result<Self> {
-        if let Some(epochs) = self.epochs {
-            if let Some(steps) = self.steps {
-                misuse!("train.epochs = {epochs} and train.steps = {steps}: set one of them");
+impl TrainSettings {
+    /// Refuses what cannot work, fills in the defaults.
+    pub(super) fn checked(self) -> Result<TrainConfig> {
+        let length = match (self.epochs, self.steps) {
+            (Some(epochs), Some(steps)) => {
+                misuse!("train.epochs = {epochs} and train.steps = {steps}: set one of them")
             }
-            if samples == Samples::Users {
-                misuse!(
-                    "train.epochs = {epochs} needs sampling.samples = \"positions\": where a sample is a user, cut at a random position, no pass over the data is defined; set train.steps"
-                );
+            (Some(epochs), None) => {
+                within("train.epochs", epochs, 1, 1 << 20)?;
+                Length::Epochs(epochs)
             }
-            within("train.epochs", epochs, 1, 1 << 20)?;
-        } else {
-            self.steps.get_or_insert(STEPS);
-            self.validate_every.get_or_insert(VALIDATE_EVERY);
-        }
-        within("train.steps", self.steps(), 1, 1 << 40)?;
-        within("train.validate_every", self.validate_every(), 1, 1 << 40)?;
+            (None, steps) => {
+                let steps = steps.unwrap_or(500_000);
+                within("train.steps", steps, 1, 1 << 40)?;
+                Length::Steps(steps)
+            }
+        };
+        let validate_every = match (self.validate_every, length) {
+            (Some(steps), _) => {
+                within("train.validate_every", steps, 1, 1 << 40)?;
+                ValidateEvery::Steps(steps)
+            }
+            (None, Length::Steps(_)) => ValidateEvery::Steps(4_000),
+            (None, Length::Epochs(_)) => ValidateEvery::Epoch,
+        };
         within("train.patience", self.patience, 1, 1 << 40)?;
         within("train.log_every", self.log_every, 1, 1 << 40)?;
-        Ok(self)
+        Ok(TrainConfig {
+            length,
+            validate_every,
+            patience: self.patience,
+            validation_users: self.validation_users,
+            monitor: self.monitor,
+            log_every: self.log_every,
+            fused: self.fused,
+        })
     }
 }
 
-impl Config {
-    /// The same training with `train.epochs`, if set, told in steps: an epoch has `per_epoch`,
-    /// `None` where none is defined.
-    ///
-    /// # Errors
-    /// [`crate::error::Misuse`] when the warm-up is not shorter than the training.
-    pub fn in_steps(&self, per_epoch: Option<u64>) -> Result<Self> {
-        let mut config = self.clone();
-        if let (Some(epochs), Some(per_epoch)) = (config.train.epochs.take(), per_epoch) {
-            config.train.steps = Some(epochs * per_epoch);
-            config.train.validate_every.get_or_insert(per_epoch);
-            config.check_warmup().with_context(|| format!("train.epochs = {epochs}"))?;
+impl From<TrainConfig> for TrainSettings {
+    fn from(train: TrainConfig) -> Self {
+        let (epochs, steps) = match train.length {
+            Length::Steps(steps) => (None, Some(steps)),
+            Length::Epochs(epochs) => (Some(epochs), None),
+        };
+        let validate_every = match train.validate_every {
+            ValidateEvery::Steps(steps) => Some(steps),
+            ValidateEvery::Epoch => None,
+        };
+        Self {
+            epochs,
+            steps,
+            validate_every,
+            patience: train.patience,
+            validation_users: train.validation_users,
+            monitor: train.monitor,
+            log_every: train.log_every,
+            fused: train.fused,
         }
-        Ok(config)
-    }
-
-    pub(super) fn check_warmup(&self) -> Result<()> {
-        let (warmup, steps) = (self.optimizer.warmup_steps, self.train.steps());
-        if warmup >= steps && self.train.epochs.is_none() {
-            misuse!("optimizer.warmup_steps = {warmup}: must be below train.steps = {steps}");
-        }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Settings;
     use super::*;
 
-    const SESSIONS: &str = "sampling.samples = \"positions\"\nsampling.negatives = [{ from = \"uniform\", count = 9, per = \"batch\" }]\n";
-
     fn parse(text: &str) -> Result<Config> {
-        toml::from_str::<Config>(&format!("data.path = \"x\"\n{text}"))?.checked()
+        toml::from_str::<Settings>(&format!("data.path = \"x\"\n{text}"))?.checked()
     }
 
     #[test]
     fn epochs_become_steps_when_their_length_is_known() {
-        let config = parse(&format!("{SESSIONS}train.epochs = 3")).unwrap();
+        let config = parse("train.epochs = 3").unwrap();
         let text = toml::to_string(&config).unwrap();
         assert!(!text.contains("\nsteps") && !text.contains("\nvalidate_every"), "{text}");
-        assert_eq!(toml::from_str::<Config>(&text).unwrap().checked().unwrap(), config);
-        assert!(config.train.validates_epochs());
-        let train = config.in_steps(Some(17)).unwrap().train;
-        assert_eq!((train.epochs, train.steps(), train.validate_every()), (None, 51, 17));
-        let often =
-            parse(&format!("{SESSIONS}train = {{ epochs = 3, validate_every = 5 }}")).unwrap();
-        assert!(!often.train.validates_epochs());
-        let train = often.in_steps(Some(17)).unwrap().train;
-        assert_eq!((train.steps(), train.validate_every()), (51, 5));
+        assert_eq!(toml::from_str::<Settings>(&text).unwrap().checked().unwrap(), config);
+        assert_eq!(config.train.validate_every, ValidateEvery::Epoch);
+        let schedule = config.schedule(17).unwrap();
+        assert_eq!(schedule, Schedule { steps: 51, validate_every: 17 });
+        let often = parse("train = { epochs = 3, validate_every = 5 }").unwrap();
+        assert_eq!(often.schedule(17).unwrap(), Schedule { steps: 51, validate_every: 5 });
     }
 
     #[test]
     fn steps_stay_as_they_are() {
         let config = parse("train.steps = 9").unwrap();
-        assert_eq!((config.train.steps, config.train.validate_every), (Some(9), Some(4_000)));
-        assert_eq!(config.in_steps(None).unwrap(), config);
-        assert_eq!(parse(SESSIONS).unwrap().in_steps(Some(17)).unwrap().train.steps(), 500_000);
+        let schedule = config.schedule(17).unwrap();
+        assert_eq!(schedule, Schedule { steps: 9, validate_every: 4_000 });
+        assert_eq!(parse("").unwrap().schedule(17).unwrap().steps, 500_000);
     }
 
     #[test]
-    fn epochs_that_cannot_be_counted_are_refused() {
+    fn lengths_that_cannot_be_counted_are_refused() {
         for (text, words) in [
-            ("train.epochs = 2".to_owned(), ["train.epochs = 2", "set train.steps"]),
-            (
-                format!("{SESSIONS}train = {{ epochs = 2, steps = 30 }}"),
-                ["train.epochs = 2", "train.steps = 30"],
-            ),
-            (format!("{SESSIONS}train.epochs = 0"), ["train.epochs = 0", "from 1"]),
+            ("train = { epochs = 2, steps = 30 }", ["train.epochs = 2", "train.steps = 30"]),
+            ("train.epochs = 0", ["train.epochs = 0", "from 1"]),
         ] {
-            let error = parse(&text).unwrap_err().to_string();
+            let error = parse(text).unwrap_err().to_string();
             assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");
         }
-        let warm = format!("{SESSIONS}train.epochs = 2\noptimizer.warmup_steps = 34");
-        let error = format!("{:#}", parse(&warm).unwrap().in_steps(Some(17)).unwrap_err());
+        let warm = "train.epochs = 2\noptimizer.warmup_steps = 34";
+        let error = format!("{:#}", parse(warm).unwrap().schedule(17).unwrap_err());
         assert!(error.contains("train.epochs = 2: optimizer.warmup_steps = 34"), "{error}");
-        assert!(parse(&warm).unwrap().in_steps(Some(18)).is_ok());
+        assert!(parse(warm).unwrap().schedule(18).is_ok());
     }
 }

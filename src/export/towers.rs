@@ -6,7 +6,7 @@ use anyhow::Result;
 use tch::{Device, Tensor};
 
 use super::script::Script;
-use crate::config::{Config, EncoderKind};
+use crate::config::{Config, EncoderConfig};
 use crate::tower::TwoTower;
 
 /// Ends both towers where vectors are brought to unit length, as [`crate::tower::unit`].
@@ -114,15 +114,14 @@ pub(super) fn save_user(
 ) -> Result<()> {
     let tower = &config.tower;
     let source = match tower.encoder {
-        EncoderKind::MeanPool => MEAN_POOL_TOWER.to_owned(),
-        EncoderKind::Transformer => [LATEST, TRANSFORMER_TOWER].concat(),
-        EncoderKind::Gru => [LATEST, GRU_TOWER].concat(),
+        EncoderConfig::MeanPool => MEAN_POOL_TOWER.to_owned(),
+        EncoderConfig::Transformer { heads, .. } => {
+            [LATEST, TRANSFORMER_TOWER].concat().replace("HEADS", &heads.to_string())
+        }
+        EncoderConfig::Gru { .. } => [LATEST, GRU_TOWER].concat(),
     };
-    let finish = if tower.has_bias() { WITH_ONE } else { finish(model) };
-    let source = [finish, &source]
-        .concat()
-        .replace("HISTORY", &tower.history.to_string())
-        .replace("HEADS", &tower.heads.unwrap_or(1).to_string());
+    let finish = if tower.output_bias { WITH_ONE } else { finish(model) };
+    let source = [finish, &source].concat().replace("HISTORY", &tower.history.to_string());
     // A parameter's name is one of Python's.
     let short = |name: &str| name.trim_start_matches("encoder.").replace('.', "_");
     let mut parameters = model.encoder.parameters();

@@ -15,7 +15,7 @@ mod weighting;
 
 use tch::Tensor;
 
-use crate::config::{LogQ, LossConfig, LossKind};
+use crate::config::LossConfig;
 
 pub use binary::{Bce, Gbce};
 pub use bpr_max::BprMax;
@@ -72,34 +72,22 @@ pub trait Loss: Send + Sync {
     fn loss(&self, scores: &Scores) -> Tensor;
 }
 
-/// The loss that a checked configuration describes.
+/// The loss of a configuration.
 pub fn build(config: &LossConfig) -> Box<dyn Loss> {
-    let margin = config.margin.unwrap_or_default();
-    let weighting = || Weighting {
-        alpha: config.alpha.expect("a checked configuration has loss.alpha"),
-        estimator: config.estimator.expect("a checked configuration has loss.estimator"),
-    };
-    let kernel = || config.kernel.expect("a checked configuration has loss.kernel");
-    match config.kind {
-        LossKind::Cro => Box::new(Cro { kernel: kernel(), margin, weighting: weighting() }),
-        LossKind::CroLambda => Box::new(CroLambda {
-            rank_kernel: config.rank_kernel.expect("a checked configuration has loss.rank_kernel"),
-            kernel: kernel(),
-            margin,
-            weighting: weighting(),
-        }),
-        LossKind::CrossEntropy => {
-            Box::new(CrossEntropy { log_q: config.log_q.unwrap_or(LogQ::None) })
+    match *config {
+        LossConfig::Cro { kernel, margin, alpha, estimator } => {
+            Box::new(Cro { kernel, margin, weighting: Weighting { alpha, estimator } })
         }
-        LossKind::Triplet => Box::new(Triplet { margin }),
-        LossKind::Bpr => Box::new(Bpr),
-        LossKind::Bce => Box::new(Bce),
-        LossKind::Gbce => Box::new(Gbce {
-            calibration: config.calibration.expect("a checked configuration has loss.calibration"),
-        }),
-        LossKind::BprMax => Box::new(BprMax {
-            penalty: config.penalty.expect("a checked configuration has loss.penalty"),
-        }),
+        LossConfig::CroLambda { rank_kernel, kernel, margin, alpha, estimator } => {
+            let weighting = Weighting { alpha, estimator };
+            Box::new(CroLambda { rank_kernel, kernel, margin, weighting })
+        }
+        LossConfig::CrossEntropy { log_q } => Box::new(CrossEntropy { log_q }),
+        LossConfig::Triplet { margin } => Box::new(Triplet { margin }),
+        LossConfig::Bpr => Box::new(Bpr),
+        LossConfig::Bce => Box::new(Bce),
+        LossConfig::Gbce { calibration } => Box::new(Gbce { calibration }),
+        LossConfig::BprMax { penalty } => Box::new(BprMax { penalty }),
     }
 }
 

@@ -72,17 +72,17 @@ impl Sums {
 impl RowLoss {
     /// The loss that a checked configuration describes.
     pub fn new(config: &LossConfig) -> Self {
-        let kernel = match config.kind {
+        let kernel = match config.kind() {
             LossKind::Triplet => Kernel::Hinge,
             LossKind::Bpr => Kernel::Softplus,
-            _ => config.kernel.unwrap_or(Kernel::Exponential),
+            _ => config.kernel().unwrap_or(Kernel::Exponential),
         };
         Self {
-            kind: config.kind,
+            kind: config.kind(),
             kernel,
-            rank_kernel: config.rank_kernel.unwrap_or(kernel),
-            margin: config.margin.unwrap_or_default() as f32,
-            weighting: config.alpha.zip(config.estimator).map(Weighting::from),
+            rank_kernel: config.rank_kernel().unwrap_or(kernel),
+            margin: config.margin().unwrap_or_default() as f32,
+            weighting: config.alpha().zip(config.estimator()).map(Weighting::from),
         }
     }
 

@@ -6,6 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::tests::{CATALOGUE, assert_all_close, by_tensors, close, differences, scores};
 use super::*;
+use crate::config::LogQ;
 use crate::random::{Purpose, stream};
 
 fn softplus(x: f64) -> f64 {

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::*;
-use crate::config::{Estimator, Kernel};
+use crate::config::{Estimator, Kernel, LogQ};
 use crate::random::{Purpose, stream};
 use rand::RngExt;
 

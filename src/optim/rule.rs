@@ -1,6 +1,6 @@
 //! How far Adam moves at each step: bias correction, ε and the learning rate's schedule.
 
-use crate::config::{Config, EpsilonForm, OptimizerConfig, ScheduleKind};
+use crate::config::{EpsilonForm, OptimizerConfig, ScheduleKind};
 
 /// Adam's numbers, and its learning rate as a function of the step.
 #[derive(Clone, Debug)]
@@ -11,12 +11,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The rule of a training run.
-    pub fn new(config: &Config) -> Self {
-        Self { config: config.optimizer.clone(), steps: config.train.steps() }
-    }
-
-    /// The rule over `steps` steps.
+    /// The rule of a training of `steps` steps.
     pub fn over(config: &OptimizerConfig, steps: u64) -> Self {
         Self { config: config.clone(), steps }
     }

@@ -205,10 +205,10 @@ mod tests {
     fn users_are_paired_and_seeds_averaged() {
         let dir = tempfile::tempdir().unwrap();
         let mut points = sample::points();
-        points.retain(|p| matches!(p.config.loss.kind, LossKind::CrossEntropy | LossKind::Bpr));
+        points.retain(|p| matches!(p.config.loss.kind(), LossKind::CrossEntropy | LossKind::Bpr));
         let ranks = |found: [u64; 4]| found.map(|found| if found == 1 { 3 } else { 900 });
         for point in &mut points {
-            let found = match (point.config.loss.kind, point.config.seed) {
+            let found = match (point.config.loss.kind(), point.config.seed) {
                 (LossKind::CrossEntropy, _) => [1, 1, 1, 0],
                 (_, 1) => [1, 0, 0, 0],
                 _ => [1, 0, 1, 0],

@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Config, Metric, Protocol};
+use crate::config::{Config, Metric, Protocol, Settings};
 use crate::eval::Metrics;
 use crate::report::{About, DatasetAbout};
 use crate::sweep::{PointResult, Status};
@@ -18,7 +18,7 @@ const AT: [usize; 5] = [20, 50, 100, 200, 500];
 /// A configuration from the content of `[loss]`.
 pub fn config(loss: &str, seed: u64) -> Config {
     let text = format!("seed = {seed}\n[data]\npath = \"data/none\"\n[loss]\n{loss}");
-    toml::from_str::<Config>(&text).unwrap().checked().unwrap()
+    toml::from_str::<Settings>(&text).unwrap().checked().unwrap()
 }
 
 /// A point that is done, with these metrics.
@@ -153,11 +153,11 @@ fn share(point: &PointResult, at: usize) -> f64 {
     use crate::config::{Kernel, LossKind};
     let loss = &point.config.loss;
     let n = AT.iter().position(|&n| n == at).unwrap();
-    let (kernel, alpha) = match loss.kind {
+    let (kernel, alpha) = match loss.kind() {
         LossKind::CrossEntropy => (Kernel::Exponential, 1.0),
         LossKind::Triplet => (Kernel::Hinge, 0.0),
         LossKind::Bpr => (Kernel::Softplus, 0.0),
-        _ => (loss.kernel.unwrap(), loss.alpha.unwrap()),
+        _ => (loss.kernel().unwrap(), loss.alpha().unwrap()),
     };
     let best = [1.6, 1.35, 1.1, 0.85, 0.6][n];
     let kernel = match kernel {
@@ -166,7 +166,7 @@ fn share(point: &PointResult, at: usize) -> f64 {
         Kernel::Sigmoid => 0.99,
         _ => 1.0,
     };
-    let lambda = if loss.kind == LossKind::CroLambda { 1.015 } else { 1.0 };
+    let lambda = if loss.kind() == LossKind::CroLambda { 1.015 } else { 1.0 };
     let base = [0.055, 0.098, 0.14, 0.19, 0.265][n];
     base * kernel * lambda * (1.0 - 0.1 * (alpha - best).powi(2))
 }

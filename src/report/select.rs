@@ -29,13 +29,17 @@ impl PaperRow {
         Self { method, kernel: None, rank_kernel: None, alpha: None }
     }
 
-    /// The row of a checked configuration; `None` where the estimator or the margin is not the
+    /// The row of a loss; `None` where the estimator or the margin is not the
     /// paper's.
     pub fn of(loss: &LossConfig) -> Option<Self> {
-        let estimator = loss.estimator.is_none_or(|e| e == Estimator::ScaledRank);
-        let margin = loss.margin.is_none_or(|margin| margin == MARGIN);
-        let LossConfig { kind, kernel, rank_kernel, alpha, .. } = *loss;
-        (estimator && margin).then_some(Self { method: kind, kernel, rank_kernel, alpha })
+        let estimator = loss.estimator().is_none_or(|e| e == Estimator::ScaledRank);
+        let margin = loss.margin().is_none_or(|margin| margin == MARGIN);
+        (estimator && margin).then(|| Self {
+            method: loss.kind(),
+            kernel: loss.kernel(),
+            rank_kernel: loss.rank_kernel(),
+            alpha: loss.alpha(),
+        })
     }
 
     /// The same row, with α compared as [`same_alpha`] does.
@@ -237,13 +241,11 @@ mod tests {
 
     #[test]
     fn another_margin_or_estimator_is_no_row_of_the_paper() {
-        let hinge = |margin, estimator| LossConfig {
-            kind: LossKind::Cro,
-            kernel: Some(Kernel::Hinge),
-            alpha: Some(0.6000000001),
-            margin: Some(margin),
-            estimator: Some(estimator),
-            ..Default::default()
+        let hinge = |margin, estimator| LossConfig::Cro {
+            kernel: Kernel::Hinge,
+            alpha: 0.6000000001,
+            margin,
+            estimator,
         };
         let row = PaperRow::of(&hinge(5.0, Estimator::ScaledRank)).unwrap();
         assert_eq!(row.label(), "CROLoss (hinge, α = 0.6)");

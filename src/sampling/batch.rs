@@ -113,6 +113,11 @@ impl<'a> Batches<'a> {
         Ok(Self { sequences, users, config: config.clone(), history, negatives, seed })
     }
 
+    /// Batches in which every user could be drawn once.
+    pub fn per_epoch(&self) -> u64 {
+        self.users.len().div_ceil(self.config.batch) as u64
+    }
+
     /// The batch of training step `step`: distinct users, uniform; for each a target position
     /// uniform in `first_position..len`.
     pub fn draw(&self, step: u64) -> Batch {
@@ -143,6 +148,7 @@ pub fn pad(histories: &[&[u32]]) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{NegativeSource, Origin, Per};
     use crate::sampling::{BatchSource, DeviceBatches, Uniform};
     use std::collections::{HashMap, HashSet};
     use tch::Device;
@@ -173,7 +179,8 @@ mod tests {
     #[test]
     fn batches_cut_by_tensor_ops_are_of_the_same_kind() {
         let sequences = sequences();
-        let config = SamplingConfig { batch: 4, ..Default::default() };
+        let negatives = vec![NegativeSource { from: Origin::Uniform, count: 40, per: Per::Batch }];
+        let config = SamplingConfig { batch: 4, negatives, ..Default::default() };
         let batches =
             DeviceBatches::new(&sequences, (0..10).collect(), &config, 3, 5, 1, Device::Cpu)
                 .unwrap();

@@ -60,9 +60,14 @@ impl DeviceBatches {
         })
     }
 
+    /// Batches in which every user could be drawn once.
+    pub fn per_epoch(&self) -> u64 {
+        self.starts.numel().div_ceil(self.config.batch) as u64
+    }
+
     /// The batch of training step `step`. Nothing is read back.
     pub fn draw(&self, step: u64) -> Batch {
-        let SamplingConfig { batch, negatives_per_positive, first_position, .. } = self.config;
+        let SamplingConfig { batch, first_position, .. } = self.config;
         let (batch, first) = (batch as i64, first_position as i64);
         let whole = (Kind::Int64, self.device);
         tch::manual_seed(stream(self.seed, Purpose::Batch, step).random::<u32>().into());
@@ -82,7 +87,7 @@ impl DeviceBatches {
         let places = (target.unsqueeze(1) - length + order).minimum(&target.unsqueeze(1));
         let histories = self.items.index_select(0, &places.view(-1)).view_as(&places);
         let histories = histories.to_kind(Kind::Int64) * is_item;
-        let count = batch * negatives_per_positive as i64;
+        let count = self.config.candidates() as i64;
         let negatives = Tensor::randint_low(1, self.catalogue + 1, [count], whole);
         let ids = Tensor::cat(&[&histories.view(-1), &targets, &negatives], 0);
         Batch { histories, targets, negatives, rows: TouchedRows::by_tensors(ids), hits: vec![] }

@@ -40,9 +40,17 @@ impl<'a> BatchSource<'a> {
                 DeviceBatches::new(sequences, users, sampling, history, items, *seed, device)?;
             return Ok(Self::Device(batches));
         }
-        let count = sampling.batch * sampling.negatives_per_positive;
+        let count = sampling.candidates();
         let negatives = Box::new(Uniform { items, count, seed: *seed });
         Batches::new(sequences, users, sampling, history, negatives, *seed).map(Self::Host)
+    }
+
+    /// Batches in which every user could be drawn once.
+    pub fn per_epoch(&self) -> u64 {
+        match self {
+            Self::Host(batches) => batches.per_epoch(),
+            Self::Device(batches) => batches.per_epoch(),
+        }
     }
 
     /// Runs `body` with a source of the batches of `steps`, in order.

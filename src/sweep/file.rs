@@ -153,8 +153,8 @@ impl SweepFile {
         layer.lay_over(&mut table)?;
         self.given.lay_over(&mut table)?;
         table.insert("seed".into(), Value::Integer(seed as i64));
-        let config = from_table(table, &name)?;
-        let config = config.checked().with_context(|| name.clone())?;
+        let settings = from_table(table, &name)?;
+        let config = settings.checked().with_context(|| name.clone())?;
         let manifest = Manifest::load(&config.data.path).with_context(|| {
             format!("the dataset {} is not prepared", config.data.path.display())
         })?;

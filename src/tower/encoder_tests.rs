@@ -6,16 +6,18 @@ use std::process::Command;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::config::{EncoderKind, TowerConfig};
+use crate::config::{EncoderConfig, EncoderKind, TowerConfig};
 
 fn config(encoder: EncoderKind) -> TowerConfig {
-    let kinds = match encoder {
-        EncoderKind::Transformer => (Some(2), Some(2), Some(0.3)),
-        EncoderKind::Gru => (Some(2), None, Some(0.3)),
-        EncoderKind::MeanPool => (None, None, None),
+    let encoder = match encoder {
+        EncoderKind::Transformer => {
+            EncoderConfig::Transformer { layers: 2, heads: 2, dropout: 0.3 }
+        }
+        EncoderKind::Gru => EncoderConfig::Gru { layers: 2, dropout: 0.3 },
+        EncoderKind::MeanPool => EncoderConfig::MeanPool,
     };
-    let (layers, heads, dropout) = kinds;
-    TowerConfig { encoder, dim: 8, history: 9, layers, heads, dropout, ..Default::default() }
+    let normalize = encoder == EncoderConfig::MeanPool;
+    TowerConfig { encoder, dim: 8, history: 9, normalize, ..Default::default() }
 }
 
 fn encoder(kind: EncoderKind) -> Box<dyn Encoder> {

@@ -18,19 +18,15 @@ pub struct Gru {
 }
 
 impl Gru {
-    /// Initial weights as PyTorch draws them for `nn.GRU`.
-    ///
-    /// # Panics
-    /// On a configuration that was not checked.
-    pub fn new(config: &TowerConfig, seed: u64, device: Device) -> Self {
-        let layers = config.layers.expect("a checked configuration has tower.layers");
+    /// Initial weights as PyTorch draws them for `nn.GRU` with so many layers.
+    pub fn new(config: &TowerConfig, layers: i64, seed: u64, device: Device) -> Self {
         let dim = config.dim;
         let drawn = |shape: &[i64], part| {
             let limit = 1.0 / (dim as f64).sqrt();
             uniform(limit, shape, seed, part, device).set_requires_grad(true)
         };
         Self {
-            dropout: config.dropout.expect("a checked configuration has tower.dropout"),
+            dropout: config.dropout(),
             input: drawn(&[layers, 3 * dim, dim], 20),
             state: drawn(&[layers, 3 * dim, dim], 21),
             input_bias: drawn(&[layers, 3 * dim], 22),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::{Dropout, Encoder, Gru, ItemTable, Layout, MeanPool, Transformer, unit};
-use crate::config::{EncoderKind, TowerConfig};
+use crate::config::{EncoderConfig, TowerConfig};
 use crate::files;
 
 /// Names of the tables among the saved weights.
@@ -33,16 +33,18 @@ impl TwoTower {
     /// A model with initial weights drawn from `seed`.
     pub fn new(config: &TowerConfig, items: usize, seed: u64, device: Device) -> Self {
         let encoder: Box<dyn Encoder> = match config.encoder {
-            EncoderKind::MeanPool => Box::new(MeanPool::new(config.dim, seed, device)),
-            EncoderKind::Transformer => Box::new(Transformer::new(config, seed, device)),
-            EncoderKind::Gru => Box::new(Gru::new(config, seed, device)),
+            EncoderConfig::MeanPool => Box::new(MeanPool::new(config.dim, seed, device)),
+            EncoderConfig::Transformer { layers, heads, .. } => {
+                Box::new(Transformer::new(config, (layers, heads), seed, device))
+            }
+            EncoderConfig::Gru { layers, .. } => Box::new(Gru::new(config, layers, seed, device)),
         };
-        let outputs = || ItemTable::for_scores(items, config.dim, config.has_bias(), seed, device);
+        let outputs = || ItemTable::for_scores(items, config.dim, config.output_bias, seed, device);
         Self {
             items: ItemTable::new(items, config.dim, seed, device),
-            outputs: (!config.is_tied()).then(outputs),
+            outputs: (!config.tied).then(outputs),
             encoder,
-            normalize: config.normalized(),
+            normalize: config.normalize,
             history: config.history,
         }
     }

@@ -62,11 +62,12 @@ impl Linear {
 impl Transformer {
     /// Initial weights as PyTorch draws them for `nn.TransformerEncoderLayer`, positions
     /// Glorot-uniform.
-    ///
-    /// # Panics
-    /// On a configuration that was not checked.
-    pub fn new(config: &TowerConfig, seed: u64, device: Device) -> Self {
-        let layers = config.layers.expect("a checked configuration has tower.layers");
+    pub fn new(
+        config: &TowerConfig,
+        (layers, heads): (i64, i64),
+        seed: u64,
+        device: Device,
+    ) -> Self {
         let dim = config.dim;
         let drawn = |limit: f64, shape: &[i64], part| uniform(limit, shape, seed, part, device);
         let full = |value: f64, shape: &[i64]| Tensor::full(shape, value, (Kind::Float, device));
@@ -80,8 +81,8 @@ impl Transformer {
         let norm = |shape: &[i64]| Linear::new(full(1.0, shape), full(0.0, shape));
         let attend = drawn((6.0 / (4 * dim) as f64).sqrt(), &[layers, 3 * dim, dim], 11);
         Self {
-            heads: config.heads.expect("a checked configuration has tower.heads"),
-            dropout: config.dropout.expect("a checked configuration has tower.dropout"),
+            heads,
+            dropout: config.dropout(),
             positions: glorot(config.history as i64, dim, seed, 10, device).set_requires_grad(true),
             attend: Linear::new(attend, full(0.0, &[layers, 3 * dim])),
             combine: Linear::new(drawn(limit, &[layers, dim, dim], 12), full(0.0, &[layers, dim])),

@@ -38,21 +38,21 @@ impl<'a> Source<'a> {
         }
         let (sequences, train) = (&dataset.sequences, dataset.users_of(Split::Train));
         let items = dataset.item_count();
-        if sampling.samples() == Samples::Users {
+        if sampling.samples == Samples::Users {
             let loops = by_loops(config, device);
             let batches = BatchSource::new(config, sequences, train, items, loops, device)?;
             return Ok(Self::Users(batches));
         }
-        let (tied, history, seed) = (tower.is_tied(), tower.history, *seed);
+        let (tied, history, seed) = (tower.tied, tower.history, *seed);
         let setting = Setting { items, history, tied, seed, device };
         Ok(Self::Positions(SessionBatches::new(sequences, train, sampling, setting)?))
     }
 
-    /// Batches an epoch, where one is defined.
-    pub fn per_epoch(&self) -> Option<u64> {
+    /// Batches an epoch.
+    pub fn per_epoch(&self) -> u64 {
         match self {
-            Self::Users(_) => None,
-            Self::Positions(batches) => Some(batches.per_epoch()),
+            Self::Users(batches) => batches.per_epoch(),
+            Self::Positions(batches) => batches.per_epoch(),
         }
     }
 
@@ -79,17 +79,20 @@ pub enum Mover {
 }
 
 impl Mover {
-    /// Optimisers at their start for `model`, for batches of `source`.
-    pub fn new(config: &Config, model: &TwoTower, source: &Source) -> Self {
+    /// Optimisers at their start for `model`, for `steps` batches of `source`.
+    pub fn new(config: &Config, model: &TwoTower, source: &Source, steps: u64) -> Self {
         match source {
             Source::Users(_) => {
-                let drops = config.tower.dropout.is_some_and(|rate| rate > 0.0);
+                let drops = config.tower.dropout() > 0.0;
                 let dropout = drops.then(|| (config.seed, model.items.weights().device()));
-                Self::Users { stepper: Box::new(Stepper::new(config, model)), dropout }
+                Self::Users { stepper: Box::new(Stepper::new(config, model, steps)), dropout }
             }
-            Source::Positions(batches) => {
-                Self::Positions(Box::new(SessionStepper::new(config, model, batches.counts())))
-            }
+            Source::Positions(batches) => Self::Positions(Box::new(SessionStepper::new(
+                config,
+                model,
+                batches.counts(),
+                steps,
+            ))),
         }
     }
 

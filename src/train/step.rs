@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Profile;
 use super::fused::{Fused, Outcome};
-use crate::config::{AccidentalHits, Config, EncoderKind, Samples};
+use crate::config::{Config, EncoderKind, Reject, Samples};
 use crate::loss::{self, Loss, RowLoss, Scores};
 use crate::optim::{ParameterOptimizer, RowGradient, Rule, TableOptimizer};
 use crate::sampling::Batch;
@@ -28,19 +28,19 @@ pub struct Stepper {
 pub fn by_loops(config: &Config, device: Device) -> bool {
     config.train.fused
         && device == Device::Cpu
-        && config.tower.encoder == EncoderKind::MeanPool
-        && config.tower.normalized()
-        && RowLoss::covers(config.loss.kind)
-        && config.sampling.samples() == Samples::Users
+        && config.tower.encoder.kind() == EncoderKind::MeanPool
+        && config.tower.normalize
+        && RowLoss::covers(config.loss.kind())
+        && config.sampling.samples == Samples::Users
 }
 
 impl Stepper {
-    /// Optimisers with zero moments for `model`.
-    pub fn new(config: &Config, model: &TwoTower) -> Self {
-        let rule = Rule::new(config);
+    /// Optimisers with zero moments for `model`, over `steps` steps.
+    pub fn new(config: &Config, model: &TwoTower, steps: u64) -> Self {
+        let rule = Rule::over(&config.optimizer, steps);
         let weights = model.items.weights();
         let fused = by_loops(config, weights.device());
-        let mask = config.sampling.accidental_hits == AccidentalHits::Mask;
+        let mask = config.sampling.reject != Reject::None;
         let own = |parameter: &Tensor| ParameterOptimizer::new(&config.optimizer, &rule, parameter);
         Self {
             loss: loss::build(&config.loss),
@@ -139,13 +139,14 @@ pub(super) fn scores(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
     use crate::data::Sequences;
     use crate::device::{operations, read_back};
     use crate::sampling::BatchSource;
 
     fn config(text: &str) -> Config {
         let text = format!("[data]\npath = \"x\"\n{text}");
-        toml::from_str::<Config>(&text).unwrap().checked().unwrap()
+        toml::from_str::<Settings>(&text).unwrap().checked().unwrap()
     }
 
     fn batch() -> Batch {
@@ -161,7 +162,7 @@ mod tests {
         for (choice, infinite) in [("mask", true), ("keep", false)] {
             let config = config(&format!("[sampling]\naccidental_hits = \"{choice}\""));
             let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
-            let stepper = Stepper::new(&config, &model);
+            let stepper = Stepper::new(&config, &model, 1000);
             let batch = batch();
             let rows = model.items.gather(batch.rows.ids());
             let scores = scores(&model, &batch, &rows, (stepper.scale, stepper.mask), None);
@@ -180,7 +181,7 @@ mod tests {
         {
             let config = config(&format!("[loss]\nkind = \"{kind}\""));
             let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
-            let mut stepper = Stepper::new(&config, &model);
+            let mut stepper = Stepper::new(&config, &model, 1000);
             let losses: Vec<f64> =
                 (0..50).map(|_| stepper.step(&model, &batch()).double_value(&[])).collect();
             assert!(losses[49] < 0.9 * losses[0], "{kind}: {losses:?}");
@@ -203,7 +204,7 @@ mod tests {
             let users = (0..6).collect();
             let source = BatchSource::new(&config, &sequences, users, 9, false, Device::Cpu);
             let model = TwoTower::new(&config.tower, 9, 1, Device::Cpu);
-            let mut stepper = Stepper::new(&config, &model);
+            let mut stepper = Stepper::new(&config, &model, 1000);
             source.unwrap().run(0..6, |next| {
                 for _ in 0..3 {
                     let names = operations(|| drop(stepper.step(&model, &next())));
@@ -220,13 +221,14 @@ mod tests {
     fn row_gradients_are_the_gradient_of_the_table() {
         let config = config("[sampling]\naccidental_hits = \"keep\"");
         let model = TwoTower::new(&config.tower, 8, 1, Device::Cpu);
-        let mut stepper = Stepper::new(&config, &model);
+        let mut stepper = Stepper::new(&config, &model, 1000);
         let table = model.items.weights().copy().set_requires_grad(true);
         let batch = batch();
         let scores =
             scores(&model, &batch, &table.index_select(0, batch.rows.ids()), (10.0, false), None);
         stepper.loss.loss(&scores).backward();
-        crate::optim::Adam::new(&Rule::new(&config), &table).step(&table, &table.grad());
+        crate::optim::Adam::new(&Rule::over(&config.optimizer, 1000), &table)
+            .step(&table, &table.grad());
         let _ = stepper.step(&model, &batch);
         assert!(model.items.weights().allclose(&table.detach(), 1e-5, 1e-7, false));
     }

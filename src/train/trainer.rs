@@ -13,7 +13,7 @@ use super::profile::Profile;
 use super::run_folder::RunFolder;
 use super::step::by_loops;
 use super::stopping::Stopping;
-use crate::config::{Config, Metric, Protocol, Samples};
+use crate::config::{Config, Metric, Protocol, Samples, Schedule};
 use crate::data::{Dataset, Split};
 use crate::device;
 use crate::eval::{Evaluation, Metrics, PositionEvaluation, value_of};
@@ -42,7 +42,7 @@ pub enum Event<'a> {
 pub fn open_device(config: &Config) -> Result<Device> {
     device::use_threads(config.threads);
     let device = device::open(config.device)?;
-    let positions = config.sampling.samples() == Samples::Positions;
+    let positions = config.sampling.samples == Samples::Positions;
     if by_loops(config, device) || (positions && config.train.fused && device == Device::Cpu) {
         // The threads of this crate do the work: libtorch's would spin beside them.
         tch::set_num_threads(1);
@@ -127,9 +127,8 @@ pub fn train(
 ) -> Result<Outcome> {
     let device = open_device(config)?;
     let source = Source::new(config, dataset, device)?;
-    let config = &config.in_steps(source.per_epoch())?;
+    let Schedule { steps, validate_every } = config.schedule(source.per_epoch())?;
     let session = Session { config, dataset, device };
-    let (steps, validate_every) = (config.train.steps(), config.train.validate_every());
     let run = make_folder()?;
     observe(Event::Started { steps });
     run.write_json(
@@ -144,7 +143,7 @@ pub fn train(
     let mut log = RunLog::create(run.path())?;
     let started = Instant::now();
     let model = session.model();
-    let mut mover = Mover::new(config, &model, &source);
+    let mut mover = Mover::new(config, &model, &source, steps);
     let mut stopping = Stopping::new(config.train.patience);
     let mut validation = vec![];
     let validation_users =

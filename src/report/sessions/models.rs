@@ -19,8 +19,8 @@ pub enum Known {
 
 impl Known {
     fn of(config: &Config) -> Option<Self> {
-        let top_k = config.sampling.top_k.is_some_and(|k| k > 0);
-        match (config.tower.encoder, config.loss.kind, top_k) {
+        let top_k = config.sampling.top_k > 0;
+        match (config.tower.encoder.kind(), config.loss.kind(), top_k) {
             (EncoderKind::Transformer, LossKind::CrossEntropy, true) => Some(Self::Tron),
             (EncoderKind::Transformer, LossKind::CrossEntropy, false) => Some(Self::SasrecSsm),
             (EncoderKind::Transformer, LossKind::Bce, false) => Some(Self::Sasrec),
@@ -119,15 +119,15 @@ fn plain_name(setting: &Setting) -> String {
     if let Some(known) = Known::of(config) {
         return known.name().into();
     }
-    let loss = method_name(config.loss.kind);
-    let encoder = match config.tower.encoder {
+    let loss = method_name(config.loss.kind());
+    let encoder = match config.tower.encoder.kind() {
         EncoderKind::Transformer => "Transformer",
         EncoderKind::Gru => "GRU",
         EncoderKind::MeanPool => "mean pooling",
     };
     let top_k = match config.sampling.top_k {
-        Some(k) if k > 0 => format!(", top {k}"),
-        _ => String::new(),
+        0 => String::new(),
+        k => format!(", top {k}"),
     };
     format!("{loss}, {encoder}{top_k}")
 }

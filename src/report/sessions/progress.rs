@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::models::Models;
-use crate::config::Metric;
+use crate::config::{Metric, ValidateEvery};
 use crate::report::figures::round_step;
 use crate::report::select::Setting;
 use crate::report::stats::mean_sd;
@@ -34,7 +34,7 @@ struct Passed {
 pub fn tables(models: &Models) -> Vec<Table> {
     let settings = &models.study.settings;
     let Some(metric) = settings.first().map(|s| s.config.train.monitor) else { return vec![] };
-    let epochs = settings.iter().all(|s| s.config.train.validates_epochs());
+    let epochs = settings.iter().all(|s| s.config.train.validate_every == ValidateEvery::Epoch);
     let passed = |(before, v): (usize, Validation)| Passed {
         length: if epochs { before as u64 + 1 } else { v.step },
         seconds: v.seconds,

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::eval::Metrics;
 use crate::report::sample;
 use crate::report::stats::Interval;
@@ -19,7 +19,7 @@ fn config(model: &str, seed: u64) -> Config {
          sampling.negatives = [{{ from = \"uniform\", count = 30, per = \"batch\" }}]\n\
          train.monitor = \"recall@20\"\nevaluation = {{ protocol = \"positions\", at = [5, 20] }}\n{model}"
     );
-    toml::from_str::<Config>(&text).unwrap().checked().unwrap()
+    toml::from_str::<Settings>(&text).unwrap().checked().unwrap()
 }
 
 /// A finished run whose ranks these are, session by session.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
-use rand::seq::SliceRandom;
+use rand::seq::{SliceRandom, index};
 use tch::Device;
 
 use super::batch::{Candidates, SessionBatch};
@@ -65,10 +65,10 @@ impl<'a> SessionBatches<'a> {
         Ok(Self {
             sequences,
             sessions,
-            sources: config.sources().iter().map(|source| Source::new(source, &counts)).collect(),
+            sources: config.negatives.iter().map(|source| Source::new(source, &counts)).collect(),
             counts,
             batch: config.batch,
-            order: config.order.unwrap_or(Order::Shuffled),
+            order: config.order,
             history,
             tied,
             seed,
@@ -89,15 +89,25 @@ impl<'a> SessionBatches<'a> {
 
     /// The batch of training step `step`, a function of it alone.
     pub fn draw(&self, step: u64) -> SessionBatch {
-        let order = self.order_of(step / self.per_epoch());
-        let from = (step % self.per_epoch()) as usize * self.batch;
-        let chosen = &order[from..order.len().min(from + self.batch)];
         let mut sessions: Vec<&[u32]> =
-            chosen.iter().map(|&session| self.latest(session)).collect();
+            self.chosen(step).into_iter().map(|session| self.latest(session)).collect();
         // Sessions of about one length share a part, so that little padding is worked through.
         sessions.sort_by_key(|session| session.len());
         let candidates = self.candidates(step, &sessions);
         SessionBatch::new(&sessions, candidates, self.tied, self.device)
+    }
+
+    /// The sessions of the batch of `step`.
+    fn chosen(&self, step: u64) -> Vec<usize> {
+        if self.order == Order::Random {
+            let mut rng = stream(self.seed, Purpose::Batch, step);
+            let count = self.batch.min(self.sessions.len());
+            let drawn = index::sample(&mut rng, self.sessions.len(), count);
+            return drawn.into_iter().map(|at| self.sessions[at]).collect();
+        }
+        let order = self.order_of(step / self.per_epoch());
+        let from = (step % self.per_epoch()) as usize * self.batch;
+        order[from..order.len().min(from + self.batch)].to_vec()
     }
 
     /// What is read of a session: its latest `history + 1` items.

@@ -31,7 +31,7 @@ impl Source {
     pub fn new(config: &NegativeSource, counts: &[u64]) -> Self {
         let from = match config.from {
             Origin::Uniform => From::Uniform { items: counts.len() },
-            Origin::Popularity => From::Popularity(Alias::new(&weights(config, counts))),
+            Origin::Popularity { .. } => From::Popularity(Alias::new(&weights(config, counts))),
             Origin::InBatch => From::InBatch,
         };
         Self { per: config.per, count: config.count, from }
@@ -99,7 +99,7 @@ fn weights(source: &NegativeSource, counts: &[u64]) -> Vec<f64> {
     let power = match source.from {
         Origin::Uniform => return vec![1.0; counts.len()],
         Origin::InBatch => 1.0,
-        Origin::Popularity => source.power.unwrap_or(1.0),
+        Origin::Popularity { power } => power,
     };
     // 0⁰ is 0 here: what nobody clicked is not drawn by popularity.
     let weight = |&count: &u64| if count == 0 { 0.0 } else { (count as f64).powf(power) };
@@ -111,17 +111,17 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
 
-    fn source(from: Origin, count: usize, power: Option<f64>) -> NegativeSource {
-        NegativeSource { from, count, per: Per::Session, power }
+    fn source(from: Origin, count: usize) -> NegativeSource {
+        NegativeSource { from, count, per: Per::Session }
     }
 
     #[test]
     fn draws_are_as_frequent_as_expected() {
         let counts = [4, 0, 9, 1];
         let sources = [
-            source(Origin::Uniform, 3, None),
-            source(Origin::Popularity, 5, Some(0.5)),
-            source(Origin::InBatch, 2, None),
+            source(Origin::Uniform, 3),
+            source(Origin::Popularity { power: 0.5 }, 5),
+            source(Origin::InBatch, 2),
         ];
         // Sessions of the batch whose clicks are as frequent as those of all sessions.
         let clicks = [1, 1, 3, 3, 3, 4, 3, 3, 3, 1, 1, 3, 3, 3, 2];
@@ -149,7 +149,7 @@ mod tests {
     fn in_batch_candidates_are_clicks_of_other_sessions() {
         let clicks = Clicks { items: &[1, 2, 3, 4, 5, 6], starts: &[0, 2, 3, 6] };
         let mut rng = stream(2, Purpose::Negatives, 0);
-        let source = Source::new(&source(Origin::InBatch, 500, None), &[1; 9]);
+        let source = Source::new(&source(Origin::InBatch, 500), &[1; 9]);
         for (session, others) in
             [(0, vec![3, 4, 5, 6]), (1, vec![1, 2, 4, 5, 6]), (2, vec![1, 2, 3])]
         {

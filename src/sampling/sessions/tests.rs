@@ -18,16 +18,16 @@ fn sequences() -> Sequences {
 }
 
 fn batches(sequences: &Sequences, order: Order) -> SessionBatches<'_> {
-    let source = |from, count, per| NegativeSource { from, count, per, power: None };
+    let source = |from, count, per| NegativeSource { from, count, per };
     let config = SamplingConfig {
-        samples: Some(Samples::Positions),
+        samples: Samples::Positions,
         batch: 3,
-        order: Some(order),
-        negatives: Some(vec![
+        order,
+        negatives: vec![
             source(Origin::Uniform, 7, Per::Batch),
             source(Origin::InBatch, 5, Per::Session),
             source(Origin::Uniform, 2, Per::Event),
-        ]),
+        ],
         ..Default::default()
     };
     let setting = Setting { items: 99, history: 4, tied: true, seed: 1, device: Device::Cpu };
@@ -81,6 +81,26 @@ fn an_epoch_is_every_session_once_and_its_last_batch_what_is_left() {
 }
 
 #[test]
+fn at_random_every_batch_draws_distinct_sessions_anew() {
+    let sequences = sequences();
+    let batches = batches(&sequences, Order::Random);
+    let drawn = |step: u64| -> Vec<i64> {
+        let inputs = list(&batches.draw(step).inputs);
+        let mut own: Vec<i64> = inputs.iter().map(|item| item / 10).collect();
+        own.dedup();
+        own
+    };
+    let mut seen = HashSet::new();
+    for step in 0..30 {
+        let own = drawn(step);
+        assert_eq!(HashSet::<i64>::from_iter(own.iter().copied()).len(), 3, "{own:?}");
+        assert_eq!(own, drawn(step), "a batch is a function of its step");
+        seen.extend(own);
+    }
+    assert_eq!(seen, (1..9).collect());
+}
+
+#[test]
 fn candidates_are_of_the_batch_the_session_or_the_position() {
     let sequences = sequences();
     let batch = batches(&sequences, Order::Given).draw(1);
@@ -123,11 +143,11 @@ fn parts_are_the_batch_in_order_and_about_equal() {
         all.items.extend((0..length).map(|at| (session + at) as u32 % 99 + 1));
         all.offsets.push(all.items.len());
     }
-    let source = NegativeSource { from: Origin::Uniform, count: 5, per: Per::Batch, power: None };
+    let source = NegativeSource { from: Origin::Uniform, count: 5, per: Per::Batch };
     let config = SamplingConfig {
-        samples: Some(Samples::Positions),
+        samples: Samples::Positions,
         batch: 150,
-        negatives: Some(vec![source]),
+        negatives: vec![source],
         ..Default::default()
     };
     let setting = Setting { items: 99, history: 20, tied: false, seed: 1, device: Device::Cpu };

@@ -72,7 +72,8 @@ fn grids_are_products_and_a_shared_point_stands_once() {
     assert_eq!(names(&points), expected);
     // CRO with its defaults is softplus at α = 1: the point of both grids.
     assert_eq!(points[2].grids, ["t2", "t3"]);
-    assert_eq!((points[5].config.loss.alpha, points[5].config.loss.margin), (Some(0.5), Some(5.0)));
+    let loss = &points[5].config.loss;
+    assert_eq!((loss.alpha(), loss.margin()), (Some(0.5), Some(5.0)));
     assert_eq!(points[3].config.seed, 2);
 }
 

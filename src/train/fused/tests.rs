@@ -4,7 +4,7 @@ use rand::RngExt;
 use tch::{Device, Kind};
 
 use super::*;
-use crate::config::{Config, TowerConfig};
+use crate::config::{Settings, TowerConfig};
 use crate::loss;
 use crate::random::{Purpose, stream};
 use crate::tower::TwoTower;
@@ -50,7 +50,7 @@ fn close(name: &str, a: &Tensor, b: &Tensor) {
 
 fn compare(loss: &str, scale: f64, dim: i64, mask: bool, batch: &Batch) {
     let text = format!("[data]\npath = \"\"\n[loss]\n{loss}");
-    let config = toml::from_str::<Config>(&text).unwrap().checked().unwrap();
+    let config = toml::from_str::<Settings>(&text).unwrap().checked().unwrap();
     let tower = TowerConfig { dim, scale, ..Default::default() };
     let model = TwoTower::new(&tower, 60, 1, Device::Cpu);
     let encoder = model.encoder.as_mean_pool().unwrap();

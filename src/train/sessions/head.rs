@@ -51,16 +51,16 @@ impl Head {
     /// clicks in the training sessions.
     pub fn new(config: &Config, model: &TwoTower, counts: &[u64]) -> Self {
         let sampling = &config.sampling;
-        let corrected = config.loss.log_q.is_some_and(|log_q| log_q != LogQ::None);
+        let corrected = config.loss.log_q() != LogQ::None;
         let log_counts = || {
-            let log_counts = Expected::log_counts(sampling.sources(), counts);
+            let log_counts = Expected::log_counts(&sampling.negatives, counts);
             Tensor::from_slice(&log_counts).to_device(model.items.weights().device())
         };
         Self {
             objective: Objective::new(config, counts.len()),
             factor: config.tower.factor(),
-            top_k: sampling.top_k.unwrap_or(0) as i64,
-            reject: sampling.reject.unwrap_or(Reject::Session),
+            top_k: sampling.top_k as i64,
+            reject: sampling.reject,
             log_counts: corrected.then(log_counts),
         }
     }

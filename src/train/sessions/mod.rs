@@ -42,9 +42,9 @@ pub struct SessionStepper {
 
 impl SessionStepper {
     /// Optimisers at their start for `model`; `counts` are the clicks on each item in the training
-    /// sessions.
-    pub fn new(config: &Config, model: &TwoTower, counts: &[u64]) -> Self {
-        let rule = Rule::new(config);
+    /// sessions; over `steps` steps.
+    pub fn new(config: &Config, model: &TwoTower, counts: &[u64], steps: u64) -> Self {
+        let rule = Rule::over(&config.optimizer, steps);
         let table = |table: &Tensor| TableOptimizer::new(&config.optimizer, &rule, table);
         let own = |parameter: &Tensor| ParameterOptimizer::new(&config.optimizer, &rule, parameter);
         Self {
@@ -142,7 +142,7 @@ impl SessionStepper {
 /// The loops, on a host, in float32, unless the configuration asks for tensor ops.
 fn loops(config: &Config, model: &TwoTower) -> Option<Loops> {
     let host = host_floats(&model.scored().weights()).is_some();
-    let top_k = config.sampling.top_k.filter(|&k| k > 0);
+    let top_k = Some(config.sampling.top_k).filter(|&k| k > 0);
     (host && config.train.fused).then(|| Loops::new(top_k))
 }
 

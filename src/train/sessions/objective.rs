@@ -27,7 +27,7 @@ impl Objective {
     pub fn new(config: &Config, catalogue: usize) -> Self {
         Self {
             loss: loss::build(&config.loss),
-            activation: config.tower.activation.unwrap_or(Activation::None),
+            activation: config.tower.activation,
             catalogue: catalogue as f64,
         }
     }

@@ -50,7 +50,7 @@ impl Pass {
         let device = model.items.weights().device();
         Self {
             seed: config.seed,
-            drops: config.tower.dropout.is_some_and(|rate| rate > 0.0),
+            drops: config.tower.dropout() > 0.0,
             parallel: config.train.fused && device == Device::Cpu,
             device,
         }

@@ -5,7 +5,7 @@ use tch::{Device, Kind};
 
 use super::every::Every;
 use super::*;
-use crate::config::{Activation, Config};
+use crate::config::{Activation, Config, Settings};
 use crate::data::Sequences;
 use crate::device::{operations, read_back};
 use crate::loss::Scores;
@@ -22,7 +22,7 @@ fn config(text: &str) -> Config {
     let text = format!(
         "[data]\npath = \"x\"\n[train]\nsteps = 1000\n[sampling]\nsamples = \"positions\"\nbatch = 6\n{text}"
     );
-    toml::from_str::<Config>(&text).unwrap().checked().unwrap()
+    toml::from_str::<Settings>(&text).unwrap().checked().unwrap()
 }
 
 const NEGATIVES: &str = "[[sampling.negatives]]\nfrom = \"uniform\"\ncount = 40\nper = \"batch\"\n[[sampling.negatives]]\nfrom = \"in-batch\"\ncount = 7\nper = \"session\"\n[[sampling.negatives]]\nfrom = \"popularity\"\ncount = 3\nper = \"event\"\n";
@@ -58,7 +58,7 @@ impl Case {
         let setting = Setting {
             items: ITEMS,
             history: config.tower.history,
-            tied: config.tower.is_tied(),
+            tied: config.tower.tied,
             seed: 1,
             device: Device::Cpu,
         };
@@ -127,8 +127,8 @@ fn by_positions(case: &Case, vectors: &Tensor, reject: &str) -> (Tensor, Tensor,
     let rows = case.model.scored().gather(&case.batch.scored).set_requires_grad(true);
     let candidates = case.model.candidates(&rows);
     let loss = crate::loss::build(&case.config.loss);
-    let top_k = case.config.sampling.top_k.unwrap();
-    let counts = Expected::log_counts(case.config.sampling.sources(), &case.counts);
+    let top_k = case.config.sampling.top_k;
+    let counts = Expected::log_counts(&case.config.sampling.negatives, &case.counts);
     let ids = list(&case.batch.scored);
     let mut total = Tensor::from(0.0f32);
     let targets = list(&case.batch.targets);
@@ -144,7 +144,7 @@ fn by_positions(case: &Case, vectors: &Tensor, reject: &str) -> (Tensor, Tensor,
             .collect();
         let chosen = candidates.index_select(0, &Tensor::from_slice(&slots));
         let mut scores = chosen.mv(&vectors.get(at as i64)) * case.config.tower.factor();
-        if case.config.tower.activation == Some(Activation::Elu) {
+        if case.config.tower.activation == Activation::Elu {
             scores = scores.where_self(&scores.gt(0.0), &((scores.exp() - 1.0) * 0.5));
         }
         let log_counts: Vec<f32> = slots[1..].iter().map(|s| counts[ids[*s as usize]]).collect();
@@ -356,7 +356,7 @@ fn a_step_moves_the_tables_by_the_gradients_of_what_was_read_and_scored() {
         let last = gradients.len() - 1;
         let _ = gradients[0].index_add_(0, &batch.inputs, &read.grad());
         let _ = gradients[last].index_add_(0, &batch.scored, &outcome.scored);
-        let rule = Rule::new(&case.config);
+        let rule = Rule::over(&case.config.optimizer, 1000);
         let expected: Vec<Tensor> = tables
             .iter()
             .zip(&gradients)
@@ -366,7 +366,7 @@ fn a_step_moves_the_tables_by_the_gradients_of_what_was_read_and_scored() {
                 own
             })
             .collect();
-        let _ = SessionStepper::new(&case.config, model, &case.counts).step(model, batch, 1);
+        let _ = SessionStepper::new(&case.config, model, &case.counts, 1000).step(model, batch, 1);
         for (table, expected) in tables.iter().zip(&expected) {
             assert!(table.allclose(expected, 1e-4, 1e-6, false), "{tower}");
         }
@@ -394,7 +394,7 @@ fn the_step_by_tensor_ops_reads_nothing_back() {
                     scored: by_tensors(&[&batch.scored]),
                 },
             };
-            let mut stepper = SessionStepper::new(&case.config, &case.model, &case.counts);
+            let mut stepper = SessionStepper::new(&case.config, &case.model, &case.counts, 1000);
             for step in 1..4 {
                 let mut step = || drop(stepper.step(&case.model, &case.batch, step));
                 assert!(operations(&mut step).len() > 60);
@@ -413,7 +413,7 @@ fn steps_on_one_batch_lower_its_loss_with_every_loss_and_encoder() {
             let case = Case::new(&format!(
                 "top_k = 10\n{NEGATIVES}[tower]\ndim = 6\nencoder = \"{encoder}\"\n[loss]\nkind = \"{kind}\"\n"
             ));
-            let mut stepper = SessionStepper::new(&case.config, &case.model, &case.counts);
+            let mut stepper = SessionStepper::new(&case.config, &case.model, &case.counts, 1000);
             let losses: Vec<f64> = (0..60)
                 .map(|_| stepper.step(&case.model, &case.batch, 1).double_value(&[]))
                 .collect();
@@ -434,7 +434,7 @@ fn a_step_is_the_same_whoever_takes_its_parts_and_repeats_with_its_draws() {
         let mut case = Case::of(&text, 100);
         assert!(case.batch.parts.len() > 1);
         case.config.train.fused = fused;
-        let mut stepper = SessionStepper::new(&case.config, &case.model, &case.counts);
+        let mut stepper = SessionStepper::new(&case.config, &case.model, &case.counts, 1000);
         let _ = stepper.step(&case.model, &case.batch, step);
         case.model.items.weights()
     };

@@ -1,0 +1,86 @@
+//! What a configuration file says, before it is checked.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::loss::LossSettings;
+use super::sampling::SamplingSettings;
+use super::tower::TowerSettings;
+use super::train::TrainSettings;
+use super::{Config, DataConfig, DeviceChoice, EvaluationConfig, OptimizerConfig, within};
+
+/// A configuration as a TOML file has it: most keys may be missing, and those that are there may
+/// not go together. [`Settings::checked`] makes a [`Config`] of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Seed of every random draw (default 1).
+    #[serde(default = "one")]
+    pub seed: u64,
+    #[serde(default)]
+    pub device: DeviceChoice,
+    /// CPU threads; 0 takes one for every core.
+    #[serde(default)]
+    pub threads: u32,
+    pub data: DataConfig,
+    #[serde(default)]
+    pub tower: TowerSettings,
+    #[serde(default)]
+    pub sampling: SamplingSettings,
+    #[serde(default)]
+    pub loss: LossSettings,
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    #[serde(default)]
+    pub train: TrainSettings,
+    #[serde(default)]
+    pub evaluation: EvaluationConfig,
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl Settings {
+    /// Refuses values that cannot work and fills in the defaults.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] with the key, the value and what is allowed.
+    pub fn checked(self) -> Result<Config> {
+        within("threads", u64::from(self.threads), 0, 1024)?;
+        let by_epochs = self.train.epochs.is_some();
+        let config = Config {
+            seed: self.seed,
+            device: self.device,
+            threads: self.threads,
+            data: self.data,
+            loss: self.loss.checked()?,
+            tower: self.tower.checked()?,
+            sampling: self.sampling.checked(by_epochs)?,
+            train: self.train.checked()?,
+            optimizer: self.optimizer,
+            evaluation: self.evaluation.checked()?,
+        };
+        config.optimizer.check()?;
+        config.check_warmup()?;
+        config.evaluation.check_monitor(config.train.monitor)?;
+        Ok(config)
+    }
+}
+
+impl From<Config> for Settings {
+    fn from(config: Config) -> Self {
+        Self {
+            seed: config.seed,
+            device: config.device,
+            threads: config.threads,
+            data: config.data,
+            tower: config.tower.into(),
+            sampling: config.sampling.into(),
+            loss: config.loss.into(),
+            optimizer: config.optimizer,
+            train: config.train.into(),
+            evaluation: config.evaluation,
+        }
+    }
+}
