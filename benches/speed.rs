@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use croloss::bench::StepBench;
 use croloss::config::{OptimizerKind, Settings};
+use croloss::host::simd::{Matrix, gemm, level};
 use croloss::report::{Axis, Line, Panel, draw, machine};
-use croloss::simd::{Matrix, gemm, level};
 use rayon::prelude::*;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};

@@ -7,8 +7,8 @@
 //!
 //! The library computes and never prints; [`cli`] is the thin layer that draws and prints.
 
+pub mod batch;
 pub mod bench;
-pub mod best;
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -17,14 +17,15 @@ pub mod error;
 pub mod eval;
 pub mod export;
 pub mod files;
+pub mod host;
 pub mod loss;
+pub mod model;
 pub mod optim;
+pub mod profile;
 pub mod random;
 pub mod report;
 pub mod retrieve;
-pub mod sampling;
 pub mod serve;
-pub mod simd;
+pub mod step;
 pub mod sweep;
-pub mod tower;
 pub mod train;

@@ -4,16 +4,9 @@
 mod rank;
 mod session_step;
 mod step;
+mod steps;
 
 pub use rank::RankBench;
 pub use session_step::SessionStepBench;
 pub use step::StepBench;
-
-/// Steps before the first that counts.
-const WARM_UP: u64 = 5;
-
-/// The median, which a few disturbed steps do not move.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
+pub use steps::StepTimes;

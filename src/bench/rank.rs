@@ -8,8 +8,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::Seen;
 use crate::eval::{Catalogue, Query, ranks};
+use crate::model::Scoring;
 use crate::random::{Purpose, stream};
-use crate::tower::unit;
+use crate::step::Plan;
 
 /// Ranks of random targets among random unit vectors.
 pub struct RankBench {
@@ -38,9 +39,11 @@ impl RankBench {
                 Query { history: &[], targets }
             })
             .collect();
-        let vectors =
-            |n: usize| unit(&Tensor::randn([n as i64, self.dim], (Kind::Float, self.device)));
-        let (items, users) = (Catalogue::of_unit(vectors(self.items)), vectors(self.users));
+        let vectors = |n: usize| {
+            Scoring::unit(&Tensor::randn([n as i64, self.dim], (Kind::Float, self.device)))
+        };
+        let path = Plan::of_ranking(self.device);
+        let (items, users) = (Catalogue::of_unit(vectors(self.items), path), vectors(self.users));
         let start = Instant::now();
         let block = items.users_a_block();
         for (at, queries) in queries.chunks(block).enumerate() {

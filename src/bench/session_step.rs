@@ -1,18 +1,12 @@
 //! Milliseconds a training step of a session model.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use rand::RngExt;
 
-use super::{WARM_UP, median};
+use super::steps::{StepTimes, timed};
 use crate::config::Config;
 use crate::data::Sequences;
-use crate::device;
 use crate::random::{Purpose, stream};
-use crate::sampling::{SessionBatches, Setting, drawn_ahead};
-use crate::tower::TwoTower;
-use crate::train::{Profile, SessionStepper, open_device};
 
 /// Positions of a session on average, and its end's chance at each of them: with lengths that fall
 /// geometrically, as Diginetica's do (3.85 positions, one session in twenty above 11).
@@ -27,59 +21,14 @@ pub struct SessionStepBench<'a> {
     pub steps: u64,
 }
 
-/// What the steps came to.
-pub struct SessionTimes {
-    /// The median of a step, the wait for its batch included.
-    pub milliseconds: f64,
-    /// Positions of a batch on average.
-    pub positions: f64,
-    /// All steps, the warm-up's too.
-    pub steps: u64,
-    /// Where the time of all steps went.
-    pub profile: Profile,
-}
-
 impl SessionStepBench<'_> {
     /// Takes the steps.
     ///
     /// # Errors
     /// When the configuration's device is not there.
-    pub fn run(&self) -> Result<SessionTimes> {
-        let config = self.config;
-        let device = open_device(config)?;
-        let history = config.tower.history;
-        let sequences = self.sessions(100 * config.sampling.batch, history);
-        let setting = Setting {
-            items: self.items,
-            history,
-            tied: config.tower.tied,
-            seed: config.seed,
-            device,
-        };
-        let sessions = (0..sequences.len()).collect();
-        let batches = SessionBatches::new(&sequences, sessions, &config.sampling, setting)?;
-        let model = TwoTower::new(&config.tower, self.items, config.seed, device);
-        let steps = WARM_UP + self.steps;
-        let mut stepper = SessionStepper::new(config, &model, batches.counts(), steps);
-        let mut positions = 0;
-        let draw = |step| Box::new(batches.draw(step));
-        let times: Vec<f64> = drawn_ahead(draw, 0..steps, |next| {
-            let step = |step| {
-                let start = Instant::now();
-                let batch = next();
-                let _ = stepper.step(&model, &batch, step);
-                device::synchronize(device);
-                positions += batch.positions();
-                1e3 * start.elapsed().as_secs_f64()
-            };
-            (0..steps).map(step).collect()
-        });
-        Ok(SessionTimes {
-            milliseconds: median(times[WARM_UP as usize..].to_vec()),
-            positions: positions as f64 / steps as f64,
-            steps,
-            profile: stepper.profile().clone(),
-        })
+    pub fn run(&self) -> Result<StepTimes> {
+        let sequences = self.sessions(100 * self.config.sampling.batch, self.config.tower.history);
+        timed(self.config, &sequences, self.items, self.items, self.steps)
     }
 
     /// Sessions of at most `history + 1` items, of which the first of the catalogue are clicked

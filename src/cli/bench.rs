@@ -7,7 +7,8 @@ use super::table;
 use crate::bench::{RankBench, StepBench};
 use crate::config::{DeviceChoice, OptimizerKind, from_table};
 use crate::device;
-use crate::train::{Profile, peak_memory_mib};
+use crate::profile::Profile;
+use crate::train::peak_memory_mib;
 
 /// Measure the speed of this machine on random data made on the spot
 #[derive(clap::Args)]

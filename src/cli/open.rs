@@ -8,8 +8,8 @@ use serde::Deserialize;
 use crate::config::{self, Config};
 use crate::data::Dataset;
 use crate::misuse;
-use crate::tower::TwoTower;
-use crate::train::{RunFolder, Session};
+use crate::model::Model;
+use crate::train::{RunContext, RunFolder};
 
 /// A run folder, its configuration and the dataset that it was trained on.
 pub struct OpenRun {
@@ -49,15 +49,15 @@ impl OpenRun {
     ///
     /// # Errors
     /// When the device is not there.
-    pub fn session(&self) -> Result<Session<'_>> {
-        Session::new(&self.config, &self.dataset)
+    pub fn session(&self) -> Result<RunContext<'_>> {
+        RunContext::new(&self.config, &self.dataset)
     }
 
     /// The model with the run's best weights.
     ///
     /// # Errors
     /// Names the file of weights that cannot be used.
-    pub fn model(&self, session: &Session) -> Result<TwoTower> {
+    pub fn model(&self, session: &RunContext) -> Result<Model> {
         let model = session.model();
         model.load(&self.folder.weights_path())?;
         Ok(model)

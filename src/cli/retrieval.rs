@@ -84,7 +84,7 @@ impl Retrieval {
         run.config.threads = self.threads.unwrap_or(run.config.threads);
         let session = run.session()?;
         let model = run.model(&session)?;
-        let device = session.device;
+        let device = session.plan.device;
         let originals = run.dataset.items.iter().map(|item| item.original.clone()).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;

@@ -35,9 +35,10 @@ impl RunProgress {
     /// Shows an event.
     pub fn hear(&mut self, event: Event) {
         match event {
-            Event::Started { steps } => {
+            Event::Started { steps, plan } => {
                 self.steps = steps;
                 self.bar.set_length(steps);
+                self.line(format!("on {plan}"));
             }
             Event::Step { step, loss } => {
                 self.bar.set_position(step);

@@ -74,7 +74,7 @@ impl SessionStep {
         let config = from_table(self.table(), "bench session-step")?.checked()?;
         let items = self.items as usize;
         let times = SessionStepBench { config: &config, items, steps: self.steps }.run()?;
-        let rate = 1e3 * times.positions / times.milliseconds;
+        let rate = 1e3 * times.queries / times.milliseconds;
         if self.common.json {
             return table::say(json!({
                 "program": "croloss",
@@ -92,7 +92,7 @@ impl SessionStep {
                 "threads": rayon::current_num_threads(),
                 "device": device::name(device::open(config.device)?),
                 "ms_per_step": times.milliseconds,
-                "positions_per_step": times.positions,
+                "positions_per_step": times.queries,
                 "positions_per_second": rate,
                 "peak_rss_mib": peak_memory_mib(),
             }));
@@ -102,7 +102,7 @@ impl SessionStep {
             "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {} MiB at most",
             times.milliseconds,
             self.steps,
-            times.positions,
+            times.queries,
             peak_memory_mib()
         ))
     }

@@ -1,10 +1,12 @@
 //! Where tensors live, from the configuration's `device`.
 
+pub mod memory;
 mod ops;
 
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device, Kind, Tensor};
+use serde::Serialize;
+use tch::{Cuda, Device};
 
 use crate::config::DeviceChoice;
 use crate::misuse;
@@ -12,6 +14,16 @@ use crate::misuse;
 pub use ops::operations;
 #[cfg(test)]
 pub use ops::read_back;
+
+/// A way through a piece of work. Which one is taken is decided in one place, `step::Plan`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComputePath {
+    /// Compositions of libtorch's operations: on any device, in any kind of float.
+    TensorOps,
+    /// Loops of this crate over host memory ([`crate::host`]): float32 on a CPU.
+    HostLoops,
+}
 
 /// The CUDA half of libtorch, found through the binary's run path.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
@@ -102,55 +114,6 @@ pub fn use_threads(threads: u32) {
         .build_global();
 }
 
-/// The memory of a contiguous float32 tensor on the host; none of any other: there a loop over
-/// memory cannot take the place of tensor ops.
-pub fn host_floats(tensor: &Tensor) -> Option<&[f32]> {
-    // SAFETY: float32 numbers are what the tensor holds.
-    unsafe { host_memory(tensor, Kind::Float) }
-}
-
-/// The memory of a contiguous int64 tensor on the host, for as long as the tensor lives.
-///
-/// # Panics
-/// For any other tensor: ids that loops read are drawn on the host.
-pub fn host_ids(tensor: &Tensor) -> &[i64] {
-    // SAFETY: int64 numbers are what the tensor holds.
-    unsafe { host_memory(tensor, Kind::Int64) }.expect("contiguous int64 on the host")
-}
-
-/// # Safety
-/// `T` is the type of the numbers of a tensor of `kind`.
-unsafe fn host_memory<T>(tensor: &Tensor, kind: Kind) -> Option<&[T]> {
-    let host = tensor.device() == Device::Cpu && tensor.kind() == kind;
-    let length = tensor.numel();
-    (host && tensor.is_contiguous()).then(|| match length {
-        // An empty tensor has no address.
-        0 => &[][..],
-        // SAFETY: contiguous on the host, borrowed with the tensor; its type is the caller's word.
-        _ => unsafe { std::slice::from_raw_parts(tensor.data_ptr() as *const T, length) },
-    })
-}
-
-/// Zeros for a table whose rows are read here and there: on Linux's host memory in pages of 2 MiB
-/// where the system has them, so that finding a row's place costs no walk through the page table.
-pub fn table_zeros(shape: &[i64], kind: Kind, device: Device) -> Tensor {
-    let mut zeros = Tensor::empty(shape, (kind, device));
-    #[cfg(target_os = "linux")]
-    if device == Device::Cpu {
-        const PAGE: usize = 4096;
-        let bytes = zeros.numel() * kind.elt_size_in_bytes();
-        let start = (zeros.data_ptr() as usize).next_multiple_of(PAGE);
-        let end = (zeros.data_ptr() as usize + bytes) / PAGE * PAGE;
-        if end > start {
-            // SAFETY: whole pages within the tensor; the advice changes no content. A refusal
-            // only means small pages.
-            unsafe { libc::madvise(start as *mut _, end - start, libc::MADV_HUGEPAGE) };
-        }
-    }
-    let _ = zeros.zero_();
-    zeros
-}
-
 fn flush_denormals() {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: sets the flush-to-zero and denormals-are-zero bits of MXCSR and nothing else.
@@ -165,19 +128,6 @@ fn flush_denormals() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cuda_can_be_loaded_where_libtorch_has_it() {
-        let lib = concat!(env!("CARGO_MANIFEST_DIR"), "/.libtorch/lib/libtorch_cuda.so");
-        if !std::path::Path::new(lib).exists() {
-            eprintln!("skipped: the libtorch of this checkout has no CUDA");
-            return;
-        }
-        load_cuda().unwrap();
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        assert!(maps.contains(CUDA_LIBRARY));
-        assert!(tch::utils::has_cudart(), "libtorch knows of CUDA once its library is loaded");
-    }
 
     #[test]
     fn a_device_that_is_not_there_is_refused() {

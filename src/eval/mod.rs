@@ -1,22 +1,23 @@
 //! Exact evaluation: every target's rank among the whole catalogue, and the metrics of ranks.
 
+mod catalogue;
 mod metrics;
-mod model;
 mod positions;
 mod rank;
-mod rank_host;
 
 use anyhow::{Result, ensure};
 use tch::Device;
 
+use crate::batch::pad;
 use crate::config::{EvaluationConfig, Metric, Protocol};
 use crate::data::Sequences;
-use crate::sampling::pad;
-use crate::tower::TwoTower;
+use crate::device::ComputePath;
+use crate::model::Model;
 
+pub use catalogue::Catalogue;
 pub use metrics::{Metrics, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
-pub use rank::{Catalogue, Query, ranks};
+pub use rank::{Query, ranks};
 
 /// The part of a sequence, from its start, that is the history of an evaluation; the rest are
 /// its targets.
@@ -30,6 +31,8 @@ pub struct Evaluation<'a> {
     /// The latest items of a history that the encoder reads.
     pub history: usize,
     pub device: Device,
+    /// How the catalogue is ranked.
+    pub path: ComputePath,
 }
 
 impl Evaluation<'_> {
@@ -38,10 +41,10 @@ impl Evaluation<'_> {
     ///
     /// # Errors
     /// When a score is not a number.
-    pub fn run(&self, model: &TwoTower, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
+    pub fn run(&self, model: &Model, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
-        let items = Catalogue::of(model).checked()?;
+        let items = Catalogue::of(model, self.path).checked()?;
         let mut metrics = Metrics::new(Protocol::Holdout, &self.config.at);
         for users in self.users.chunks(items.users_a_block()) {
             let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();

@@ -3,10 +3,13 @@
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
+use super::catalogue::Catalogue;
 use super::metrics::Metrics;
-use super::rank::{Catalogue, Query, ranks};
+use super::rank::{Query, ranks};
 use crate::config::{EvaluationConfig, Protocol};
 use crate::data::Sequences;
+use crate::device::ComputePath;
+use crate::model::{Layout, Model, Queries};
 
 /// Positions that are worked through at once, padding included: what the activations of a session
 /// model take is bounded by this, whatever the sessions' lengths.
@@ -22,9 +25,25 @@ pub trait PositionVectors {
     /// the model reads.
     fn positions(&self, sessions: &[&[u32]]) -> Tensor;
 
-    /// What is ranked. Its vectors may be wider than the item table's rows: an output bias is one
+    /// What is ranked, by `path`. Its vectors may be wider than the item table's rows: an output bias is one
     /// more column here, against a 1 in the vectors of positions.
-    fn items(&self) -> Catalogue;
+    fn items(&self, path: ComputePath) -> Catalogue;
+}
+
+impl PositionVectors for Model {
+    fn positions(&self, sessions: &[&[u32]]) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let device = self.device();
+        let read = |session: &&[u32]| session[..session.len() - 1].to_vec();
+        let ids: Vec<i64> = sessions.iter().flat_map(read).map(i64::from).collect();
+        let lengths: Vec<usize> = sessions.iter().map(|session| session.len() - 1).collect();
+        let rows = self.items.read().gather(&Tensor::from_slice(&ids).to_device(device));
+        self.queries(&rows, &Layout::packed(&lengths, device), Queries::Every, None)
+    }
+
+    fn items(&self, path: ComputePath) -> Catalogue {
+        Catalogue::of(self, path)
+    }
 }
 
 /// What a session model is evaluated on: all positions of these users' sequences.
@@ -35,6 +54,8 @@ pub struct PositionEvaluation<'a> {
     /// The latest items that the model reads. Sessions are cut to their latest `history + 1`, as in
     /// the published evaluation: of a longer one only the latest `history` items are to be found.
     pub history: usize,
+    /// How the catalogue is ranked.
+    pub path: ComputePath,
 }
 
 impl PositionEvaluation<'_> {
@@ -50,7 +71,7 @@ impl PositionEvaluation<'_> {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
-        let items = model.items().checked()?;
+        let items = model.items(self.path).checked()?;
         let mut order: Vec<usize> = (0..self.users.len()).collect();
         order.sort_by_key(|&at| self.session(at).len());
         let first = order.partition_point(|&at| self.session(at).len() < 2);
@@ -161,8 +182,8 @@ mod tests {
             self.tensor(&prefixes.collect::<Vec<_>>())
         }
 
-        fn items(&self) -> Catalogue {
-            Catalogue::new(self.tensor(&self.items))
+        fn items(&self, path: ComputePath) -> Catalogue {
+            Catalogue::new(self.tensor(&self.items), path)
         }
     }
 
@@ -215,6 +236,11 @@ mod tests {
                 users: users.clone(),
                 config: &config(seen),
                 history,
+                // float32 is counted in loops, float64 by tensor ops as on a GPU.
+                path: match kind {
+                    Kind::Double => ComputePath::TensorOps,
+                    _ => ComputePath::HostLoops,
+                },
             };
             let mut done = 0;
             let metrics = evaluation.run(&fake, &mut |more| done += more).unwrap();
@@ -242,8 +268,8 @@ mod tests {
                 let events: usize = sessions.iter().map(|session| session.len() - 1).sum();
                 Tensor::ones([events as i64, 1], (Kind::Float, Device::Cpu))
             }
-            fn items(&self) -> Catalogue {
-                Catalogue::new(Tensor::from_slice(&[3f32, 2.0, 1.0, 1.0]).view([4, 1]))
+            fn items(&self, path: ComputePath) -> Catalogue {
+                Catalogue::new(Tensor::from_slice(&[3f32, 2.0, 1.0, 1.0]).view([4, 1]), path)
             }
         }
         let sessions = sequences(&[vec![4, 1, 2], vec![3], vec![1, 1, 2, 3], vec![2, 4]]);
@@ -252,6 +278,7 @@ mod tests {
             users: vec![0, 1, 2, 3],
             config: &config(Seen::Keep),
             history: 2,
+            path: ComputePath::HostLoops,
         };
         let metrics = evaluation.run(&Constant, &mut |_| ()).unwrap();
         // Ranks 1 2; none; (1, cut off) 2 4, for a tie counts against the target; 4.
@@ -273,8 +300,13 @@ mod tests {
         let run = |users: Vec<usize>, model: &dyn PositionVectors| {
             let sequences = sequences(&[vec![1, 2], vec![3]]);
             let config = config(Seen::Keep);
-            let evaluation =
-                PositionEvaluation { sequences: &sequences, users, config: &config, history: 5 };
+            let evaluation = PositionEvaluation {
+                sequences: &sequences,
+                users,
+                config: &config,
+                history: 5,
+                path: ComputePath::HostLoops,
+            };
             evaluation.run(model, &mut |_| ()).map(|_| ()).unwrap_err().to_string()
         };
         assert!(run(vec![1], &fake(1)).contains("no session of two items"));
@@ -283,8 +315,9 @@ mod tests {
             fn positions(&self, _: &[&[u32]]) -> Tensor {
                 Tensor::full([1, 3], f64::NAN, (Kind::Float, Device::Cpu))
             }
-            fn items(&self) -> Catalogue {
-                Catalogue::new(Tensor::full([5, 3], self.0, (Kind::Float, Device::Cpu)))
+            fn items(&self, path: ComputePath) -> Catalogue {
+                let rows = Tensor::full([5, 3], self.0, (Kind::Float, Device::Cpu));
+                Catalogue::new(rows, path)
             }
         }
         assert!(run(vec![0], &Broken(1.0)).contains("NaN"));

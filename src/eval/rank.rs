@@ -1,74 +1,38 @@
 //! The exact rank of each target among the whole catalogue.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use tch::{Kind, Tensor};
 
-use super::rank_host;
+use super::catalogue::{Catalogue, rows_a_block};
 use crate::config::Seen;
-use crate::device::host_floats;
-use crate::tower::inverse_length;
-
-/// Scores that are held at once: 32 MiB of float32.
-const SCORES: usize = 1 << 23;
+use crate::device::{ComputePath, memory};
+use crate::host::ranking::{self, Ranked};
+use crate::model::Scoring;
 
 /// A user with the items to be found.
 pub struct Query<'a> {
     /// What the user is known by, oldest first.
     pub history: &'a [u32],
-    /// Distinct item ids.
+    /// Distinct item ids, ascending.
     pub targets: Vec<u32>,
 }
 
-/// The items that are ranked.
-pub struct Catalogue {
-    /// `[items, dim]`: row `i` is item `i + 1`; padding has no row.
-    rows: Tensor,
-    unit: bool,
-}
-
-impl Catalogue {
-    /// Items whose vectors are `rows` `[items, dim]`.
-    pub fn new(rows: Tensor) -> Self {
-        Self { rows: rows.contiguous(), unit: false }
-    }
-
-    /// Items whose vectors are the `rows` brought to unit length, as [`crate::tower::unit`] does;
-    /// no copy of them is made.
-    pub fn of_unit(rows: Tensor) -> Self {
-        Self { unit: true, ..Self::new(rows) }
-    }
-
-    /// How many users are ranked at a time.
-    pub fn users_a_block(&self) -> usize {
-        /// On the host the scores are never held: only enough users to make a tile worth its
-        /// while.
-        const ON_HOST: usize = 2048;
-        match host_floats(&self.rows) {
-            Some(_) => ON_HOST,
-            None => rows_a_block(self.rows.size()[0]),
+impl Query<'_> {
+    /// Distinct items of the history that are no target, if these are left out.
+    fn hidden(&self, seen: Seen) -> Vec<u32> {
+        if seen == Seen::Keep {
+            return vec![];
         }
+        let mut hidden = self.history.to_vec();
+        hidden.sort_unstable();
+        hidden.dedup();
+        hidden.retain(|id| self.targets.binary_search(id).is_err());
+        hidden
     }
 
-    /// The items, if all their vectors are numbers.
-    ///
-    /// # Errors
-    /// When they are not: a rival whose score is no number would never be counted.
-    pub fn checked(self) -> Result<Self> {
-        ensure!(
-            self.rows.sum(self.rows.kind()).double_value(&[]).is_finite(),
-            "the item vectors are not all numbers: the weights have diverged or are damaged"
-        );
-        Ok(self)
+    fn ranked(&self, seen: Seen) -> Ranked<'_> {
+        Ranked { targets: &self.targets, hidden: self.hidden(seen) }
     }
-
-    /// The width of a vector.
-    pub fn dim(&self) -> i64 {
-        self.rows.size()[1]
-    }
-}
-
-fn rows_a_block(items: i64) -> usize {
-    (SCORES / items.max(1) as usize).max(1)
 }
 
 /// For each query the ranks of its targets, ascending, from 1; `users` `[queries, dim]`.
@@ -85,13 +49,12 @@ pub fn ranks(
     seen: Seen,
 ) -> Result<Vec<Vec<u64>>> {
     let users = users.contiguous();
-    let counts = match host_floats(&users).zip(host_floats(&items.rows)) {
-        Some((users, rows)) => {
-            let items =
-                rank_host::Items { rows, dim: items.rows.size()[1] as usize, unit: items.unit };
-            rank_host::counts(users, &items, queries, seen)
+    let counts = match items.path() {
+        ComputePath::HostLoops => {
+            let queries: Vec<Ranked> = queries.iter().map(|query| query.ranked(seen)).collect();
+            ranking::counts(memory::floats(&users), &items.on_host(), &queries)
         }
-        None => counts_by_tensors(&users, items, queries, seen)?,
+        ComputePath::TensorOps => counts_by_tensors(&users, items, queries, seen)?,
     };
     let sorted = |mut ranks: Vec<u64>| {
         ranks.sort_unstable();
@@ -111,14 +74,12 @@ fn counts_by_tensors(
     seen: Seen,
 ) -> Result<Vec<Vec<u64>>> {
     let device = users.device();
-    let mut scores = users.matmul(&items.rows.tr());
-    if items.unit {
-        scores *= inverse_length(&items.rows).squeeze_dim(1);
+    let mut scores = users.matmul(&items.rows().tr());
+    if items.is_unit() {
+        scores *= Scoring::inverse_length(items.rows()).squeeze_dim(1);
     }
     if seen == Seen::Exclude {
-        let (rows, columns) = pairs(queries, |q| {
-            q.history.iter().copied().filter(|id| q.targets.binary_search(id).is_err()).collect()
-        });
+        let (rows, columns) = pairs(queries, |q| q.hidden(seen));
         let (rows, columns) = (rows.to_device(device), columns.to_device(device));
         let never = Tensor::full([1], f64::NEG_INFINITY, (scores.kind(), device));
         let _ = scores.index_put_(&[Some(rows), Some(columns)], &never, false);
@@ -168,6 +129,13 @@ mod tests {
     use crate::random::{Purpose, stream};
     use rand::RngExt;
     use tch::Device;
+
+    /// Both ways; tensor ops in float64 too, as loops cannot.
+    const PATHS: [(Kind, ComputePath); 3] = [
+        (Kind::Float, ComputePath::HostLoops),
+        (Kind::Float, ComputePath::TensorOps),
+        (Kind::Double, ComputePath::TensorOps),
+    ];
 
     /// Ranks by definition, over scores in exact arithmetic (small whole numbers).
     fn brute(
@@ -228,11 +196,10 @@ mod tests {
                 Tensor::from_slice(&flat).view([rows.len() as i64, 3])
             };
             for seen in [Seen::Keep, Seen::Exclude] {
-                // float32 is counted on the host, float64 by tensor ops as on a GPU.
-                for kind in [Kind::Float, Kind::Double] {
+                for (kind, path) in PATHS {
                     let (users, items) =
                         (tensor(&users).to_kind(kind), tensor(&items).to_kind(kind));
-                    let fast = ranks(&users, &Catalogue::new(items), &queries, seen).unwrap();
+                    let fast = ranks(&users, &Catalogue::new(items, path), &queries, seen).unwrap();
                     assert_eq!(fast, expected(seen));
                 }
             }
@@ -245,15 +212,16 @@ mod tests {
         for (dim, catalogue) in [(32, 1003i64), (7, 517), (32, 54_542), (64, 8191)] {
             let row = Tensor::rand([1, dim], (Kind::Float, Device::Cpu));
             let items = row.repeat([catalogue, 1]);
-            let users = crate::tower::unit(&Tensor::rand([5, dim], (Kind::Float, Device::Cpu)));
+            let users = Scoring::unit(&Tensor::rand([5, dim], (Kind::Float, Device::Cpu)));
             let queries: Vec<Query> = (0..5)
                 .map(|u| Query {
                     history: &[],
                     targets: vec![1 + u, 300 + u, catalogue as u32 - u],
                 })
                 .collect();
-            let unit = crate::tower::unit(&items);
-            for items in [Catalogue::of_unit(items), Catalogue::new(unit)] {
+            let unit = Scoring::unit(&items);
+            let path = ComputePath::HostLoops;
+            for items in [Catalogue::of_unit(items, path), Catalogue::new(unit, path)] {
                 for ranks in ranks(&users, &items, &queries, Seen::Keep).unwrap() {
                     assert!(ranks.iter().all(|&rank| rank == catalogue as u64), "{dim}: {ranks:?}");
                 }
@@ -264,15 +232,15 @@ mod tests {
     /// Vectors so unlike in length that ranks without the division would be others.
     #[test]
     fn items_are_brought_to_unit_length_without_a_copy() {
-        for kind in [Kind::Float, Kind::Double] {
+        for (kind, path) in PATHS {
             let lengths = Tensor::logspace(-2.0, 2.0, 700, 10.0, (kind, Device::Cpu));
             let items = Tensor::randn([700, 24], (kind, Device::Cpu)) * lengths.unsqueeze(1);
             let users = Tensor::randn([9, 24], (kind, Device::Cpu));
             let queries: Vec<Query> =
                 (0..9).map(|u| Query { history: &[], targets: vec![1 + u, 600 + u] }).collect();
             let of = |items| ranks(&users, &items, &queries, Seen::Keep).unwrap();
-            let unit = crate::tower::unit(&items);
-            assert_eq!(of(Catalogue::of_unit(items)), of(Catalogue::new(unit)));
+            let unit = Scoring::unit(&items);
+            assert_eq!(of(Catalogue::of_unit(items, path)), of(Catalogue::new(unit, path)));
         }
     }
 
@@ -282,7 +250,7 @@ mod tests {
         let users = Tensor::full([1, 2], f64::NAN, (Kind::Float, Device::Cpu));
         let queries = [Query { history: &[], targets: vec![2] }];
         assert!(
-            ranks(&users, &Catalogue::new(items), &queries, Seen::Keep)
+            ranks(&users, &Catalogue::new(items, ComputePath::HostLoops), &queries, Seen::Keep)
                 .unwrap_err()
                 .to_string()
                 .contains("NaN")

@@ -15,7 +15,7 @@ use super::{readme, towers};
 use crate::config::Config;
 use crate::data::{Dataset, Item};
 use crate::files::{self, FolderKind, hex};
-use crate::tower::TwoTower;
+use crate::model::Model;
 
 /// The version of the folder's layout.
 const FORMAT: u32 = 1;
@@ -60,7 +60,7 @@ impl Export {
     /// # Errors
     /// When `out` exists and `force` is not given, or a file cannot be written.
     pub fn write(
-        model: &TwoTower,
+        model: &Model,
         config: &Config,
         dataset: &Dataset,
         out: &Path,
@@ -75,8 +75,8 @@ impl Export {
                 commit: env!("CROLOSS_COMMIT").into(),
                 dataset: dataset.manifest.name.clone(),
                 dataset_checksum: dataset.manifest.checksum.clone(),
-                items: model.items.items(),
-                dim: model.scored().dim(),
+                items: model.items.len(),
+                dim: model.items.scored().dim(),
                 history: config.tower.history,
                 files: Default::default(),
             };

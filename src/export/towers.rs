@@ -7,25 +7,7 @@ use tch::{Device, Tensor};
 
 use super::script::Script;
 use crate::config::{Config, EncoderConfig};
-use crate::tower::TwoTower;
-
-/// Ends both towers where vectors are brought to unit length, as [`crate::tower::unit`].
-const UNIT: &str = "
-def finish(self, v: Tensor) -> Tensor:
-    return v * torch.rsqrt(v.square().sum(-1, keepdim=True) + 1e-8)
-";
-
-/// Ends both towers where they are not.
-const AS_IT_IS: &str = "
-def finish(self, v: Tensor) -> Tensor:
-    return v
-";
-
-/// Ends the user tower where items have biases: what these are multiplied with.
-const WITH_ONE: &str = "
-def finish(self, v: Tensor) -> Tensor:
-    return torch.cat([v, torch.ones_like(v[:, :1])], 1)
-";
+use crate::model::Model;
 
 /// Item ids, int64 of any shape, to vectors `[..., dim]`.
 const ITEM_TOWER: &str = "
@@ -63,7 +45,7 @@ def last(self, x: Tensor, length: Tensor) -> Tensor:
     return self.finish(torch.gather(x, 1, at).squeeze(1))
 ";
 
-/// As [`crate::tower::Transformer`].
+/// As [`crate::model::Transformer`].
 const TRANSFORMER_TOWER: &str = "
 def norm(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.layer_norm(x, [x.size(2)], weight, bias, 1e-5)
@@ -93,7 +75,7 @@ def forward(self, history: Tensor) -> Tensor:
     return self.last(self.norm(x, self.norm_weight, self.norm_bias), length)
 ";
 
-/// As [`crate::tower::Gru`].
+/// As [`crate::model::Gru`].
 const GRU_TOWER: &str = "
 def forward(self, history: Tensor) -> Tensor:
     ids, length = self.latest(history)
@@ -107,7 +89,7 @@ def forward(self, history: Tensor) -> Tensor:
 
 /// Writes the user tower. `extra_files` are stored in the file beside the code.
 pub(super) fn save_user(
-    model: &TwoTower,
+    model: &Model,
     config: &Config,
     extra_files: &[(&str, String)],
     path: &Path,
@@ -120,12 +102,13 @@ pub(super) fn save_user(
         }
         EncoderConfig::Gru { .. } => [LATEST, GRU_TOWER].concat(),
     };
-    let finish = if tower.output_bias { WITH_ONE } else { finish(model) };
-    let source = [finish, &source].concat().replace("HISTORY", &tower.history.to_string());
+    let source = [model.scoring.user_script(), source]
+        .concat()
+        .replace("HISTORY", &tower.history.to_string());
     // A parameter's name is one of Python's.
     let short = |name: &str| name.trim_start_matches("encoder.").replace('.', "_");
     let mut parameters = model.encoder.parameters();
-    parameters.push(("items", model.items.weights()));
+    parameters.push(("items", model.items.read().weights()));
     let parameters: Vec<(String, Tensor)> = parameters
         .into_iter()
         .map(|(name, weight)| (short(name), weight.detach().to_device(Device::Cpu)))
@@ -136,17 +119,8 @@ pub(super) fn save_user(
 }
 
 /// Writes the item tower.
-pub(super) fn save_item(
-    model: &TwoTower,
-    extra_files: &[(&str, String)],
-    path: &Path,
-) -> Result<()> {
-    let parameters = [("items", model.scored().weights().to_device(Device::Cpu))];
-    let source = [finish(model), ITEM_TOWER].concat();
+pub(super) fn save_item(model: &Model, extra_files: &[(&str, String)], path: &Path) -> Result<()> {
+    let parameters = [("items", model.items.scored().weights().to_device(Device::Cpu))];
+    let source = model.scoring.item_script() + ITEM_TOWER;
     Script { class: "ItemTower", source: &source, parameters: &parameters, extra_files }.save(path)
-}
-
-/// What ends a tower, biases aside.
-fn finish(model: &TwoTower) -> &'static str {
-    if model.normalizes() { UNIT } else { AS_IT_IS }
 }

@@ -7,7 +7,7 @@ use crate::config::Kernel;
 /// Above this gap e^d goes on as a straight line, so that values and gradients stay finite in
 /// float32 for any score scale. Scores of scale γ differ by at most 2γ: with the published γ = 10
 /// no gap comes here.
-pub(super) const EXPONENTIAL_KNEE: f64 = 30.0;
+pub const EXPONENTIAL_KNEE: f64 = 30.0;
 
 impl Kernel {
     /// φ(d), elementwise; 0 where d = −∞. `margin` is read by the hinge only.

@@ -9,8 +9,6 @@ mod cro;
 mod cross_entropy;
 mod kernel;
 mod pairwise;
-mod phi;
-mod rows;
 mod weighting;
 
 use tch::Tensor;
@@ -21,10 +19,10 @@ pub use binary::{Bce, Gbce};
 pub use bpr_max::BprMax;
 pub use cro::{Cro, CroLambda};
 pub use cross_entropy::CrossEntropy;
+pub(crate) use kernel::EXPONENTIAL_KNEE;
 pub use pairwise::{Bpr, Triplet};
-pub use phi::PANEL;
-pub use rows::{ROWS, RowLoss, RowOutcome, Sizes, Sums};
 pub use weighting::Weighting;
+pub(crate) use weighting::norm;
 
 /// The scores of a batch.
 ///
@@ -72,7 +70,7 @@ pub trait Loss: Send + Sync {
     fn loss(&self, scores: &Scores) -> Tensor;
 }
 
-/// The loss of a configuration.
+/// The loss that a configuration describes.
 pub fn build(config: &LossConfig) -> Box<dyn Loss> {
     match *config {
         LossConfig::Cro { kernel, margin, alpha, estimator } => {

@@ -3,7 +3,8 @@
 use tch::{Kind, Tensor};
 
 use super::*;
-use crate::config::{Estimator, Kernel, LogQ};
+use crate::config::LogQ;
+use crate::config::{Estimator, Kernel};
 use crate::random::{Purpose, stream};
 use rand::RngExt;
 

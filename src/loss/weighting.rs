@@ -69,76 +69,8 @@ impl Weighting {
     }
 }
 
-impl From<(f64, Estimator)> for Weighting {
-    fn from((alpha, estimator): (f64, Estimator)) -> Self {
-        Self { alpha, estimator }
-    }
-}
-
-/// [`Weighting`] as functions of one row's Σφ.
-#[derive(Clone, Copy)]
-pub struct RowWeighting {
-    weighting: Weighting,
-    /// N/M
-    per_negative: f64,
-    catalogue: f64,
-}
-
-impl Weighting {
-    /// For N/M and N.
-    pub fn of_row(self, per_negative: f64, catalogue: f64) -> RowWeighting {
-        RowWeighting { weighting: self, per_negative, catalogue }
-    }
-}
-
-impl RowWeighting {
-    /// [`Weighting::rank`] and its slope in Σφ.
-    pub fn rank(&self, sum: f64) -> (f64, f64) {
-        match self.weighting.estimator {
-            Estimator::ScaledRank => (1.0 + sum, 1.0),
-            Estimator::ScaledSum => (self.per_negative * sum, self.per_negative),
-        }
-    }
-
-    /// [`Weighting::value`] and its slope in Σφ.
-    pub fn value(&self, sum: f64) -> (f64, f64) {
-        let (base, rise) = self.base(sum);
-        let (e, log) = (1.0 - self.weighting.alpha, base.ln());
-        if e == 0.0 {
-            return (log, rise / base);
-        }
-        let (log, norm) = (log + self.log_factor(), norm(e, self.catalogue));
-        ((e * log).exp_m1() * norm, e * (e * log).exp() * norm * rise / base)
-    }
-
-    /// [`Weighting::slope`].
-    pub fn slope(&self, sum: f64) -> f64 {
-        let (base, _) = self.base(sum);
-        let (alpha, e) = (self.weighting.alpha, 1.0 - self.weighting.alpha);
-        if e == 0.0 {
-            return 1.0 / base;
-        }
-        (-alpha * (base.ln() + self.log_factor())).exp() * e * norm(e, self.catalogue)
-    }
-
-    /// What the power is taken of, but for the constant factor; and its slope in Σφ.
-    fn base(&self, sum: f64) -> (f64, f64) {
-        match self.weighting.estimator {
-            Estimator::ScaledRank => (1.0 + sum, 1.0),
-            Estimator::ScaledSum => (1.0 + self.per_negative * sum, self.per_negative),
-        }
-    }
-
-    fn log_factor(&self) -> f64 {
-        match self.weighting.estimator {
-            Estimator::ScaledRank => self.per_negative.ln(),
-            Estimator::ScaledSum => 0.0,
-        }
-    }
-}
-
 /// ln(1+N) / ((1+N)^e − 1)
-fn norm(e: f64, catalogue: f64) -> f64 {
+pub(crate) fn norm(e: f64, catalogue: f64) -> f64 {
     let log_n = catalogue.ln_1p();
     log_n / (e * log_n).exp_m1()
 }

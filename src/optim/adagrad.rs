@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use tch::{Kind, Tensor};
 
 use super::{RowGradient, Rule, entry};
-use crate::device::table_zeros;
+use crate::device::memory::table_zeros;
 
 /// p −= rate·g / (√Σg² + ε)
 pub struct Adagrad {
@@ -82,6 +82,7 @@ mod tests {
     use super::*;
     use crate::config::OptimizerConfig;
     use crate::optim::TouchedRows;
+    use std::sync::Arc;
     use tch::Device;
 
     fn values(t: &Tensor) -> Vec<f64> {
@@ -107,9 +108,9 @@ mod tests {
                 sum[at] += g[at] * g[at];
                 p[at] -= 0.5 * g[at] / (sum[at].sqrt() + 1e-3);
             }
-            let touched = TouchedRows::new(Tensor::from_slice(&ids));
+            let touched = Arc::new(TouchedRows::new(Tensor::from_slice(&ids)));
             let own = Tensor::from_slice(&own).view([3, 2]);
-            rows.step_rows(&table, &RowGradient { rows: &touched, values: &own, sources: None });
+            rows.step_rows(&table, &RowGradient::new(touched, own));
             whole.step(&dense, &Tensor::from_slice(&g).view([4, 2]));
             if step == 3 {
                 let state = rows.state();

@@ -6,11 +6,12 @@ use rayon::prelude::*;
 use tch::Tensor;
 
 use super::{RowGradient, Rule, entry};
-use crate::device::host_floats;
+use crate::device::{ComputePath, memory};
 
 /// Adam for one parameter tensor.
 pub struct Adam {
     rule: Rule,
+    path: ComputePath,
     step: i64,
     /// First moment, of the parameter's shape.
     m: Tensor,
@@ -22,9 +23,9 @@ pub struct Adam {
 
 impl Adam {
     /// Zero moments for `parameter`.
-    pub fn new(rule: &Rule, parameter: &Tensor) -> Self {
+    pub fn new(rule: &Rule, path: ComputePath, parameter: &Tensor) -> Self {
         let zeros = || parameter.detach().zeros_like();
-        Self { rule: rule.clone(), step: 0, m: zeros(), v: zeros(), scatter: None }
+        Self { rule: rule.clone(), path, step: 0, m: zeros(), v: zeros(), scatter: None }
     }
 
     /// One step with a gradient of the parameter's shape.
@@ -33,11 +34,14 @@ impl Adam {
         self.step += 1;
         let (beta1, beta2) = self.rule.betas();
         let (rate, epsilon) = self.rule.at(self.step);
-        let tensors = [parameter, &self.m, &self.v, gradient];
-        if tensors.iter().all(|t| host_floats(t).is_some()) {
+        if self.path == ComputePath::HostLoops {
             // 1 − β is rounded once: from float32's β it would be wrong in its fifth digit.
             let coefficients = [1.0 - beta1, beta2, 1.0 - beta2, rate, epsilon].map(|x| x as f32);
-            return step_on_host(parameter, &self.m, &self.v, gradient, coefficients);
+            return step_on_host(
+                [parameter, &self.m, &self.v],
+                &gradient.contiguous(),
+                coefficients,
+            );
         }
         let _ = self.m.lerp_(gradient, 1.0 - beta1);
         let _ = self.v.g_mul_scalar_(beta2);
@@ -83,17 +87,15 @@ impl Adam {
     }
 }
 
-/// The update of [`Adam::step`] in one pass over memory instead of one for each tensor op.
-fn step_on_host(p: &Tensor, m: &Tensor, v: &Tensor, g: &Tensor, coefficients: [f32; 5]) {
+/// The update of [`Adam::step`] of [p, m, v] in one pass over memory instead of one for each tensor
+/// op.
+fn step_on_host(moved: [&Tensor; 3], g: &Tensor, coefficients: [f32; 5]) {
     /// Elements a task: their four arrays stay in a core's cache.
     const CHUNK: usize = 1 << 14;
     let [grow1, beta2, grow2, rate, epsilon] = coefficients;
-    // SAFETY: contiguous float32 tensors on the host that outlive the slices; p, m and v are
-    // distinct memory that nothing else reads or writes during a step.
-    let [p, m, v] = [p, m, v]
-        .map(|t| unsafe { std::slice::from_raw_parts_mut(t.data_ptr() as *mut f32, t.numel()) });
-    // SAFETY: as above; g is only read.
-    let g = unsafe { std::slice::from_raw_parts(g.data_ptr() as *const f32, g.numel()) };
+    // SAFETY: p, m and v are distinct memory that nothing else reads or writes during a step.
+    let [p, m, v] = moved.map(|tensor| unsafe { memory::floats_mut(tensor) });
+    let g = memory::floats(g);
     let chunks = p.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK)).zip(v.par_chunks_mut(CHUNK));
     chunks.zip(g.par_chunks(CHUNK)).for_each(|(((p, m), v), g)| {
         for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
@@ -111,6 +113,7 @@ mod tests {
     use crate::optim::TouchedRows;
     use crate::random::{Purpose, stream};
     use rand::RngExt;
+    use std::sync::Arc;
     use tch::{Device, Kind};
 
     /// One element, written from the two papers' formulas.
@@ -140,6 +143,11 @@ mod tests {
         Vec::<f64>::try_from(t.to_kind(Kind::Double).view(-1)).unwrap()
     }
 
+    /// float64 goes by tensor ops as on a GPU, float32 by the loop over host memory.
+    fn path_of(kind: Kind) -> ComputePath {
+        if kind == Kind::Double { ComputePath::TensorOps } else { ComputePath::HostLoops }
+    }
+
     /// 300 steps on a `[6, 2]` table; row 0 is never touched, row 5 only at the first step, and
     /// ids repeat within a step.
     fn run(
@@ -150,8 +158,9 @@ mod tests {
     ) -> (Vec<f64>, Vec<f64>) {
         let config = OptimizerConfig { epsilon_form: form, epsilon, ..Default::default() };
         let rule = Rule::over(&config, 300);
+        let path = path_of(kind);
         let table = Tensor::ones([6, 2], (kind, Device::Cpu));
-        let mut adam = Adam::new(&rule, &table);
+        let mut adam = Adam::new(&rule, path, &table);
         let mut plain: Vec<Scalar> = (0..12).map(|_| Scalar { p: 1.0, m: 0.0, v: 0.0 }).collect();
         let mut rng = stream(5, Purpose::Batch, 0);
         for t in 1..=300 {
@@ -172,12 +181,12 @@ mod tests {
             if reload_at == Some(t) {
                 let state: Vec<_> =
                     adam.state().into_iter().map(|(name, t)| (name, t.copy())).collect();
-                adam = Adam::new(&rule, &table);
+                adam = Adam::new(&rule, path, &table);
                 adam.restore(&state).unwrap();
             }
-            let rows = TouchedRows::new(Tensor::from_slice(&ids));
-            let values = &Tensor::from_slice(&gradients).view([3, 2]).to_kind(kind);
-            adam.step_rows(&table, &RowGradient { rows: &rows, values, sources: None });
+            let rows = Arc::new(TouchedRows::new(Tensor::from_slice(&ids)));
+            let values = Tensor::from_slice(&gradients).view([3, 2]).to_kind(kind);
+            adam.step_rows(&table, &RowGradient::new(rows, values));
         }
         (values(&table), plain.iter().map(|e| e.p).collect())
     }
@@ -185,7 +194,6 @@ mod tests {
     #[test]
     fn both_forms_equal_the_scalar_formulas_also_where_rows_are_not_touched() {
         for form in [EpsilonForm::Tensorflow, EpsilonForm::Pytorch] {
-            // float64 goes by tensor ops as on a GPU, float32 by the loop over host memory.
             for (kind, tolerance) in [(Kind::Double, 1e-10), (Kind::Float, 1e-5)] {
                 for epsilon in [1e-8, 1e-3] {
                     let (table, plain) = run(kind, form, epsilon, None);
@@ -214,8 +222,16 @@ mod tests {
     #[test]
     fn a_state_of_another_shape_is_refused() {
         let rule = Rule::over(&OptimizerConfig::default(), 1);
-        let small = Adam::new(&rule, &Tensor::ones([2], (Kind::Float, Device::Cpu)));
-        let mut large = Adam::new(&rule, &Tensor::ones([3], (Kind::Float, Device::Cpu)));
+        let small = Adam::new(
+            &rule,
+            ComputePath::HostLoops,
+            &Tensor::ones([2], (Kind::Float, Device::Cpu)),
+        );
+        let mut large = Adam::new(
+            &rule,
+            ComputePath::HostLoops,
+            &Tensor::ones([3], (Kind::Float, Device::Cpu)),
+        );
         assert!(large.restore(&small.state()).unwrap_err().to_string().contains("shape"));
     }
 }

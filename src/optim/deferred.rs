@@ -12,11 +12,13 @@ use super::tails::Tails;
 use super::{
     RowGradient, Rule, TouchedRows, deferred_host as host, deferred_tensors as tensors, entry,
 };
-use crate::device::{host_floats, table_zeros};
+use crate::device::ComputePath;
+use crate::device::memory::table_zeros;
 
 /// Deferred Adam for one table. Rows must be brought to the present before they are read.
 pub struct DeferredAdam {
     rule: Rule,
+    path: ComputePath,
     tails: Tails,
     /// `[rows, 2, dim]`: first and second moment of a row side by side.
     moments: Tensor,
@@ -30,10 +32,11 @@ pub struct DeferredAdam {
 
 impl DeferredAdam {
     /// Zero moments for `table` `[rows, dim]`.
-    pub fn new(rule: &Rule, table: &Tensor) -> Self {
+    pub fn new(rule: &Rule, path: ComputePath, table: &Tensor) -> Self {
         let (rows, dim) = table.size2().expect("a table is a matrix");
         Self {
             rule: rule.clone(),
+            path,
             tails: Tails::new(rule),
             moments: table_zeros(&[rows, 2, dim], table.kind(), table.device()),
             last: table_zeros(&[rows], Kind::Int, table.device()),
@@ -45,11 +48,11 @@ impl DeferredAdam {
     /// Brings rows to the present.
     pub fn catch_up(&mut self, table: &Tensor, rows: &TouchedRows) {
         let _guard = tch::no_grad_guard();
-        match rows.distinct().filter(|_| host_floats(table).is_some()) {
-            Some(distinct) => {
-                host::catch_up(&self.rule, &self.tails, &self.slots(table), &distinct.ids)
+        match self.path {
+            ComputePath::HostLoops => {
+                host::catch_up(&self.rule, &self.tails, &self.slots(table), &rows.distinct().ids)
             }
-            None => self.by_tensors(table).catch_up(rows.ids()),
+            ComputePath::TensorOps => self.by_tensors(table).catch_up(rows.ids()),
         }
     }
 
@@ -58,14 +61,17 @@ impl DeferredAdam {
         /// Rows a turn: bounds what the tensor ops hold at once.
         const ROWS: i64 = 1 << 16;
         let _guard = tch::no_grad_guard();
-        if host_floats(table).is_some() {
-            host::catch_up_all(&self.rule, &self.tails, &self.slots(table));
-        } else {
-            let rows = table.size()[0];
-            for from in (0..rows).step_by(ROWS as usize) {
-                let to = rows.min(from + ROWS);
-                let ids = Tensor::arange_start(from, to, (Kind::Int64, table.device()));
-                self.by_tensors(table).catch_up(&ids);
+        match self.path {
+            ComputePath::HostLoops => {
+                host::catch_up_all(&self.rule, &self.tails, &self.slots(table));
+            }
+            ComputePath::TensorOps => {
+                let rows = table.size()[0];
+                for from in (0..rows).step_by(ROWS as usize) {
+                    let to = rows.min(from + ROWS);
+                    let ids = Tensor::arange_start(from, to, (Kind::Int64, table.device()));
+                    self.by_tensors(table).catch_up(&ids);
+                }
             }
         }
         self.present = self.tails.now();
@@ -75,15 +81,15 @@ impl DeferredAdam {
     /// the present before.
     pub fn step_rows(&mut self, table: &Tensor, gradient: &RowGradient) {
         let _guard = tch::no_grad_guard();
-        let distinct = gradient.rows.distinct().filter(|_| host_floats(table).is_some());
-        if let Some(distinct) = distinct {
-            let values = gradient.values.contiguous();
-            let gradient = host::Gradient::new(distinct, &values, gradient.sources);
-            host::step(&self.rule, self.tails.now() + 1, &self.slots(table), &gradient);
-            self.tails.advance();
-        } else {
-            self.tails.advance();
-            self.by_tensors(table).step(gradient.rows.ids(), &gradient.expanded());
+        match self.path {
+            ComputePath::HostLoops => {
+                host::step(&self.rule, self.tails.now() + 1, &self.slots(table), gradient);
+                self.tails.advance();
+            }
+            ComputePath::TensorOps => {
+                self.tails.advance();
+                self.by_tensors(table).step(gradient.rows.ids(), &gradient.expanded());
+            }
         }
     }
 

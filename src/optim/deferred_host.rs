@@ -1,12 +1,13 @@
 //! Deferred Adam's loops over host memory, float32.
 
 use rayon::prelude::*;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use super::rows::Distinct;
+use super::RowGradient;
 use super::rule::Rule;
 use super::tails::{Tail, Tails};
-use crate::simd::{self, Lanes, One, Shared, vectorised};
+use crate::device::memory;
+use crate::host::simd::{self, Lanes, One, Shared, vectorised};
 
 /// Rows a task.
 const ROWS: usize = 256;
@@ -28,12 +29,11 @@ impl Slots {
     /// host, and alive for as long as this is used.
     pub fn new(table: &Tensor, moments: &Tensor, last: &Tensor) -> Self {
         let (rows, dim) = table.size2().expect("a table is a matrix");
-        assert!([table, moments, last].iter().all(|t| t.is_contiguous()));
         assert_eq!(moments.size(), [rows, 2, dim]);
         Self {
-            table: Shared::new(table.data_ptr().cast()),
-            moments: Shared::new(moments.data_ptr().cast()),
-            last: Shared::new(last.data_ptr().cast()),
+            table: Shared::new(memory::start(table, Kind::Float)),
+            moments: Shared::new(memory::start(moments, Kind::Float)),
+            last: Shared::new(memory::start(last, Kind::Int)),
             rows: rows as usize,
             dim: dim as usize,
         }
@@ -75,23 +75,6 @@ struct Row {
     dim: usize,
 }
 
-/// The gradient of some rows.
-pub struct Gradient<'a> {
-    rows: &'a Distinct,
-    values: &'a [f32],
-    sources: Option<&'a [u32]>,
-}
-
-impl<'a> Gradient<'a> {
-    /// As [`super::RowGradient`]; `values` is contiguous float32 on the host.
-    pub fn new(rows: &'a Distinct, values: &'a Tensor, sources: Option<&'a [u32]>) -> Self {
-        // SAFETY: contiguous float32 on the host, borrowed for as long as the slice.
-        let values =
-            unsafe { std::slice::from_raw_parts(values.data_ptr() as *const f32, values.numel()) };
-        Self { rows, values, sources }
-    }
-}
-
 /// Brings the rows of `ids` (distinct) to the present.
 pub fn catch_up(rule: &Rule, tails: &Tails, slots: &Slots, ids: &[u32]) {
     assert!(ids.iter().all(|&id| (id as usize) < slots.rows));
@@ -117,13 +100,15 @@ pub fn catch_up_all(rule: &Rule, tails: &Tails, slots: &Slots) {
 }
 
 /// Moves the rows of `gradient` by step `now`; they are in the present of the step before.
-pub fn step(rule: &Rule, now: i64, slots: &Slots, gradient: &Gradient) {
+pub fn step(rule: &Rule, now: i64, slots: &Slots, gradient: &RowGradient) {
     let level = simd::level();
-    let ids = &gradient.rows.ids;
+    let (rows, values) = (gradient.rows.distinct(), gradient.floats());
+    let shared = gradient.sources.as_ref().map(|sources| sources.as_slice());
+    let ids = &rows.ids;
     assert!(ids.iter().all(|&id| (id as usize) < slots.rows));
-    let sources = gradient.values.len() / slots.dim;
+    let sources = values.len() / slots.dim;
     let offset = |place: &u32| {
-        let source = gradient.sources.map_or(*place, |sources| sources[*place as usize]) as usize;
+        let source = shared.map_or(*place, |sources| sources[*place as usize]) as usize;
         assert!(source < sources);
         source * slots.dim
     };
@@ -135,14 +120,14 @@ pub fn step(rule: &Rule, now: i64, slots: &Slots, gradient: &Gradient) {
         for (at, &id) in ids.iter().enumerate() {
             slots.prefetch(ids.get(at + AHEAD));
             offsets.clear();
-            offsets.extend(gradient.rows.places(task * ROWS + at).iter().map(offset));
+            offsets.extend(rows.places(task * ROWS + at).iter().map(offset));
             // SAFETY: rows of the table, each in one task only; offsets are of whole rows.
             unsafe {
                 let last = slots.last.at(id as usize);
                 let present = *last == 0 || i64::from(*last) == now - 1;
                 assert!(present, "row {id} was not brought to the present");
                 *last = now as i32;
-                move_row(level, slots.row(id as usize), gradient.values.as_ptr(), &offsets, update);
+                move_row(level, slots.row(id as usize), values.as_ptr(), &offsets, update);
             }
         }
     });

@@ -6,6 +6,7 @@ use crate::device::read_back;
 use crate::optim::Adam;
 use crate::random::{Purpose, stream};
 use rand::RngExt;
+use std::sync::Arc;
 use tch::Device;
 
 const DIM: usize = 19;
@@ -45,8 +46,9 @@ impl Trial {
         let begin: Vec<f64> = (0..self.rows * DIM).map(|_| rng.random_range(-0.1..0.1)).collect();
         let begin = Tensor::from_slice(&begin).view([self.rows as i64, DIM as i64]);
         let (exact, table) = (begin.copy(), begin.to_kind(self.kind).copy());
-        let mut dense = Adam::new(&rule, &exact);
-        let mut deferred = DeferredAdam::new(&rule, &table);
+        let mut dense = Adam::new(&rule, ComputePath::TensorOps, &exact);
+        let path = path_of(self.kind);
+        let mut deferred = DeferredAdam::new(&rule, path, &table);
         for step in 1..=self.steps {
             let ids: Vec<i64> = (0..12)
                 .map(|place| match (step, place) {
@@ -66,16 +68,15 @@ impl Trial {
                 })
                 .collect();
             let values = Tensor::from_slice(&values).view([12, DIM as i64]).to_kind(self.kind);
-            let rows = TouchedRows::new(Tensor::from_slice(&ids));
+            let rows = Arc::new(TouchedRows::new(Tensor::from_slice(&ids)));
             deferred.catch_up(&table, &rows);
-            deferred
-                .step_rows(&table, &RowGradient { rows: &rows, values: &values, sources: None });
-            let values = &values.to_kind(Kind::Double);
-            dense.step_rows(&exact, &RowGradient { rows: &rows, values, sources: None });
+            let exactly = values.to_kind(Kind::Double);
+            deferred.step_rows(&table, &RowGradient::new(rows.clone(), values));
+            dense.step_rows(&exact, &RowGradient::new(rows, exactly));
             if self.reload_at == Some(step) {
                 let state: Vec<_> =
                     deferred.state().into_iter().map(|(name, t)| (name, t.copy())).collect();
-                deferred = DeferredAdam::new(&rule, &table);
+                deferred = DeferredAdam::new(&rule, path, &table);
                 deferred.restore(&state).unwrap();
             }
         }
@@ -104,6 +105,10 @@ fn forms() -> [OptimizerConfig; 2] {
 }
 
 /// float32 goes by loops over host memory, float64 by tensor ops as on a GPU.
+fn path_of(kind: Kind) -> ComputePath {
+    if kind == Kind::Double { ComputePath::TensorOps } else { ComputePath::HostLoops }
+}
+
 const KINDS: [(Kind, i64); 2] = [(Kind::Float, 1500), (Kind::Double, 200)];
 
 #[test]
@@ -180,11 +185,11 @@ fn a_state_saved_in_the_middle_goes_on_as_if_nothing_had_been() {
 fn a_row_that_was_not_brought_to_the_present_is_an_error() {
     let rule = Rule::over(&OptimizerConfig::default(), 9);
     let table = Tensor::ones([4, 2], (Kind::Float, Device::Cpu));
-    let mut adam = DeferredAdam::new(&rule, &table);
+    let mut adam = DeferredAdam::new(&rule, ComputePath::HostLoops, &table);
     let mut step = |ids: &[i64]| {
-        let rows = TouchedRows::new(Tensor::from_slice(ids));
+        let rows = Arc::new(TouchedRows::new(Tensor::from_slice(ids)));
         let values = Tensor::ones([ids.len() as i64, 2], (Kind::Float, Device::Cpu));
-        adam.step_rows(&table, &RowGradient { rows: &rows, values: &values, sources: None });
+        adam.step_rows(&table, &RowGradient::new(rows, values));
     };
     step(&[1, 2]);
     step(&[3]);
@@ -197,13 +202,15 @@ fn a_row_that_was_not_brought_to_the_present_is_an_error() {
 fn pytorch_s_epsilon_is_read_back_for_no_longer_than_the_first_validation() {
     let config = OptimizerConfig { epsilon_form: EpsilonForm::Pytorch, ..Default::default() };
     let table = Tensor::ones([4, 2], (Kind::Double, Device::Cpu));
-    let mut adam = DeferredAdam::new(&Rule::over(&config, 9000), &table);
-    let rows = TouchedRows::by_tensors(Tensor::from_slice(&[1i64, 3]));
+    let rule = Rule::over(&config, 9000);
+    let mut adam = DeferredAdam::new(&rule, ComputePath::TensorOps, &table);
+    let rows = Arc::new(TouchedRows::new(Tensor::from_slice(&[1i64, 3])));
     let values = Tensor::ones([2, 2], (Kind::Double, Device::Cpu));
+    let gradient = RowGradient::new(rows.clone(), values);
     let mut reads = |steps| {
         for _ in 0..steps {
             adam.catch_up(&table, &rows);
-            adam.step_rows(&table, &RowGradient { rows: &rows, values: &values, sources: None });
+            adam.step_rows(&table, &gradient);
         }
         let before = read_back(|| adam.catch_up(&table, &rows)).is_some();
         adam.catch_up_all(&table);
@@ -217,7 +224,10 @@ fn pytorch_s_epsilon_is_read_back_for_no_longer_than_the_first_validation() {
 #[test]
 fn a_state_that_does_not_fit_is_refused() {
     let rule = Rule::over(&OptimizerConfig::default(), 9);
-    let of = |rows| DeferredAdam::new(&rule, &Tensor::ones([rows, 2], (Kind::Float, Device::Cpu)));
+    let of = |rows| {
+        let table = Tensor::ones([rows, 2], (Kind::Float, Device::Cpu));
+        DeferredAdam::new(&rule, ComputePath::HostLoops, &table)
+    };
     assert!(of(3).restore(&of(2).state()).unwrap_err().to_string().contains("shape"));
     assert!(of(3).restore(&of(3).state()[..3]).unwrap_err().to_string().contains("`last`"));
 }

@@ -1,141 +1,132 @@
-//! Optimisers. The item table is reached only through row ids and row gradients.
+//! Optimisers: the only place that moves weights. Tables are reached only through row ids and row
+//! gradients.
 
 mod adagrad;
 mod adam;
 mod deferred;
 mod deferred_host;
 mod deferred_tensors;
-mod rows;
+mod gradients;
+mod parameter;
 mod rule;
+mod table;
 mod tails;
+mod touched;
 
-use anyhow::Result;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
 use tch::Tensor;
 
-use crate::config::{OptimizerConfig, OptimizerKind};
+use crate::config::OptimizerConfig;
+use crate::device::ComputePath;
 
 pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use deferred::DeferredAdam;
-pub use rows::{Distinct, TouchedRows};
+pub use gradients::{Gradients, RowGradient};
 pub use rule::Rule;
+pub use touched::{Distinct, TouchedRows};
 
-/// The gradient of some rows of a table.
-pub struct RowGradient<'a> {
-    /// A row that stands twice gets the sum of its gradients.
-    pub rows: &'a TouchedRows,
-    /// `[sources, dim]`
-    pub values: &'a Tensor,
-    /// `[places]`: for each place of `rows` its gradient's row in `values`; without it, they stand
-    /// there in order. Items of one history share one gradient: it is not written out for each.
-    pub sources: Option<&'a [u32]>,
+use parameter::ParameterOptimizer;
+use table::TableOptimizer;
+
+/// Weights by name.
+pub type Named = Vec<(&'static str, Tensor)>;
+
+/// A state by name, `encoder.bias/m`.
+pub type State = Vec<(String, Tensor)>;
+
+/// Moves all of a model's weights: the encoder's few parameters densely, tables by rows.
+pub struct Optimisers {
+    encoder: Vec<(&'static str, Tensor, ParameterOptimizer)>,
+    tables: Vec<(&'static str, Tensor, TableOptimizer)>,
 }
 
-impl RowGradient<'_> {
-    /// `[places, dim]`: one gradient for each place.
-    fn expanded(&self) -> Tensor {
-        match self.sources {
-            None => self.values.shallow_clone(),
-            Some(sources) => {
-                let sources: Vec<i64> = sources.iter().map(|&source| i64::from(source)).collect();
-                let sources = Tensor::from_slice(&sources).to_device(self.values.device());
-                self.values.index_select(0, &sources)
-            }
-        }
-    }
-}
-
-/// The optimiser of a table: all that reads and moves its rows goes through it.
-pub enum TableOptimizer {
-    Dense(Adam),
-    Deferred(DeferredAdam),
-    Adagrad(Adagrad),
-}
-
-impl TableOptimizer {
-    /// The optimiser that `config` names, with zero moments for `table`.
-    pub fn new(config: &OptimizerConfig, rule: &Rule, table: &Tensor) -> Self {
-        match config.kind {
-            OptimizerKind::Adam => Self::Dense(Adam::new(rule, table)),
-            OptimizerKind::DeferredAdam => Self::Deferred(DeferredAdam::new(rule, table)),
-            OptimizerKind::Adagrad => Self::Adagrad(Adagrad::new(rule, table)),
-        }
+impl Optimisers {
+    /// The optimisers that `config` names, at their start for a training of `steps` steps, for an
+    /// encoder's parameters and a model's tables, whose memory they share.
+    pub fn new(
+        config: &OptimizerConfig,
+        steps: u64,
+        path: ComputePath,
+        encoder: Named,
+        tables: Named,
+    ) -> Self {
+        let rule = Rule::over(config, steps);
+        let parameter = |(name, parameter): (&'static str, Tensor)| {
+            let optimizer = ParameterOptimizer::new(config.kind, &rule, path, &parameter);
+            (name, parameter, optimizer)
+        };
+        let encoder = encoder.into_iter().map(parameter).collect();
+        let table = |(name, table): (&'static str, Tensor)| {
+            let optimizer = TableOptimizer::new(config.kind, &rule, path, &table);
+            (name, table, optimizer)
+        };
+        Self { encoder, tables: tables.into_iter().map(table).collect() }
     }
 
-    /// Brings `rows` to the present. Must come before they are read.
-    pub fn catch_up(&mut self, table: &Tensor, rows: &TouchedRows) {
-        if let Self::Deferred(adam) = self {
-            adam.catch_up(table, rows);
+    /// Brings `rows`, those of each table in its order, to the present. Must come before they are
+    /// read.
+    pub fn catch_up(&mut self, rows: &[Arc<TouchedRows>]) {
+        for ((_, table, optimizer), rows) in self.tables.iter_mut().zip(rows) {
+            optimizer.catch_up(table, rows);
         }
     }
 
-    /// Brings the whole table to the present. Must come before it is evaluated, copied or saved.
-    pub fn catch_up_all(&mut self, table: &Tensor) {
-        if let Self::Deferred(adam) = self {
-            adam.catch_up_all(table);
+    /// Brings all rows to the present. Must come before the model is evaluated, copied or saved.
+    pub fn catch_up_all(&mut self) {
+        self.tables.iter_mut().for_each(|(_, table, optimizer)| optimizer.catch_up_all(table));
+    }
+
+    /// One step of all weights; rows with a gradient must be in the present.
+    pub fn apply(&mut self, gradients: &Gradients) {
+        for ((_, parameter, optimizer), gradient) in self.encoder.iter_mut().zip(&gradients.encoder)
+        {
+            optimizer.step(parameter, gradient);
+        }
+        for ((_, table, optimizer), gradient) in self.tables.iter_mut().zip(&gradients.tables) {
+            optimizer.step_rows(table, gradient);
         }
     }
 
-    /// One step.
-    pub fn step_rows(&mut self, table: &Tensor, gradient: &RowGradient) {
-        match self {
-            Self::Dense(adam) => adam.step_rows(table, gradient),
-            Self::Deferred(adam) => adam.step_rows(table, gradient),
-            Self::Adagrad(adagrad) => adagrad.step_rows(table, gradient),
-        }
+    /// All that the next step depends on besides the weights; moments share memory.
+    pub fn state(&self) -> State {
+        let encoder = self.encoder.iter().map(|(name, _, optimizer)| (*name, optimizer.state()));
+        let tables = self.tables.iter().map(|(name, _, optimizer)| (*name, optimizer.state()));
+        let named = |(name, state): (&'static str, Named)| {
+            state.into_iter().map(move |(entry, value)| (format!("{name}/{entry}"), value))
+        };
+        encoder.chain(tables).flat_map(named).collect()
     }
 
-    /// All that the next step depends on besides the table, by name; moments share memory.
-    pub fn state(&self) -> Vec<(&'static str, Tensor)> {
-        match self {
-            Self::Dense(adam) => adam.state(),
-            Self::Deferred(adam) => adam.state(),
-            Self::Adagrad(adagrad) => adagrad.state(),
-        }
-    }
-
-    /// Takes over what [`TableOptimizer::state`] gave.
+    /// Takes over what [`Optimisers::state`] gave.
     ///
     /// # Errors
-    /// Names the entry that is missing or does not fit the table.
+    /// Names the entry that is missing or does not fit.
     pub fn restore<S: AsRef<str>>(&mut self, state: &[(S, Tensor)]) -> Result<()> {
-        match self {
-            Self::Dense(adam) => adam.restore(state),
-            Self::Deferred(adam) => adam.restore(state),
-            Self::Adagrad(adagrad) => adagrad.restore(state),
+        let of = |name: &str| -> Vec<(String, Tensor)> {
+            let own = |(entry, value): &(S, Tensor)| {
+                let entry = entry.as_ref().strip_prefix(name)?.strip_prefix('/')?;
+                Some((entry.to_owned(), value.shallow_clone()))
+            };
+            state.iter().filter_map(own).collect()
+        };
+        for (name, _, optimizer) in &mut self.encoder {
+            optimizer.restore(&of(name)).with_context(|| format!("the optimiser of `{name}`"))?;
         }
-    }
-}
-
-/// The optimiser of one of the encoder's few parameters, always moved as a whole.
-pub enum ParameterOptimizer {
-    Adam(Adam),
-    Adagrad(Adagrad),
-}
-
-impl ParameterOptimizer {
-    /// The optimiser that `config` names, at its start for `parameter`.
-    pub fn new(config: &OptimizerConfig, rule: &Rule, parameter: &Tensor) -> Self {
-        match config.kind {
-            OptimizerKind::Adam | OptimizerKind::DeferredAdam => {
-                Self::Adam(Adam::new(rule, parameter))
-            }
-            OptimizerKind::Adagrad => Self::Adagrad(Adagrad::new(rule, parameter)),
+        for (name, _, optimizer) in &mut self.tables {
+            optimizer.restore(&of(name)).with_context(|| format!("the optimiser of `{name}`"))?;
         }
-    }
-
-    /// One step with a gradient of the parameter's shape.
-    pub fn step(&mut self, parameter: &Tensor, gradient: &Tensor) {
-        match self {
-            Self::Adam(adam) => adam.step(parameter, gradient),
-            Self::Adagrad(adagrad) => adagrad.step(parameter, gradient),
-        }
+        Ok(())
     }
 }
 
 /// The entry `name` of a saved state.
 fn entry<'a, S: AsRef<str>>(state: &'a [(S, Tensor)], name: &str) -> Result<&'a Tensor> {
-    use anyhow::Context;
     let found = state.iter().find(|(n, _)| n.as_ref() == name);
     found.map(|(_, t)| t).with_context(|| format!("the optimiser state lacks `{name}`"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The rule of a training of `steps` steps.
+    /// The rule over `steps` steps.
     pub fn over(config: &OptimizerConfig, steps: u64) -> Self {
         Self { config: config.clone(), steps }
     }

@@ -4,7 +4,9 @@ use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::panels::Panels;
-use crate::best::Hit;
+use crate::device::ComputePath;
+use crate::host::top_k::Hit;
+use crate::step::Plan;
 
 /// Scores that are held at once on a device: 32 MiB of float32.
 const SCORES: i64 = 1 << 23;
@@ -40,12 +42,12 @@ impl Exact {
             }
         };
         all_numbers(&vectors, "item")?;
-        let items = match vectors.device() {
-            Device::Cpu => {
+        let items = match Plan::of_ranking(vectors.device()) {
+            ComputePath::HostLoops => {
                 let dim = vectors.size()[1] as usize;
                 Items::Panels(Panels::new(&host(&vectors)?, dim))
             }
-            _ => Items::Tensor(vectors),
+            ComputePath::TensorOps => Items::Tensor(vectors),
         };
         Ok(Self { items, rows })
     }

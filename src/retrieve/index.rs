@@ -11,9 +11,9 @@ use usearch::{IndexOptions, MetricKind, ScalarKind};
 
 use super::exact::{all_numbers, host};
 use super::recall::Setting;
-use crate::best::{Hit, order};
 use crate::export::{Export, sha256_of};
 use crate::files;
+use crate::host::top_k::{Hit, order};
 
 /// The version of `index.json`.
 const FORMAT: u32 = 1;

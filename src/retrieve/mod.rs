@@ -10,7 +10,7 @@ mod recall;
 mod recommender;
 mod requests;
 
-pub use crate::best::Hit;
+pub use crate::host::top_k::Hit;
 pub use answers::Answers;
 pub use catalogue::{Catalogue, Filter, Known};
 pub use exact::Exact;
@@ -23,7 +23,7 @@ pub use requests::{Request, Requests};
 mod tests {
     use rand::RngExt;
 
-    use crate::best::Hit;
+    use crate::host::top_k::Hit;
     use crate::random::{Purpose, stream};
 
     /// `rows` vectors of small whole numbers: exact scores, many ties.

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::best::{Best, Hit, first};
-use crate::simd::{self, Aligned, Lanes, Level, Matrix, gemm, vectorised};
+use crate::host::simd::{self, Aligned, Lanes, Level, Matrix, gemm, vectorised};
+use crate::host::top_k::{Hit, TopK, first};
 
 /// Items a panel: two of the widest registers.
 const PANEL: usize = 32;
@@ -75,7 +75,7 @@ impl Panels {
         top: &[usize],
         panels: Range<usize>,
     ) -> Vec<Vec<Hit>> {
-        let mut best: Vec<Best> = top.iter().map(|&n| Best::new(n.min(self.items))).collect();
+        let mut best: Vec<TopK> = top.iter().map(|&n| TopK::new(n.min(self.items))).collect();
         let mut scores = Aligned::zeros(top.len() * PANEL);
         let left = Matrix { at: users.as_ptr(), row: self.dim, column: 1 };
         for panel in panels {
@@ -92,18 +92,18 @@ impl Panels {
             // SAFETY: the level is the machine's; a row of scores a user.
             unsafe { collect(level, &scores, start as u32, &mut best) };
         }
-        best.into_iter().map(Best::finish).collect()
+        best.into_iter().map(TopK::finish).collect()
     }
 }
 
 vectorised! {
     /// Takes those of the scores `[users, PANEL]` of the items from row `start` that reach their
     /// user's threshold.
-    unsafe fn collect(scores: &[f32], start: u32, best: &mut [Best]) = collect_lanes
+    unsafe fn collect(scores: &[f32], start: u32, best: &mut [TopK]) = collect_lanes
 }
 
 #[inline(always)]
-unsafe fn collect_lanes<V: Lanes>(scores: &[f32], start: u32, best: &mut [Best]) {
+unsafe fn collect_lanes<V: Lanes>(scores: &[f32], start: u32, best: &mut [TopK]) {
     for (row, best) in scores.chunks_exact(PANEL).zip(best) {
         for from in (0..PANEL).step_by(V::N) {
             // SAFETY: a panel is whole registers long.

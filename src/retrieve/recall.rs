@@ -94,8 +94,9 @@ mod tests {
 
     #[test]
     fn an_index_finds_nearly_all_and_more_with_more_candidates() {
-        let vectors =
-            |n: i64| crate::tower::unit(&Tensor::randn([n, 16], (Kind::Float, Device::Cpu)));
+        let vectors = |n: i64| {
+            crate::model::Scoring::unit(&Tensor::randn([n, 16], (Kind::Float, Device::Cpu)))
+        };
         let (items, users) = (vectors(3000), vectors(50));
         let mut heard = 0;
         let mut index = Index::build(&items, &mut |done| heard = done).unwrap();

@@ -8,9 +8,9 @@ use tch::{CModule, Device, Tensor};
 use super::catalogue::Catalogue;
 use super::exact::Exact;
 use super::index::Index;
-use crate::best::Hit;
-use crate::sampling::pad;
-use crate::tower::TwoTower;
+use crate::batch::pad;
+use crate::host::top_k::Hit;
+use crate::model::Model;
 
 /// Users whose vectors are made at once.
 const USERS: usize = 2048;
@@ -24,7 +24,7 @@ pub trait UserTower {
     fn vectors(&self, histories: &Tensor) -> Result<Tensor>;
 }
 
-impl UserTower for TwoTower {
+impl UserTower for Model {
     fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
         Ok(self.users(histories))
     }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_was_seen_is_left_out_and_nothing_else() {
         let config = TowerConfig { dim: 4, history: 3, ..Default::default() };
-        let tower = TwoTower::new(&config, 50, 1, Device::Cpu);
+        let tower = Model::new(&config, 50, 1, Device::Cpu);
         let search = Search::Exact(Exact::new(&tower.item_vectors(), None).unwrap());
         let names = (1..=50).map(|id| format!("i{id}")).collect();
         let catalogue = Arc::new(Catalogue::new(names));

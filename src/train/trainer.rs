@@ -6,23 +6,24 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use tch::{Device, Tensor};
 
-use super::form::{Mover, Source};
 use super::log::RunLog;
 use super::outcome::{Outcome, UserRanks, peak_memory_mib};
-use super::profile::Profile;
 use super::run_folder::RunFolder;
-use super::step::by_loops;
 use super::stopping::Stopping;
-use crate::config::{Config, Metric, Protocol, Samples, Schedule};
+use crate::batch::Drawer;
+use crate::config::{Config, Metric, Protocol, Schedule};
 use crate::data::{Dataset, Split};
 use crate::device;
 use crate::eval::{Evaluation, Metrics, PositionEvaluation, value_of};
-use crate::tower::{TwoTower, save};
+use crate::misuse;
+use crate::model::{Model, save};
+use crate::profile::Profile;
+use crate::step::{Plan, Stepper};
 
 /// What an observer of a training run hears.
 pub enum Event<'a> {
     /// Nothing is left that could refuse the run; it takes at most `steps` steps.
-    Started { steps: u64 },
+    Started { steps: u64, plan: &'a Plan },
     /// `step` steps are done; the mean loss of those since the last such event.
     Step { step: u64, loss: f64 },
     /// `done` of `users` users are ranked.
@@ -35,42 +36,42 @@ pub enum Event<'a> {
     Stopped { step: u64, best_step: u64 },
 }
 
-/// Opens the device of `config` and sets the process's threads.
-///
-/// # Errors
-/// [`crate::error::Misuse`] when the device is not there.
-pub fn open_device(config: &Config) -> Result<Device> {
-    device::use_threads(config.threads);
-    let device = device::open(config.device)?;
-    let positions = config.sampling.samples == Samples::Positions;
-    if by_loops(config, device) || (positions && config.train.fused && device == Device::Cpu) {
-        // The threads of this crate do the work: libtorch's would spin beside them.
-        tch::set_num_threads(1);
-    }
-    Ok(device)
-}
-
-/// A configuration and a dataset that fit together, ready to train or evaluate.
-pub struct Session<'a> {
+/// A configuration and a dataset that fit together, and the plan by which they are worked with.
+pub struct RunContext<'a> {
     pub config: &'a Config,
     pub dataset: &'a Dataset,
-    pub device: Device,
+    pub plan: Plan,
 }
 
-impl<'a> Session<'a> {
+impl<'a> RunContext<'a> {
     /// Opens the device and sets the threads.
     ///
     /// # Errors
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
-        let device = open_device(config)?;
-        Ok(Self { config, dataset, device })
+        Ok(Self { config, dataset, plan: Plan::open(config)? })
     }
 
     /// A model with initial weights.
-    pub fn model(&self) -> TwoTower {
+    pub fn model(&self) -> Model {
         let Config { tower, seed, .. } = self.config;
-        TwoTower::new(tower, self.dataset.item_count(), *seed, self.device)
+        Model::new(tower, self.dataset.item_count(), *seed, self.plan.device)
+    }
+
+    /// The batches of training, checked against the dataset.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] when the dataset is too small for the configuration.
+    pub fn drawer(&self) -> Result<Drawer<'a>> {
+        let Self { config, dataset, plan } = self;
+        for part in [Split::Validation, Split::Test] {
+            if dataset.users_of(part).is_empty() {
+                misuse!("the dataset has no {} users: prepare it with another split", part.name());
+            }
+        }
+        let (sequences, train) = (&dataset.sequences, dataset.users_of(Split::Train));
+        let items = dataset.item_count();
+        Drawer::new(config, plan.batches, plan.assembly(config), sequences, train, items)
     }
 
     /// Ranks the catalogue for the users of `part`.
@@ -79,7 +80,7 @@ impl<'a> Session<'a> {
     /// When the part has no users or a score is not a number.
     pub fn evaluate(
         &self,
-        model: &TwoTower,
+        model: &Model,
         part: Split,
         observe: &mut dyn FnMut(Event),
     ) -> Result<Metrics> {
@@ -89,7 +90,7 @@ impl<'a> Session<'a> {
     /// Ranks the catalogue for `users`, some of `part`.
     fn evaluate_for(
         &self,
-        model: &TwoTower,
+        model: &Model,
         part: Split,
         users: Vec<usize>,
         observe: &mut dyn FnMut(Event),
@@ -101,14 +102,12 @@ impl<'a> Session<'a> {
             done += more;
             observe(Event::Ranking { part, done, users: count });
         };
+        let Plan { device, ranking: path, .. } = self.plan;
         match config.protocol {
-            Protocol::Holdout => {
-                Evaluation { sequences, users, config, history, device: self.device }
-                    .run(model, &mut progress)
-            }
-            Protocol::Positions => {
-                PositionEvaluation { sequences, users, config, history }.run(model, &mut progress)
-            }
+            Protocol::Holdout => Evaluation { sequences, users, config, history, device, path }
+                .run(model, &mut progress),
+            Protocol::Positions => PositionEvaluation { sequences, users, config, history, path }
+                .run(model, &mut progress),
         }
     }
 }
@@ -125,12 +124,11 @@ pub fn train(
     make_folder: impl FnOnce() -> Result<RunFolder>,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
-    let device = open_device(config)?;
-    let source = Source::new(config, dataset, device)?;
-    let Schedule { steps, validate_every } = config.schedule(source.per_epoch())?;
-    let session = Session { config, dataset, device };
+    let context = RunContext::new(config, dataset)?;
+    let (plan, drawer) = (&context.plan, context.drawer()?);
+    let Schedule { steps, validate_every } = config.schedule(drawer.per_epoch())?;
     let run = make_folder()?;
-    observe(Event::Started { steps });
+    observe(Event::Started { steps, plan });
     run.write_json(
         "run.json",
         &json!({
@@ -138,27 +136,28 @@ pub fn train(
             "dataset": dataset.manifest.name,
             "checksum": dataset.manifest.checksum,
             "steps": steps,
+            "plan": plan,
         }),
     )?;
     let mut log = RunLog::create(run.path())?;
     let started = Instant::now();
-    let model = session.model();
-    let mut mover = Mover::new(config, &model, &source, steps);
+    let model = context.model();
+    let mut stepper = Stepper::new(config, plan, &model, steps, || drawer.log_counts());
     let mut stopping = Stopping::new(config.train.patience);
     let mut validation = vec![];
     let validation_users =
         spread(dataset.users_of(Split::Validation), config.train.validation_users);
-    let mut losses = Losses::new(session.device);
+    let mut losses = Losses::new(plan.device);
     let mut train_seconds = 0.0;
     let mut step = 0;
     let mut profile = Profile::default();
-    source.run(0..steps, |next| -> Result<()> {
+    drawer.run(0..steps, |next| -> Result<()> {
         while step < steps && !stopping.exhausted() {
             let mark = Instant::now();
             let mut lap = profile.lap();
             let batch = next();
             profile.add("waiting for batches", &mut lap);
-            losses.add(&mover.step(&model, &batch, step));
+            losses.add(&stepper.step(&model, &batch, step));
             step += 1;
             if step % config.train.log_every == 0 {
                 let loss = losses.mean(step)?;
@@ -172,15 +171,15 @@ pub fn train(
             }
             let validate = step % validate_every == 0 || step == steps;
             if validate {
-                mover.catch_up(&model);
-                device::synchronize(session.device);
+                stepper.catch_up();
+                device::synchronize(plan.device);
             }
             train_seconds += mark.elapsed().as_secs_f64();
             if validate {
                 let mut lap = profile.lap();
                 let users = validation_users.clone();
                 let metrics =
-                    session.evaluate_for(&model, Split::Validation, users, observe)?.means();
+                    context.evaluate_for(&model, Split::Validation, users, observe)?.means();
                 log.write("validation", step, started.elapsed().as_secs_f64(), &named(&metrics))?;
                 let monitored = value_of(&metrics, config.train.monitor)
                     .expect("a checked configuration measures what it monitors");
@@ -195,7 +194,7 @@ pub fn train(
         }
         Ok(())
     })?;
-    profile.append(mover.profile());
+    profile.append(stepper.profile());
     observe(Event::Trained { steps: step, profile: &profile });
     let best_step = stopping.best().map_or(step, |(_, step)| step);
     if step < steps {
@@ -203,9 +202,9 @@ pub fn train(
     }
     // The weights that are read take a table's size in memory for a while: instead of the moments,
     // not beside them.
-    drop(mover);
+    drop(stepper);
     model.load(&run.weights_path())?;
-    let tested = session.evaluate(&model, Split::Test, observe)?;
+    let tested = context.evaluate(&model, Split::Test, observe)?;
     let (test, test_users) = (tested.means(), tested.users());
     log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
     let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
@@ -215,7 +214,7 @@ pub fn train(
         best_step,
         train_seconds,
         seconds: started.elapsed().as_secs_f64(),
-        device: device::name(session.device),
+        device: device::name(plan.device),
         threads: rayon::current_num_threads() as i32,
         seed: config.seed,
         peak_memory_mib: peak_memory_mib(),

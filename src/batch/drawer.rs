@@ -1,0 +1,105 @@
+//! Where a training's batches come from.
+
+use std::ops::Range;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use anyhow::Result;
+
+use super::batch::{Assembly, Batch};
+use super::host::HostDrawer;
+use super::on_device::DeviceDrawer;
+use crate::config::Config;
+use crate::data::Sequences;
+use crate::model::Draws;
+
+/// Draws the batches of a training run.
+pub enum Drawer<'a> {
+    /// On the host, on a thread of their own, ahead of the step.
+    Host(HostDrawer<'a>),
+    /// On the step's device, in their turn.
+    Device(DeviceDrawer),
+}
+
+impl<'a> Drawer<'a> {
+    /// Batches of `members`, users or sessions, for a catalogue of `items`.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] when there are too few of them for a batch.
+    pub fn new(
+        config: &Config,
+        draws: Draws,
+        assembly: Assembly,
+        sequences: &'a Sequences,
+        members: Vec<usize>,
+        items: usize,
+    ) -> Result<Self> {
+        Ok(match draws {
+            Draws::Host => {
+                Self::Host(HostDrawer::new(config, sequences, members, items, assembly)?)
+            }
+            Draws::Device => {
+                Self::Device(DeviceDrawer::new(config, sequences, &members, items, assembly)?)
+            }
+        })
+    }
+
+    /// Batches an epoch.
+    pub fn per_epoch(&self) -> u64 {
+        match self {
+            Self::Host(drawer) => drawer.per_epoch(),
+            Self::Device(drawer) => drawer.per_epoch(),
+        }
+    }
+
+    /// `[items + 1]`: the log of how often each item is expected among a query's candidates.
+    pub fn log_counts(&self) -> Vec<f32> {
+        match self {
+            Self::Host(drawer) => drawer.log_counts(),
+            Self::Device(drawer) => drawer.log_counts(),
+        }
+    }
+
+    /// Runs `body` with a source of the batches of `steps`, in order.
+    pub fn run<R>(
+        &self,
+        steps: Range<u64>,
+        body: impl FnOnce(&mut dyn FnMut() -> Batch) -> R,
+    ) -> R {
+        match self {
+            Self::Host(drawer) => drawn_ahead(|step| drawer.draw(step), steps, body),
+            Self::Device(drawer) => {
+                let mut steps = steps;
+                body(&mut || drawer.draw(steps.next().expect("a batch for every step")))
+            }
+        }
+    }
+}
+
+/// Batches that wait for their step at most.
+const WAITING: usize = 3;
+
+/// Runs `body` with a source of what `draw` gives for `steps`, in order, drawn on another thread.
+fn drawn_ahead<B: Send, R>(
+    draw: impl Fn(u64) -> B + Sync,
+    steps: Range<u64>,
+    body: impl FnOnce(&mut dyn FnMut() -> B) -> R,
+) -> R {
+    let draw = &draw;
+    thread::scope(|scope| {
+        let (send, receive) = sync_channel(WAITING);
+        let drawer = move || {
+            for step in steps {
+                // The receiver goes when `body` is done: no more batches are wanted.
+                if send.send(draw(step)).is_err() {
+                    break;
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("batches".into())
+            .spawn_scoped(scope, drawer)
+            .expect("the system can start one thread more");
+        body(&mut || receive.recv().expect("a batch for every step"))
+    })
+}

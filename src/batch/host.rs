@@ -1,0 +1,212 @@
+//! Draws batches on the host.
+
+use anyhow::Result;
+use rand::RngExt;
+
+use super::batch::{Assembly, Batch, Samples};
+use super::candidates::{Candidates, Expected, Pool, Source};
+use super::epochs::Epochs;
+use crate::config::{Config, Order, Origin, Per, Samples as Kind, SamplingConfig};
+use crate::data::Sequences;
+use crate::misuse;
+use crate::model::Queries;
+use crate::random::{Purpose, stream};
+
+/// Draws the batches of a training run, each a function of its step.
+pub struct HostDrawer<'a> {
+    sequences: &'a Sequences,
+    /// Users or sessions of the training part.
+    members: Vec<usize>,
+    epochs: Epochs,
+    sampling: SamplingConfig,
+    sources: Vec<Source>,
+    /// Items in the catalogue.
+    items: usize,
+    history: usize,
+    seed: u64,
+    assembly: Assembly,
+}
+
+/// Those of `members` that have something to learn from: an item at `first_position` or later of a
+/// user, two items of a session.
+///
+/// # Errors
+/// A [`crate::error::Misuse`] when they are fewer than a batch needs.
+pub fn eligible(
+    sequences: &Sequences,
+    members: &[usize],
+    sampling: &SamplingConfig,
+) -> Result<Vec<usize>> {
+    let first = first_target(sampling);
+    let long = members.iter().copied().filter(|&member| sequences.get(member).len() > first);
+    let long: Vec<usize> = long.collect();
+    let random = sampling.order == Order::Random;
+    let wanted = if random { sampling.batch } else { 1 };
+    if long.len() >= wanted {
+        return Ok(long);
+    }
+    let need = match sampling.samples {
+        Kind::Users => format!("more than {first} interactions (sampling.first_position)"),
+        Kind::Positions => "two items or more".into(),
+    };
+    if !random || long.is_empty() {
+        misuse!("no training user or session of the dataset has {need}");
+    }
+    misuse!(
+        "sampling.batch = {}: only {} training users have {need}, and a batch takes distinct users",
+        sampling.batch,
+        long.len()
+    )
+}
+
+/// The first position of a sequence, from 0, that can be asked for.
+fn first_target(sampling: &SamplingConfig) -> usize {
+    match sampling.samples {
+        Kind::Users => sampling.first_position,
+        Kind::Positions => 1,
+    }
+}
+
+impl<'a> HostDrawer<'a> {
+    /// Batches of `members`, for a catalogue of `items`.
+    ///
+    /// # Errors
+    /// As [`eligible`].
+    pub fn new(
+        config: &Config,
+        sequences: &'a Sequences,
+        members: Vec<usize>,
+        items: usize,
+        assembly: Assembly,
+    ) -> Result<Self> {
+        let Config { sampling, tower, seed, .. } = config;
+        let eligible = eligible(sequences, &members, sampling)?;
+        let popular = |source: &crate::config::NegativeSource| {
+            matches!(source.from, Origin::Popularity { .. })
+        };
+        let clicks = match sampling.negatives.iter().any(popular) {
+            true => Expected::clicks(sequences, &members, items),
+            false => vec![],
+        };
+        let source = |source| Source::new(source, items, &clicks);
+        Ok(Self {
+            sequences,
+            members,
+            epochs: Epochs::new(eligible, sampling.batch, sampling.order, *seed),
+            sources: sampling.negatives.iter().map(source).collect(),
+            sampling: sampling.clone(),
+            items,
+            history: tower.history,
+            seed: *seed,
+            assembly,
+        })
+    }
+
+    /// Batches an epoch.
+    pub fn per_epoch(&self) -> u64 {
+        self.epochs.length()
+    }
+
+    /// As [`Expected::log_counts`].
+    pub fn log_counts(&self) -> Vec<f32> {
+        let clicks = Expected::clicks(self.sequences, &self.members, self.items);
+        let in_batch = match self.sampling.samples {
+            Kind::Users => self.targets(),
+            Kind::Positions => clicks.iter().map(|&count| count as f64).collect(),
+        };
+        Expected::log_counts(&self.sampling.negatives, &clicks, &in_batch)
+    }
+
+    /// How often each item is the target of a user, in proportion: each user's positions alike.
+    fn targets(&self) -> Vec<f64> {
+        let mut weights = vec![0.0; self.items];
+        let first = self.sampling.first_position;
+        for &user in &self.members {
+            let targets = self.sequences.get(user).get(first..).unwrap_or_default();
+            let share = 1.0 / targets.len().max(1) as f64;
+            targets.iter().for_each(|&item| weights[item as usize - 1] += share);
+        }
+        weights
+    }
+
+    /// The batch of training step `step`, a function of it alone.
+    pub fn draw(&self, step: u64) -> Batch {
+        let mut rng = stream(self.seed, Purpose::Batch, step);
+        let members = self.epochs.members(step, &mut rng);
+        let mut chosen: Vec<&[u32]> = members
+            .into_iter()
+            .map(|member| {
+                let whole = self.sequences.get(member);
+                // Of a user the items up to a random target, of a session all; the latest of them.
+                let end = match self.sampling.samples {
+                    Kind::Users => rng.random_range(self.sampling.first_position..whole.len()) + 1,
+                    Kind::Positions => whole.len(),
+                };
+                &whole[end.saturating_sub(self.history + 1)..end]
+            })
+            .collect();
+        // Histories of about one length share a chunk, so that little padding is worked through.
+        chosen.sort_by_key(|items| items.len());
+        let samples = self.samples(&chosen);
+        let candidates = self.candidates(step, &samples);
+        Batch::new(samples, candidates, self.assembly)
+    }
+
+    /// Histories and targets from items that end with the last target.
+    fn samples(&self, chosen: &[&[u32]]) -> Samples {
+        let queries = match self.sampling.samples {
+            Kind::Users => Queries::Last,
+            Kind::Positions => Queries::Every,
+        };
+        let positions = chosen.iter().map(|items| items.len() - 1).sum();
+        let mut samples = Samples {
+            items: Vec::with_capacity(positions),
+            starts: Vec::with_capacity(chosen.len() + 1),
+            queries,
+            targets: Vec::with_capacity(positions),
+        };
+        let id = |&item: &u32| i64::from(item);
+        samples.starts.push(0);
+        for items in chosen {
+            let (history, asked) = (&items[..items.len() - 1], &items[1..]);
+            samples.items.extend(history.iter().map(id));
+            samples.starts.push(samples.items.len() as u32);
+            match queries {
+                Queries::Every => samples.targets.extend(asked.iter().map(id)),
+                Queries::Last => samples.targets.extend(asked.last().map(id)),
+            }
+        }
+        samples
+    }
+
+    fn candidates(&self, step: u64, samples: &Samples) -> Candidates {
+        let mut rng = stream(self.seed, Purpose::Negatives, step);
+        let starts: Vec<usize> = samples.starts.iter().map(|&start| start as usize).collect();
+        let ones: Vec<usize> = (0..=samples.histories()).collect();
+        // In-batch candidates are the clicks that are read of others, of users their targets.
+        let pool = match samples.queries {
+            Queries::Every => Pool { items: &samples.items, starts: &starts },
+            Queries::Last => Pool { items: &samples.targets, starts: &ones },
+        };
+        let mut drawn = Candidates::default();
+        let of = |per| self.sources.iter().filter(move |source| source.per == per);
+        for source in of(Per::Batch) {
+            source.draw(&mut rng, &pool, 0, self.items, &mut drawn.shared);
+        }
+        for history in 0..samples.histories() {
+            for source in of(Per::Session) {
+                source.draw(&mut rng, &pool, history, self.items, &mut drawn.of_history);
+            }
+            for _ in pool.starts[history]..pool.starts[history + 1] {
+                for source in of(Per::Event) {
+                    source.draw(&mut rng, &pool, history, self.items, &mut drawn.of_query);
+                }
+            }
+        }
+        drawn
+    }
+}
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

@@ -1,0 +1,97 @@
+//! The items that are ranked.
+
+use anyhow::{Result, ensure};
+use tch::Tensor;
+
+use crate::device::{ComputePath, memory};
+use crate::host::ranking;
+use crate::model::{Model, Scoring};
+
+/// Scores that tensor ops hold at once: 32 MiB of float32.
+const SCORES: usize = 1 << 23;
+
+/// Item vectors, and how they are gone through.
+pub struct Catalogue {
+    /// `[items, dim]`: row `i` is item `i + 1`; padding has no row.
+    rows: Tensor,
+    unit: bool,
+    path: ComputePath,
+}
+
+impl Catalogue {
+    /// Items whose vectors are `rows` `[items, dim]`.
+    pub fn new(rows: Tensor, path: ComputePath) -> Self {
+        Self { rows: rows.contiguous(), unit: false, path }
+    }
+
+    /// Items whose vectors are the `rows` brought to unit length, as [`Scoring::unit`] does; no
+    /// copy of them is made.
+    pub fn of_unit(rows: Tensor, path: ComputePath) -> Self {
+        Self { unit: true, ..Self::new(rows, path) }
+    }
+
+    /// The items of a model; no copy of its table is made.
+    pub fn of(model: &Model, path: ComputePath) -> Self {
+        let rows = model.items.scored().rows();
+        match model.scoring.unit_epsilon() {
+            Some(_) => Self::of_unit(rows, path),
+            None => Self::new(rows, path),
+        }
+    }
+
+    /// How many users are ranked at a time.
+    pub fn users_a_block(&self) -> usize {
+        /// In loops the scores are never held: only enough users to make a tile worth its while.
+        const IN_LOOPS: usize = 2048;
+        match self.path {
+            ComputePath::HostLoops => IN_LOOPS,
+            ComputePath::TensorOps => rows_a_block(self.rows.size()[0]),
+        }
+    }
+
+    /// The items, if all their vectors are numbers.
+    ///
+    /// # Errors
+    /// When they are not: a rival whose score is no number would never be counted.
+    pub fn checked(self) -> Result<Self> {
+        ensure!(
+            self.rows.sum(self.rows.kind()).double_value(&[]).is_finite(),
+            "the item vectors are not all numbers: the weights have diverged or are damaged"
+        );
+        Ok(self)
+    }
+
+    /// The width of a vector.
+    pub fn dim(&self) -> i64 {
+        self.rows.size()[1]
+    }
+
+    /// `[items, dim]`, to be brought to unit length where [`Catalogue::is_unit`].
+    pub fn rows(&self) -> &Tensor {
+        &self.rows
+    }
+
+    /// Whether vectors are the rows brought to unit length.
+    pub fn is_unit(&self) -> bool {
+        self.unit
+    }
+
+    /// How they are gone through.
+    pub fn path(&self) -> ComputePath {
+        self.path
+    }
+
+    /// The same over host memory.
+    pub(super) fn on_host(&self) -> ranking::Items<'_> {
+        ranking::Items {
+            rows: memory::floats(&self.rows),
+            dim: self.dim() as usize,
+            unit: self.unit.then_some(Scoring::EPSILON as f32),
+        }
+    }
+}
+
+/// Users whose scores with a catalogue of `items` are held at once.
+pub(super) fn rows_a_block(items: i64) -> usize {
+    (SCORES / items.max(1) as usize).max(1)
+}

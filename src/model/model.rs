@@ -1,0 +1,170 @@
+//! The whole model, by the configuration.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use tch::{Device, Tensor};
+
+use super::{Dropout, Encoder, Items, Layout, Scoring, encoder};
+use crate::config::TowerConfig;
+use crate::files;
+use crate::optim::Named;
+
+/// Items, an encoder and the scoring rule.
+pub struct Model {
+    pub items: Items,
+    pub encoder: Box<dyn Encoder>,
+    pub scoring: Scoring,
+    history: usize,
+}
+
+/// Which positions of a history ask for an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queries {
+    /// Every one.
+    Every,
+    /// The last one.
+    Last,
+}
+
+impl Model {
+    /// A model with initial weights drawn from `seed`.
+    pub fn new(config: &TowerConfig, items: usize, seed: u64, device: Device) -> Self {
+        Self {
+            items: Items::new(config, items, seed, device),
+            encoder: encoder::build(config, seed, device),
+            scoring: Scoring::new(config),
+            history: config.history,
+        }
+    }
+
+    /// User vectors `[batch, dim]` of histories `[batch, history]` (int64 item ids, oldest
+    /// first, padded with 0 at the end), as scores are taken with them.
+    pub fn users(&self, histories: &Tensor) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let rows = self.items.read().gather(&histories.view(-1));
+        self.queries(&rows, &Layout::padded(histories), Queries::Last, None)
+    }
+
+    /// The vectors of queries `[queries, dim]`, one wider where items have biases, from the rows
+    /// `[positions, dim]` of their histories' items; their inner products with
+    /// [`Scoring::items`] rank the catalogue.
+    pub fn queries(
+        &self,
+        rows: &Tensor,
+        layout: &Layout,
+        queries: Queries,
+        dropout: Option<&Dropout>,
+    ) -> Tensor {
+        let vectors = match queries {
+            Queries::Every => self.encoder.positions(rows, layout, dropout),
+            Queries::Last => self.encoder.last(rows, layout, dropout),
+        };
+        self.scoring.users(&vectors)
+    }
+
+    /// The vectors of all items `[items, dim]`, row `i` is item `i + 1`: their inner products with
+    /// a user's vector rank the catalogue.
+    pub fn item_vectors(&self) -> Tensor {
+        self.scoring.items(&self.items.scored().rows())
+    }
+
+    /// The latest items of a history that the encoder reads.
+    pub fn history(&self) -> usize {
+        self.history
+    }
+
+    /// Where the model's tensors are.
+    pub fn device(&self) -> Device {
+        self.items.read().weights().device()
+    }
+
+    /// All weights by name, sharing the model's memory.
+    pub fn weights(&self) -> Named {
+        let mut all = self.encoder.parameters();
+        all.extend(self.items.tables());
+        all
+    }
+
+    /// A copy of all weights.
+    pub fn snapshot(&self) -> Named {
+        self.weights().into_iter().map(|(name, w)| (name, w.detach().copy())).collect()
+    }
+
+    /// Puts weights of the same names and shapes in place of the model's.
+    ///
+    /// # Errors
+    /// Names the weight that is missing or of another shape.
+    pub fn restore<S: AsRef<str>>(&self, weights: &[(S, Tensor)]) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        for (name, mut own) in self.weights() {
+            let Some((_, saved)) = weights.iter().find(|(n, _)| n.as_ref() == name) else {
+                bail!("the weight `{name}` is missing");
+            };
+            ensure!(
+                own.size() == saved.size(),
+                "the weight `{name}` has shape {:?}, but configuration and dataset ask for {:?}",
+                saved.size(),
+                own.size()
+            );
+            own.copy_(saved);
+        }
+        Ok(())
+    }
+
+    /// Restores weights that [`save`] wrote.
+    ///
+    /// # Errors
+    /// Names the file where it cannot be read or does not fit.
+    pub fn load(&self, path: &Path) -> Result<()> {
+        Tensor::read_safetensors(path)
+            .map_err(anyhow::Error::from)
+            .and_then(|weights| self.restore(&weights))
+            .with_context(|| format!("cannot use the weights in {}", path.display()))
+    }
+}
+
+/// Writes weights as a safetensors file.
+pub fn save(weights: &Named, path: &Path) -> Result<()> {
+    files::write_with(path, |staging| Ok(Tensor::write_safetensors(weights, staging)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(items: usize, seed: u64) -> Model {
+        Model::new(&TowerConfig { dim: 4, ..Default::default() }, items, seed, Device::Cpu)
+    }
+
+    #[test]
+    fn saved_weights_come_back_to_the_bit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        let (a, b) = (model(9, 1), model(9, 2));
+        let histories = Tensor::from_slice2(&[[1i64, 2, 3], [9, 0, 0]]);
+        assert_ne!(a.users(&histories), b.users(&histories));
+        save(&a.snapshot(), &path).unwrap();
+        b.load(&path).unwrap();
+        assert_eq!(a.users(&histories), b.users(&histories));
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        save(&model(9, 1).snapshot(), &path).unwrap();
+        let error = format!("{:#}", model(10, 1).load(&path).unwrap_err());
+        assert!(error.contains("w.safetensors") && error.contains("items"), "{error}");
+    }
+
+    #[test]
+    fn vectors_have_unit_length_and_padding_is_zero() {
+        let model = model(9, 3);
+        let table = model.items.read().weights();
+        assert_eq!(table.get(0).abs().sum(tch::Kind::Float).double_value(&[]), 0.0);
+        assert!(table.abs().max().double_value(&[]) <= (6.0f64 / 14.0).sqrt());
+        let square = model.item_vectors().square().sum_dim_intlist(1, false, tch::Kind::Float);
+        assert!(Vec::<f32>::try_from(square).unwrap().iter().all(|n| (n - 1.0).abs() < 1e-5));
+    }
+}

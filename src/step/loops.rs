@@ -1,0 +1,158 @@
+//! The step in loops over host memory.
+
+use tch::Tensor;
+
+use super::encode::Encode;
+use super::objective::{HostObjective, Objective};
+use super::{Plan, Step};
+use crate::batch::Batch;
+use crate::config::{Config, Reject};
+use crate::device::memory;
+use crate::host::candidates::{CandidateGradients, CandidateLoops, ScoredRows, Slots};
+use crate::host::mean_pool::{MeanPoolBatch, MeanPoolGradients, MeanPoolLoops, MeanPoolWeights};
+use crate::host::row_loss::RowLoss;
+use crate::model::{Model, Scoring};
+use crate::optim::{Gradients, RowGradient};
+use crate::profile::Profile;
+
+/// Gradients by host loops.
+pub enum HostStep {
+    /// The encoder with autograd, chunk by chunk, candidates by loops.
+    Candidates { encode: Encode, candidates: Box<HostCandidates> },
+    /// The mean-pool encoder and the loss in one.
+    MeanPool(Box<MeanPoolLoops>),
+}
+
+impl HostStep {
+    /// For any encoder and any loss; `log_counts` `[items + 1]`.
+    pub fn candidates(config: &Config, plan: &Plan, log_counts: Option<Tensor>) -> Self {
+        let candidates = Box::new(HostCandidates::new(config, log_counts));
+        Self::Candidates { encode: Encode::new(config, plan, true), candidates }
+    }
+
+    /// For what [`super::StepPath::MeanPoolLoops`] is chosen for.
+    ///
+    /// # Panics
+    /// For a loss that is no function of rows.
+    pub fn mean_pool(config: &Config) -> Self {
+        let loss = RowLoss::new(&config.loss).expect("the plan asks for loops of such losses only");
+        let loops = MeanPoolLoops::new(loss, config.tower.scale, Scoring::EPSILON);
+        Self::MeanPool(Box::new(loops))
+    }
+}
+
+impl Step for HostStep {
+    fn gradients(
+        &mut self,
+        model: &Model,
+        batch: &Batch,
+        step: u64,
+        profile: &mut Profile,
+    ) -> Gradients {
+        match self {
+            Self::Candidates { encode, candidates } => {
+                let mut lap = profile.lap();
+                let encoded = encode.forward(model, batch, step);
+                profile.add("encoder", &mut lap);
+                let own = candidates.run(model, &encoded.vectors(), batch);
+                profile.add("scores and loss", &mut lap);
+                let (encoder, read) = encode.backward(model, batch, &encoded, &own.vectors);
+                let scored = Tensor::from_slice(&own.ids);
+                let (read, scored) = ((&batch.inputs, &read), (&scored, &own.rows));
+                let tables = model.items.row_gradients(read, scored);
+                profile.add("encoder backward", &mut lap);
+                Gradients { loss: Tensor::from(own.loss as f32), encoder, tables }
+            }
+            Self::MeanPool(loops) => mean_pool(loops, model, batch, profile),
+        }
+    }
+}
+
+fn mean_pool(
+    loops: &mut MeanPoolLoops,
+    model: &Model,
+    batch: &Batch,
+    profile: &mut Profile,
+) -> Gradients {
+    let table = model.items.read();
+    let (weights, parameters) = (table.weights(), model.encoder.parameters());
+    let weights = MeanPoolWeights {
+        table: memory::floats(&weights),
+        dim: table.dim() as usize,
+        kernel: memory::floats(&parameters[0].1),
+        bias: memory::floats(&parameters[1].1),
+    };
+    let rows = &batch.rows[0];
+    let (items, rest) = memory::ids(rows.ids()).split_at(batch.inputs.numel());
+    let (targets, negatives) = rest.split_at(batch.targets.numel());
+    let hits = &batch.hits;
+    let ids = MeanPoolBatch { items, starts: &batch.starts, targets, negatives, hits };
+    let catalogue = model.items.len() as f64;
+    let MeanPoolGradients { loss, encoder, values, sources } =
+        loops.run(&weights, &ids, catalogue, profile);
+    Gradients {
+        loss: Tensor::from(loss as f32),
+        encoder: encoder.into(),
+        tables: vec![RowGradient { rows: rows.clone(), values, sources: Some(sources) }],
+    }
+}
+
+/// From the queries' vectors to the loss and its gradients, in loops over host memory.
+pub struct HostCandidates {
+    objective: Objective,
+    scoring: Scoring,
+    reject: Reject,
+    /// `[items + 1]`: for the log-q correction.
+    log_counts: Option<Tensor>,
+    loops: CandidateLoops,
+}
+
+impl HostCandidates {
+    /// That of a configuration.
+    pub fn new(config: &Config, log_counts: Option<Tensor>) -> Self {
+        let top_k = Some(config.sampling.top_k).filter(|&k| k > 0);
+        Self {
+            objective: Objective::new(config),
+            scoring: Scoring::new(&config.tower),
+            reject: config.sampling.reject,
+            log_counts,
+            loops: CandidateLoops::new(top_k),
+        }
+    }
+
+    /// The same with other loops.
+    #[cfg(test)]
+    pub fn with(self, loops: CandidateLoops) -> Self {
+        Self { loops, ..self }
+    }
+
+    /// Loss and gradients at `vectors` `[queries, dim]`, rows of the table being in the present.
+    pub fn run(&mut self, model: &Model, vectors: &Tensor, batch: &Batch) -> CandidateGradients {
+        let table = model.items.scored();
+        let weights = table.weights();
+        let rows = ScoredRows {
+            table: memory::floats(&weights),
+            dim: table.dim() as usize,
+            ids: memory::ids(&batch.scored),
+            factor: self.scoring.factor() as f32,
+            unit: self.scoring.unit_epsilon().map(|epsilon| epsilon as f32),
+        };
+        let own = batch.own.contiguous();
+        let slots = Slots {
+            targets: memory::ids(&batch.targets),
+            history: memory::ids(&batch.history),
+            shared: memory::ids(&batch.shared),
+            of_history: memory::ids(&batch.of_history),
+            of_query: memory::ids(&batch.of_query),
+            each: [&batch.of_history, &batch.of_query].map(|of| of.size()[1] as usize),
+            own: memory::ids(&own),
+            reject: self.reject,
+        };
+        let log_counts = self.log_counts.as_ref().map(|all| all.index_select(0, &batch.scored));
+        let loss =
+            HostObjective { objective: &self.objective, catalogue: model.items.len() as f64 };
+        let vectors = vectors.contiguous();
+        let log_counts = log_counts.as_ref().map(memory::floats);
+        self.loops.run(&rows, memory::floats(&vectors), slots, log_counts, &loss)
+    }
+}

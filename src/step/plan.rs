@@ -1,0 +1,213 @@
+//! Who does what: the only place that chooses between tensor ops and loops over host memory.
+
+use std::fmt;
+
+use anyhow::Result;
+use serde::Serialize;
+use tch::Device;
+
+use crate::batch::{Assembly, DeviceDrawer};
+use crate::config::{Activation, Config, EncoderConfig, Per, Reject, Samples};
+use crate::device::{self, ComputePath};
+use crate::host::row_loss::RowLoss;
+use crate::model::Draws;
+
+/// How a run is computed. Printed when training starts and saved in `run.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    #[serde(skip)]
+    pub device: Device,
+    /// Who draws batches: a function of sampling and device alone, so that runs which differ in
+    /// loss, encoder or path see the same ones.
+    pub batches: Draws,
+    /// Who draws what dropout sets to zero: likewise.
+    pub dropout: Draws,
+    pub step: StepPath,
+    pub optimizer: ComputePath,
+    pub ranking: ComputePath,
+}
+
+/// How gradients are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepPath {
+    /// All by tensor ops.
+    TensorOps,
+    /// The encoder by tensor ops on every thread, candidates in host loops.
+    HostLoops,
+    /// Everything in one host loop, for the mean-pool encoder.
+    MeanPoolLoops,
+}
+
+impl Plan {
+    /// The plan of a run on `device`.
+    pub fn of(config: &Config, device: Device) -> Self {
+        let host = device == Device::Cpu;
+        let ranking = match config.train.fused {
+            true => Self::of_ranking(device),
+            false => ComputePath::TensorOps,
+        };
+        let step = match ranking {
+            ComputePath::TensorOps => StepPath::TensorOps,
+            ComputePath::HostLoops if pooled(config) => StepPath::MeanPoolLoops,
+            ComputePath::HostLoops => StepPath::HostLoops,
+        };
+        let on_device = !host && DeviceDrawer::can(&config.sampling);
+        Self {
+            device,
+            batches: if on_device { Draws::Device } else { Draws::Host },
+            dropout: if host { Draws::Host } else { Draws::Device },
+            step,
+            optimizer: ranking,
+            ranking,
+        }
+    }
+
+    /// How a catalogue is ranked on `device` where no run says otherwise.
+    pub fn of_ranking(device: Device) -> ComputePath {
+        if device == Device::Cpu { ComputePath::HostLoops } else { ComputePath::TensorOps }
+    }
+
+    /// Opens the device of `config`, sets the process's threads and makes the plan.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] when the device is not there.
+    pub fn open(config: &Config) -> Result<Self> {
+        device::use_threads(config.threads);
+        let plan = Self::of(config, device::open(config.device)?);
+        if plan.step != StepPath::TensorOps {
+            // The threads of this crate do the work: libtorch's would spin beside them.
+            tch::set_num_threads(1);
+        }
+        Ok(plan)
+    }
+
+    /// What batches are put together for.
+    pub fn assembly(&self, config: &Config) -> Assembly {
+        /// For the threads of a host.
+        const CHUNKS: usize = 16;
+        let host = self.step != StepPath::TensorOps;
+        // The host draws for dropout chunk by chunk, the same for either path.
+        let drawn_by_chunk = self.dropout == Draws::Host && config.tower.dropout() > 0.0;
+        let chunked = host || drawn_by_chunk;
+        Assembly {
+            device: self.device,
+            chunks: if chunked { CHUNKS } else { 1 },
+            host,
+            tied: config.tower.tied,
+            reject: config.sampling.reject,
+        }
+    }
+}
+
+/// Whether one loop covers the whole step: users' last positions through the mean-pool encoder,
+/// cosines with candidates that the batch shares, and a loss that is a function of rows.
+fn pooled(config: &Config) -> bool {
+    let (tower, sampling) = (&config.tower, &config.sampling);
+    tower.encoder == EncoderConfig::MeanPool
+        && tower.normalize
+        && tower.tied
+        && tower.activation == Activation::None
+        && sampling.samples == Samples::Users
+        && sampling.negatives.iter().all(|source| source.per == Per::Batch)
+        && sampling.reject != Reject::Session
+        && sampling.top_k == 0
+        && RowLoss::new(&config.loss).is_some()
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let draws = match self.batches {
+            Draws::Host => "drawn ahead on the host",
+            Draws::Device => "cut on the device",
+        };
+        let step = match self.step {
+            StepPath::TensorOps => "by tensor ops",
+            StepPath::HostLoops => "by tensor ops for the encoder and host loops for candidates",
+            StepPath::MeanPoolLoops => "in one host loop",
+        };
+        let path = |path| match path {
+            ComputePath::TensorOps => "by tensor ops",
+            ComputePath::HostLoops => "by host loops",
+        };
+        write!(
+            f,
+            "{}: batches {draws}, steps {step}, weights moved {}, ranking {}",
+            device::name(self.device),
+            path(self.optimizer),
+            path(self.ranking)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    fn plan(text: &str, device: Device) -> Plan {
+        let text = format!("data.path = \"x\"\n{text}");
+        Plan::of(&toml::from_str::<Settings>(&text).unwrap().checked().unwrap(), device)
+    }
+
+    #[test]
+    fn a_gpu_works_by_tensor_ops_and_cuts_its_batches_where_it_can() {
+        let of = |text| plan(text, Device::Cuda(1));
+        let own = of("");
+        let (ops, device) = (ComputePath::TensorOps, Draws::Device);
+        assert_eq!((own.step, own.optimizer, own.ranking), (StepPath::TensorOps, ops, ops));
+        assert_eq!((own.batches, own.dropout), (device, device));
+        for text in [
+            "sampling.reject = \"session\"",
+            "sampling.order = \"shuffled\"",
+            "sampling.negatives = [{ from = \"in-batch\", count = 5, per = \"session\" }]",
+            "sampling = { samples = \"positions\", negatives = [{ from = \"uniform\", count = 5, per = \"batch\" }] }",
+        ] {
+            assert_eq!(of(text).batches, Draws::Host, "{text}");
+        }
+        assert!(own.to_string().starts_with("cuda:1: batches cut on the device, steps by tensor"));
+    }
+
+    #[test]
+    fn what_is_drawn_depends_on_neither_loss_nor_encoder_nor_path() {
+        for device in [Device::Cpu, Device::Cuda(0)] {
+            let drawn = |text| {
+                let plan = plan(text, device);
+                (plan.batches, plan.dropout)
+            };
+            for text in [
+                "loss.kind = \"bce\"",
+                "tower.encoder = \"transformer\"",
+                "train.fused = false",
+                "sampling.top_k = 5",
+            ] {
+                assert_eq!(drawn(text), drawn(""), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cpu_takes_one_loop_where_one_covers_the_step() {
+        let step = |text| plan(text, Device::Cpu).step;
+        for text in ["", "loss.kind = \"cross-entropy\"", "sampling.reject = \"none\""] {
+            assert_eq!(step(text), StepPath::MeanPoolLoops, "{text}");
+        }
+        for text in [
+            "loss.kind = \"bce\"",
+            "loss = { kind = \"cross-entropy\", log_q = \"negatives\" }",
+            "tower.encoder = \"gru\"",
+            "tower.normalize = false",
+            "tower.tied = false",
+            "sampling.top_k = 5",
+            "sampling.reject = \"session\"",
+        ] {
+            assert_eq!(step(text), StepPath::HostLoops, "{text}");
+        }
+        let slow = plan("train.fused = false", Device::Cpu);
+        assert_eq!(slow.step, StepPath::TensorOps);
+        assert_eq!(
+            (slow.optimizer, slow.ranking),
+            (ComputePath::TensorOps, ComputePath::TensorOps)
+        );
+    }
+}

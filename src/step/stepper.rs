@@ -1,0 +1,64 @@
+//! Moves a model batch by batch.
+
+use tch::Tensor;
+
+use super::{HostStep, Plan, Step, StepPath, TensorStep};
+use crate::batch::Batch;
+use crate::config::{Config, LogQ};
+use crate::model::Model;
+use crate::optim::Optimisers;
+use crate::profile::Profile;
+
+/// A way to gradients, and the optimisers that they go to.
+pub struct Stepper {
+    step: Box<dyn Step>,
+    optimisers: Optimisers,
+    profile: Profile,
+}
+
+impl Stepper {
+    /// Optimisers at their start for `model` and a training of `steps` steps; `log_counts`
+    /// `[items + 1]` is asked for where the loss corrects for the draws.
+    pub fn new(
+        config: &Config,
+        plan: &Plan,
+        model: &Model,
+        steps: u64,
+        log_counts: impl FnOnce() -> Vec<f32>,
+    ) -> Self {
+        let corrected = config.loss.log_q() != LogQ::None;
+        let log_counts =
+            corrected.then(|| Tensor::from_slice(&log_counts()).to_device(plan.device));
+        let step: Box<dyn Step> = match plan.step {
+            StepPath::TensorOps => Box::new(TensorStep::new(config, plan, log_counts)),
+            StepPath::HostLoops => Box::new(HostStep::candidates(config, plan, log_counts)),
+            StepPath::MeanPoolLoops => Box::new(HostStep::mean_pool(config)),
+        };
+        let (encoder, tables) = (model.encoder.parameters(), model.items.tables());
+        let optimisers = Optimisers::new(&config.optimizer, steps, plan.optimizer, encoder, tables);
+        Self { step, optimisers, profile: Profile::default() }
+    }
+
+    /// Moves the model by step `step`, on its batch. Returns the mean loss of the batch's queries,
+    /// a scalar on the run's device.
+    pub fn step(&mut self, model: &Model, batch: &Batch, step: u64) -> Tensor {
+        let mut lap = self.profile.lap();
+        self.optimisers.catch_up(&batch.rows);
+        self.profile.add("rows to the present", &mut lap);
+        let gradients = self.step.gradients(model, batch, step, &mut self.profile);
+        let mut lap = self.profile.lap();
+        self.optimisers.apply(&gradients);
+        self.profile.add("optimiser", &mut lap);
+        gradients.loss
+    }
+
+    /// Brings the whole model to the present. Must come before it is evaluated or saved.
+    pub fn catch_up(&mut self) {
+        self.optimisers.catch_up_all();
+    }
+
+    /// Where the time of the steps went. On a GPU these are times of launching, not of computing.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+}

@@ -1,0 +1,257 @@
+//! The step by tensor ops, on any device.
+
+use tch::{Kind, Tensor};
+
+use super::encode::Encode;
+use super::objective::Objective;
+use super::{Plan, Step};
+use crate::batch::Batch;
+use crate::config::{Config, Reject};
+use crate::model::{Model, Scoring};
+use crate::optim::Gradients;
+use crate::profile::Profile;
+
+/// Numbers that the scores of a tile of queries may take: 64 MiB of float32.
+const TILE: i64 = 1 << 24;
+
+/// Gradients by tensor ops.
+pub struct TensorStep {
+    encode: Encode,
+    candidates: TensorCandidates,
+}
+
+impl TensorStep {
+    /// For any encoder and any loss; `log_counts` `[items + 1]`.
+    pub fn new(config: &Config, plan: &Plan, log_counts: Option<Tensor>) -> Self {
+        Self {
+            encode: Encode::new(config, plan, false),
+            candidates: TensorCandidates::new(config, log_counts),
+        }
+    }
+}
+
+impl Step for TensorStep {
+    fn gradients(
+        &mut self,
+        model: &Model,
+        batch: &Batch,
+        step: u64,
+        profile: &mut Profile,
+    ) -> Gradients {
+        let mut lap = profile.lap();
+        let encoded = self.encode.forward(model, batch, step);
+        profile.add("encoder", &mut lap);
+        let own = self.candidates.run(model, &encoded.vectors(), batch);
+        profile.add("scores and loss", &mut lap);
+        let (encoder, read) = self.encode.backward(model, batch, &encoded, &own.vectors);
+        let (read, scored) = ((&batch.inputs, &read), (&batch.scored, &own.scored));
+        let tables = model.items.row_gradients(read, scored);
+        profile.add("encoder backward", &mut lap);
+        Gradients { loss: own.loss, encoder, tables }
+    }
+}
+
+/// From the queries' vectors to the loss and its gradients; no matrix of all queries by all
+/// candidates is made.
+pub struct TensorCandidates {
+    objective: Objective,
+    scoring: Scoring,
+    top_k: i64,
+    reject: Reject,
+    /// `[items + 1]`: for the log-q correction.
+    log_counts: Option<Tensor>,
+}
+
+/// The loss of a batch and its gradients.
+pub struct ScoreGradients {
+    /// A scalar on the run's device.
+    pub loss: Tensor,
+    /// `[queries, dim]`: of the queries' vectors.
+    pub vectors: Tensor,
+    /// `[scored, dim]`: of the rows that scores were taken with.
+    pub scored: Tensor,
+}
+
+/// What scores of a tile are taken from.
+struct Tile<'a> {
+    batch: &'a Batch,
+    /// N
+    catalogue: f64,
+    from: i64,
+    count: i64,
+    /// `[count, dim]`
+    vectors: Tensor,
+    /// `[scored, dim]`
+    candidates: Tensor,
+    /// `[histories, scored]` bool, where own items are rejected.
+    own: Option<&'a Tensor>,
+}
+
+impl TensorCandidates {
+    /// That of a configuration.
+    pub fn new(config: &Config, log_counts: Option<Tensor>) -> Self {
+        Self {
+            objective: Objective::new(config),
+            scoring: Scoring::new(&config.tower),
+            top_k: config.sampling.top_k as i64,
+            reject: config.sampling.reject,
+            log_counts,
+        }
+    }
+
+    /// Loss and gradients at `vectors` `[queries, dim]`, rows of the table being in the present.
+    pub fn run(&self, model: &Model, vectors: &Tensor, batch: &Batch) -> ScoreGradients {
+        let rows = model.items.scored().gather(&batch.scored).set_requires_grad(true);
+        let own = (self.reject == Reject::Session).then(|| batch.own_items());
+        let queries = batch.query_count();
+        let tile = self.queries_a_tile(batch, rows.size()[1]);
+        let of_tile = |from: i64| {
+            let count = tile.min(queries - from);
+            let leaf = vectors.narrow(0, from, count).detach().set_requires_grad(true);
+            let tile = Tile {
+                batch,
+                catalogue: model.items.len() as f64,
+                from,
+                count,
+                vectors: &leaf * self.scoring.factor(),
+                candidates: self.scoring.items(&rows),
+                own: own.as_ref(),
+            };
+            let share = count as f64 / queries as f64;
+            let loss = self.tile_loss(&tile) * share;
+            let mut gradients = Tensor::run_backward(&[&loss], &[&leaf, &rows], false, false);
+            let scored = gradients.pop().expect("one gradient for each leaf");
+            let vectors = gradients.pop().expect("one gradient for each leaf");
+            ScoreGradients { loss: loss.detach(), vectors, scored }
+        };
+        let mut sum = of_tile(0);
+        let mut of_vectors = vec![sum.vectors.shallow_clone()];
+        for from in (tile..queries).step_by(tile as usize) {
+            let own = of_tile(from);
+            sum.loss += own.loss;
+            sum.scored += own.scored;
+            of_vectors.push(own.vectors);
+        }
+        if of_vectors.len() > 1 {
+            sum.vectors = Tensor::cat(&of_vectors, 0);
+        }
+        sum
+    }
+
+    /// Queries whose scores, and the rows gathered for them, fit the bound of a tile.
+    fn queries_a_tile(&self, batch: &Batch, dim: i64) -> i64 {
+        let shared = batch.shared.size()[0];
+        let gathered = batch.candidates() - shared + self.top_k;
+        (TILE / (shared + gathered * dim).max(1)).max(1)
+    }
+
+    fn tile_loss(&self, tile: &Tile) -> Tensor {
+        let targets = tile.of_queries(&tile.batch.targets);
+        let own = tile.candidates.index_select(0, &targets);
+        let positive = (&tile.vectors * own).sum_dim_intlist(1, false, None::<Kind>);
+        let (negative, slots) = match self.top_k {
+            0 => (self.all(tile, &targets), None),
+            k => {
+                let (best, slots) = self.best(tile, &targets, k);
+                (best, Some(slots))
+            }
+        };
+        let log_counts = self.log_counts.as_ref().map(|of_items| {
+            let of_scored = of_items.index_select(0, &tile.batch.scored);
+            let slots = slots.unwrap_or_else(|| tile.all_slots());
+            of_scored.index_select(0, &slots.view([-1])).view_as(&slots)
+        });
+        let sizes = (tile.catalogue, tile.batch.candidates() as f64);
+        self.objective.loss(&positive, &negative, sizes, log_counts)
+    }
+
+    /// `[count, candidates]`: the scores of all candidates, −∞ where one is rejected.
+    fn all(&self, tile: &Tile, targets: &Tensor) -> Tensor {
+        let shared = tile.vectors.matmul(&tile.shared_vectors().tr());
+        let mut parts = vec![self.without_rejected(shared, tile, &tile.batch.shared, targets)];
+        for slots in tile.gathered_slots() {
+            let scores = tile.scores_of(&slots);
+            parts.push(self.without_rejected(scores, tile, &slots, targets));
+        }
+        Tensor::cat(&parts, 1)
+    }
+
+    /// The k best candidates of each query: scores `[count, k]`, −∞ where fewer count, and
+    /// slots `[count, k]`. Which they are is found without gradients.
+    fn best(&self, tile: &Tile, targets: &Tensor, k: i64) -> (Tensor, Tensor) {
+        let (best, slots) = {
+            let _guard = tch::no_grad_guard();
+            let (best, places) = self.all(tile, targets).topk(k, 1, true, false);
+            (best, tile.all_slots().gather(1, &places, false))
+        };
+        let scores = tile.scores_of(&slots);
+        (scores.masked_fill(&best.isneginf(), f64::NEG_INFINITY), slots)
+    }
+
+    /// −∞ in place of the scores of what is rejected; `slots` `[candidates]` or `[count,
+    /// candidates]`.
+    fn without_rejected(
+        &self,
+        scores: Tensor,
+        tile: &Tile,
+        slots: &Tensor,
+        targets: &Tensor,
+    ) -> Tensor {
+        let rejected = match (self.reject, tile.own) {
+            (Reject::None, _) => return scores,
+            (Reject::Session, Some(own)) => {
+                let history = tile.of_queries(&tile.batch.history);
+                match slots.dim() {
+                    1 => own.index_select(1, slots).index_select(0, &history),
+                    _ => own.index_select(0, &history).gather(1, slots, false),
+                }
+            }
+            // By item, not by slot: of a batch that was cut on the device one may have several.
+            _ => tile.ids(slots).eq_tensor(&tile.ids(targets).unsqueeze(1)),
+        };
+        scores.masked_fill(&rejected, f64::NEG_INFINITY)
+    }
+}
+
+impl Tile<'_> {
+    /// The part of `[queries, …]` that is this tile's.
+    fn of_queries(&self, of_all: &Tensor) -> Tensor {
+        of_all.narrow(0, self.from, self.count)
+    }
+
+    /// The items of slots.
+    fn ids(&self, slots: &Tensor) -> Tensor {
+        self.batch.scored.index_select(0, &slots.reshape([-1])).view_as(slots)
+    }
+
+    /// `[shared, dim]`
+    fn shared_vectors(&self) -> Tensor {
+        self.candidates.index_select(0, &self.batch.shared)
+    }
+
+    /// Slots `[count, n]` of candidates that are not shared by the batch.
+    fn gathered_slots(&self) -> Vec<Tensor> {
+        let history = self.of_queries(&self.batch.history);
+        let all = &self.batch.of_history;
+        let of_history = (all.numel() > 0).then(|| all.index_select(0, &history));
+        let of_query = self.of_queries(&self.batch.of_query);
+        let own = [of_history, Some(of_query).filter(|slots| slots.numel() > 0)];
+        own.into_iter().flatten().collect()
+    }
+
+    /// Slots `[count, candidates]` of all candidates.
+    fn all_slots(&self) -> Tensor {
+        let shared = self.batch.shared.unsqueeze(0).expand([self.count, -1], false);
+        let mut parts = vec![shared];
+        parts.extend(self.gathered_slots());
+        Tensor::cat(&parts, 1)
+    }
+
+    /// Scores of the candidates in `slots` `[count, n]`.
+    fn scores_of(&self, slots: &Tensor) -> Tensor {
+        let size = slots.size();
+        let rows = self.candidates.index_select(0, &slots.reshape([-1]));
+        let rows = rows.view([size[0], size[1], -1]);
+        rows.matmul(&self.vectors.unsqueeze(-1)).squeeze_dim(-1)
+    }
+}
