@@ -6,7 +6,7 @@ use rand::RngExt;
 use sha2::{Digest, Sha256};
 
 use super::super::interactions::Builder;
-use super::super::split::{Moment, SplitBy};
+use super::super::split_rule::{Moment, SplitBy};
 use super::*;
 use crate::data::Description;
 use crate::files::hex;
