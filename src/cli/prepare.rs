@@ -115,7 +115,7 @@ impl Prepare {
         let description = self.described()?;
         let out = out.unwrap_or_else(|| PathBuf::from("data").join(&description.name));
         files::refuse_foreign(&out, force, &Dataset::FOLDER)?;
-        let source = description.source.source();
+        let source = &description.source;
         let size = source.size().map_err(|error| match description.homepage.as_str() {
             "" => error,
             from => {
@@ -165,7 +165,7 @@ impl Prepare {
         source.events = self.events.or(source.events.take());
         source.separator = self.separator.or(source.separator);
         if self.no_header {
-            source.header = Some(false);
+            source.header = false;
         }
         // Values given for one column belong together and stand for the description's.
         let mut keep: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -228,7 +228,6 @@ mod tests {
             user: Some("user".into()),
             item: Some("item".into()),
             time: Some("time".into()),
-            header: true,
             ..Source::default()
         };
         let log = source.read(&mut |_| {}).unwrap().interactions;

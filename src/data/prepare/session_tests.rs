@@ -225,7 +225,7 @@ fn described(name: &str, files: Vec<PathBuf>, test_files: Vec<PathBuf>) -> Datas
     let mut description = Description::load(&folder.join(name).with_extension("toml")).unwrap();
     (description.source.files, description.source.test_files) = (files, test_files);
     description.check().unwrap();
-    let log = description.source.source().read(&mut |_| ()).unwrap();
+    let log = description.source.read(&mut |_| ()).unwrap();
     prepare(name, log, &description.rules, &description.split).unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! Reads raw logs: one file a family of formats, all into [`Interactions`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -10,15 +10,16 @@ use super::interactions::{Builder, Interactions};
 use crate::misuse;
 
 mod blocks;
+mod columns;
 mod delimited;
 mod events;
 mod input;
 mod json;
 mod parquet;
 mod plain;
-mod rows;
 mod time;
 
+use columns::Reader;
 pub use input::SourceFile;
 
 /// How a log is written. Each but Parquet may be gzipped as well; Parquet may be too.
@@ -65,10 +66,11 @@ impl Format {
     }
 }
 
-/// Where a log lies and how it is read.
-#[derive(Clone, Debug, Default)]
+/// Where a log lies and how it is read: `[source]` of a description.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Source {
-    /// Read one after another.
+    /// Read one after another; relative to the folder that the program runs in.
     pub files: Vec<PathBuf>,
     /// Read after `files`: their users are the test part of a given split.
     pub test_files: Vec<PathBuf>,
@@ -93,6 +95,24 @@ pub struct Source {
     pub keep: BTreeMap<String, Vec<String>>,
 }
 
+impl Default for Source {
+    fn default() -> Source {
+        Source {
+            files: Vec::new(),
+            test_files: Vec::new(),
+            format: None,
+            user: None,
+            item: None,
+            time: None,
+            day: None,
+            events: None,
+            separator: None,
+            header: true,
+            keep: BTreeMap::new(),
+        }
+    }
+}
+
 /// What was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
@@ -100,28 +120,6 @@ pub struct Log {
     pub files: Vec<SourceFile>,
     /// Events that `keep` left out.
     pub left_out: u64,
-}
-
-/// What the readers of tables look for, and where they put it.
-struct Reader<'a> {
-    user: &'a str,
-    item: &'a str,
-    time: Option<&'a str>,
-    day: Option<&'a str>,
-    keep: Vec<(&'a str, HashSet<&'a str>)>,
-    header: bool,
-    builder: Builder,
-    left_out: u64,
-    progress: &'a mut dyn FnMut(u64),
-    /// Bytes of the files before the present one.
-    done: u64,
-}
-
-impl Reader<'_> {
-    /// Events seen so far, those left out included.
-    fn seen(&self) -> u64 {
-        self.builder.len() as u64 + self.left_out
-    }
 }
 
 impl Source {

@@ -29,7 +29,6 @@ fn table(files: Vec<PathBuf>) -> Source {
         user: name("user"),
         item: name("item"),
         time: name("time"),
-        header: true,
         ..Source::default()
     }
 }
