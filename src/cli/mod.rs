@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod choice;
 mod compare;
 mod evaluate;
 mod export;

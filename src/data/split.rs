@@ -9,6 +9,9 @@ pub enum Split {
 }
 
 impl Split {
+    /// Every part, in the order of tables.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
+
     /// The name that is written and shown.
     pub fn name(self) -> &'static str {
         match self {
@@ -19,6 +22,6 @@ impl Split {
     }
 
     pub(super) fn of_name(name: &str) -> Option<Split> {
-        [Split::Train, Split::Validation, Split::Test].into_iter().find(|part| part.name() == name)
+        Split::ALL.into_iter().find(|part| part.name() == name)
     }
 }

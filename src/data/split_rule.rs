@@ -1,7 +1,6 @@
 //! `[split]` of a description: how users are told apart, and what that needs.
 
 use anyhow::Result;
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::misuse;
@@ -9,30 +8,73 @@ use crate::misuse;
 /// What validates of the users who do not test, where the split does not say.
 const VALIDATION_SHARE: f64 = 0.02;
 
-/// How users are split.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+/// How users are split; [`SplitBy::about`] says what each is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitBy {
-    /// 8:1:1 after a shuffle.
     #[default]
     Seed,
-    /// 8:1:1 by a fixed hash of the user's index: the same for everyone who prepares the same log.
     Hash,
-    /// By the time of the user's last event.
     Time,
-    /// The latest days test; of the others the latest users validate. For sessions.
     Days,
-    /// The users of the test files test; of the others the latest validate. For sessions.
     Given,
 }
 
+impl SplitBy {
+    /// Every way, in the order of help.
+    pub const ALL: [SplitBy; 5] =
+        [SplitBy::Seed, SplitBy::Hash, SplitBy::Time, SplitBy::Days, SplitBy::Given];
+
+    /// The name in descriptions and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            SplitBy::Seed => "seed",
+            SplitBy::Hash => "hash",
+            SplitBy::Time => "time",
+            SplitBy::Days => "days",
+            SplitBy::Given => "given",
+        }
+    }
+
+    /// What it is, for help.
+    pub fn about(self) -> &'static str {
+        match self {
+            SplitBy::Seed => "8:1:1 after a shuffle",
+            SplitBy::Hash => {
+                "8:1:1 by a fixed hash of the user's index: the same for everyone who prepares the \
+                 same log"
+            }
+            SplitBy::Time => "By the time of the user's last event",
+            SplitBy::Days => {
+                "The latest days test; of the others the latest users validate. For sessions"
+            }
+            SplitBy::Given => {
+                "The users of the test files test; of the others the latest validate. For sessions"
+            }
+        }
+    }
+}
+
 /// One of a user's events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Moment {
     First,
     #[default]
     Last,
+}
+
+impl Moment {
+    /// Both.
+    pub const ALL: [Moment; 2] = [Moment::First, Moment::Last];
+
+    /// The name in descriptions and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Moment::First => "first",
+            Moment::Last => "last",
+        }
+    }
 }
 
 /// How users are split and what that needs.
@@ -141,6 +183,17 @@ mod tests {
         let given = SplitRule { by: SplitBy::Given, ..SplitRule::default() }.settled();
         assert_eq!((given.event, given.validation_share), (Some(Moment::Last), Some(0.02)));
         assert_eq!((given.seed, SplitRule::default().settled().seed), (None, Some(1)));
+    }
+
+    #[test]
+    fn names_are_those_of_descriptions() {
+        let read = |text: String| toml::from_str::<SplitRule>(&text).unwrap();
+        for by in SplitBy::ALL {
+            assert_eq!(read(format!("by = \"{}\"", by.name())).by, by);
+        }
+        for moment in Moment::ALL {
+            assert_eq!(read(format!("event = \"{}\"", moment.name())).moment(), moment);
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl SplitRule {
                 None => misuse!("a given split needs a log with test files (test_files)"),
             },
         };
-        for part in [Split::Train, Split::Validation, Split::Test] {
+        for part in Split::ALL {
             if !split.contains(&part) {
                 bail!(
                     "the split leaves none of {users} users for {}: split differently, or prepare \
@@ -126,8 +126,7 @@ mod tests {
     }
 
     fn count(split: &[Split]) -> [usize; 3] {
-        [Split::Train, Split::Validation, Split::Test]
-            .map(|part| split.iter().filter(|user| **user == part).count())
+        Split::ALL.map(|part| split.iter().filter(|user| **user == part).count())
     }
 
     #[test]

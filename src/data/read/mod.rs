@@ -22,25 +22,53 @@ mod time;
 use columns::Reader;
 pub use input::SourceFile;
 
-/// How a log is written. Each but Parquet may be gzipped as well; Parquet may be too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// How a log is written; [`Format::about`] says what each is. All may be gzipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// Comma-separated values with `"` as quote.
     Csv,
-    /// Tab-separated values, no quotes.
     Tsv,
-    /// Apache Parquet.
     Parquet,
-    /// One JSON object a line.
     JsonLines,
-    /// `user item` a line, in order of time, separated by blanks.
     UserItem,
-    /// One user a line: item ids separated by blanks, oldest first.
     Sequences,
 }
 
 impl Format {
+    /// Every format, in the order of help.
+    pub const ALL: [Format; 6] = [
+        Format::Csv,
+        Format::Tsv,
+        Format::Parquet,
+        Format::JsonLines,
+        Format::UserItem,
+        Format::Sequences,
+    ];
+
+    /// The name in descriptions and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::Parquet => "parquet",
+            Format::JsonLines => "json-lines",
+            Format::UserItem => "user-item",
+            Format::Sequences => "sequences",
+        }
+    }
+
+    /// What it is, for help.
+    pub fn about(self) -> &'static str {
+        match self {
+            Format::Csv => "Comma-separated values with `\"` as quote",
+            Format::Tsv => "Tab-separated values, no quotes",
+            Format::Parquet => "Apache Parquet",
+            Format::JsonLines => "One JSON object a line",
+            Format::UserItem => "`user item` a line, in order of time, separated by blanks",
+            Format::Sequences => "One user a line: item ids separated by blanks, oldest first",
+        }
+    }
+
     /// The format that a file's name tells.
     ///
     /// # Errors

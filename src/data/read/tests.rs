@@ -323,3 +323,11 @@ fn calls_that_cannot_work_are_misuse() {
     assert!(refused(&|source| source.files.clear()).contains("no input file"));
     assert!(refused(&|source| source.item = Some("itme".into())).contains("`item`"));
 }
+
+#[test]
+fn formats_go_by_the_names_that_descriptions_have() {
+    for format in Format::ALL {
+        let source: Source = toml::from_str(&format!("format = \"{}\"", format.name())).unwrap();
+        assert_eq!(source.format, Some(format));
+    }
+}
