@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
+use super::device::open_device;
 use super::progress::Bar;
-use super::retrieval::open_device;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;

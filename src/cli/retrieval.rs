@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use tch::{CModule, Device, Tensor};
+use tch::{CModule, Tensor};
 
+use super::device::{device_choice, open_device};
 use super::open::OpenRun;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
-use crate::device;
 use crate::export::Export;
 use crate::misuse;
 use crate::retrieve::{Catalogue, Exact, Filter, Index, Recommender, Search, UserTower};
@@ -32,11 +32,6 @@ pub struct Retrieval {
     /// CPU threads; 0: one for every core [default: as the run is configured; for an export: 0]
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
-}
-
-/// Reads `--device`.
-pub fn device_choice(text: &str) -> Result<DeviceChoice, String> {
-    DeviceChoice::try_from(text.to_owned())
 }
 
 /// A tower of either kind of folder.
@@ -111,18 +106,4 @@ impl Retrieval {
         }
         Ok(Some(filter.rows))
     }
-}
-
-/// Opens a device for work without training: this crate's loops use the threads.
-///
-/// # Errors
-/// When the device is not there.
-pub fn open_device(choice: DeviceChoice, threads: u32) -> Result<Device> {
-    device::use_threads(threads);
-    let device = device::open(choice)?;
-    if device == Device::Cpu {
-        // libtorch's threads would spin beside them.
-        tch::set_num_threads(1);
-    }
-    Ok(device)
 }

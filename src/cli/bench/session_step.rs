@@ -1,11 +1,13 @@
+//! `croloss bench session-step`.
+
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::bench::{Common, parts};
-use super::table;
+use super::machine::{Machine, say_json, say_profile};
 use crate::bench::SessionStepBench;
+use crate::cli::table;
 use crate::config::from_table;
 use crate::device;
 use crate::train::peak_memory_mib;
@@ -57,7 +59,7 @@ pub struct SessionStep {
     #[arg(long)]
     tensors: bool,
     #[command(flatten)]
-    common: Common,
+    machine: Machine,
 }
 
 /// Who shares a draw of uniform candidates.
@@ -75,9 +77,8 @@ impl SessionStep {
         let items = self.items as usize;
         let times = SessionStepBench { config: &config, items, steps: self.steps }.run()?;
         let rate = 1e3 * times.positions / times.milliseconds;
-        if self.common.json {
-            return table::say(json!({
-                "program": "croloss",
+        if self.machine.json {
+            let measured = json!({
                 "items": items,
                 "hidden": self.hidden,
                 "layers": self.layers,
@@ -89,15 +90,13 @@ impl SessionStep {
                 "loss": config.loss.kind,
                 "optimizer": config.optimizer.kind,
                 "fused": config.train.fused,
-                "threads": rayon::current_num_threads(),
-                "device": device::name(device::open(config.device)?),
                 "ms_per_step": times.milliseconds,
                 "positions_per_step": times.positions,
                 "positions_per_second": rate,
-                "peak_rss_mib": peak_memory_mib(),
-            }));
+            });
+            return say_json(measured, device::open(config.device)?);
         }
-        parts(&times.profile, times.steps)?;
+        say_profile(&times.profile, times.steps)?;
         table::say(format_args!(
             "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {} MiB at most",
             times.milliseconds,
@@ -153,8 +152,8 @@ impl SessionStep {
                 part.insert(key.into(), value);
             }
         }
-        table.insert("threads".into(), number(self.common.threads));
-        table.insert("device".into(), Value::String(self.common.device.to_string()));
+        table.insert("threads".into(), number(self.machine.threads));
+        table.insert("device".into(), Value::String(self.machine.device.to_string()));
         table
     }
 }
