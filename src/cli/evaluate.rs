@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::choice::one_of;
 use super::open::OpenRun;
 use super::progress::Bar;
-use super::results::{self, Row};
+use super::results::{self, MetricRow};
 use super::table;
 use crate::data::Split;
 use crate::train::Event;
@@ -40,7 +40,7 @@ impl Evaluate {
             }
         })?;
         drop(bar);
-        let row = Row { name: part.name().into(), metrics: metrics.means() };
+        let row = MetricRow { name: part.name().into(), metrics: metrics.means() };
         if self.json {
             return table::say(serde_json::to_string_pretty(&row)?);
         }

@@ -1,4 +1,4 @@
-//! What the subcommands that recommend have in common: how they open what they recommend with.
+//! The options that say what to recommend with, and the recommender that they open.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::retrieve::{Catalogue, Exact, Filter, Index, Recommender, Search, User
 
 /// Options of `recommend` and `serve`.
 #[derive(clap::Args)]
-pub struct Retrieval {
+pub struct RecommenderOptions {
     /// Search the index that `croloss index` built: quicker, and nearly as good
     #[arg(long)]
     index: bool,
@@ -37,7 +37,7 @@ pub struct Retrieval {
 /// A tower of either kind of folder.
 pub type AnyTower = Box<dyn UserTower>;
 
-impl Retrieval {
+impl RecommenderOptions {
     /// A recommender from an export alone.
     ///
     /// # Errors
