@@ -1,3 +1,5 @@
+//! `croloss compare`.
+
 use std::path::PathBuf;
 
 use anyhow::Result;

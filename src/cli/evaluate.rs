@@ -1,3 +1,5 @@
+//! `croloss evaluate`.
+
 use std::path::PathBuf;
 
 use anyhow::Result;

@@ -1,3 +1,5 @@
+//! `croloss generate`.
+
 use std::path::PathBuf;
 
 use anyhow::Result;

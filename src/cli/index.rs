@@ -1,3 +1,5 @@
+//! `croloss index`.
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};

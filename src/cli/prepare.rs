@@ -1,3 +1,5 @@
+//! `croloss prepare`.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! `croloss serve`.
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;

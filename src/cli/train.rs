@@ -1,3 +1,5 @@
+//! `croloss train`.
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};

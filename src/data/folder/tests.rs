@@ -1,3 +1,5 @@
+//! A dataset folder that is written and read, and one that is not as it was written.
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! The rules of preparation against a slow plain form of them, and one by one.
+
 use std::collections::BTreeMap;
 
 use rand::RngExt;

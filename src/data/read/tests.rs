@@ -1,3 +1,5 @@
+//! Every format gives the same events, and every fault of a log is told with its place.
+
 use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
