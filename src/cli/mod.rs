@@ -1,4 +1,5 @@
-//! The command line: one file a subcommand; a doc comment here is the help that a user reads.
+//! The command line: one file or folder a subcommand; a doc comment here is the help that a user
+//! reads.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-mod machine;
+mod common;
 mod rank;
 mod session_step;
 mod step;

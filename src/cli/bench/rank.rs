@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::machine::{Machine, say_json};
+use super::common::{MachineOptions, say_json};
 use crate::bench::RankBench;
 use crate::cli::table;
 use crate::device;
@@ -22,7 +22,7 @@ pub struct Rank {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     targets: u32,
     #[command(flatten)]
-    machine: Machine,
+    machine: MachineOptions,
 }
 
 impl Rank {

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::machine::{Machine, say_json, say_profile};
+use super::common::{StepOptions, say_json, say_profile};
 use crate::bench::SessionStepBench;
 use crate::cli::table;
 use crate::config::from_table;
@@ -52,14 +52,8 @@ pub struct SessionStep {
     /// The share of numbers that dropout sets to zero
     #[arg(long, default_value_t = 0.2)]
     dropout: f64,
-    /// Steps that are measured
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    steps: u64,
-    /// Take the tensor ops that run on a GPU instead of the loops for a CPU
-    #[arg(long)]
-    tensors: bool,
     #[command(flatten)]
-    machine: Machine,
+    options: StepOptions,
 }
 
 /// Who shares a draw of uniform candidates.
@@ -75,9 +69,9 @@ impl SessionStep {
     pub fn run(self) -> Result<()> {
         let config = from_table(self.table(), "bench session-step")?.checked()?;
         let items = self.items as usize;
-        let times = SessionStepBench { config: &config, items, steps: self.steps }.run()?;
+        let times = SessionStepBench { config: &config, items, steps: self.options.steps }.run()?;
         let rate = 1e3 * times.positions / times.milliseconds;
-        if self.machine.json {
+        if self.options.machine.json {
             let measured = json!({
                 "items": items,
                 "hidden": self.hidden,
@@ -100,7 +94,7 @@ impl SessionStep {
         table::say(format_args!(
             "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {} MiB at most",
             times.milliseconds,
-            self.steps,
+            self.options.steps,
             times.positions,
             peak_memory_mib()
         ))
@@ -145,15 +139,15 @@ impl SessionStep {
             ("sampling", "negatives", Value::Array(sources)),
             ("loss", "kind", Value::String(self.loss.clone())),
             ("optimizer", "kind", Value::String(self.optimizer.clone())),
-            ("train", "fused", Value::Boolean(!self.tensors)),
+            ("train", "fused", Value::Boolean(!self.options.tensors)),
         ];
         for (part, key, value) in sets {
             if let Some(Value::Table(part)) = table.get_mut(part) {
                 part.insert(key.into(), value);
             }
         }
-        table.insert("threads".into(), number(self.machine.threads));
-        table.insert("device".into(), Value::String(self.machine.device.to_string()));
+        table.insert("threads".into(), number(self.options.machine.threads));
+        table.insert("device".into(), Value::String(self.options.machine.device.to_string()));
         table
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::machine::{Machine, say_json, say_profile};
+use super::common::{StepOptions, say_json, say_profile};
 use crate::bench::StepBench;
 use crate::cli::table;
 use crate::config::{OptimizerKind, from_table};
@@ -26,14 +26,8 @@ pub struct Step {
     /// How the item table is moved
     #[arg(long, value_enum, default_value = "deferred")]
     optimizer: Optimizer,
-    /// Steps that are measured
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    steps: u64,
-    /// Take the tensor ops that run on a GPU instead of the loops for a CPU
-    #[arg(long)]
-    tensors: bool,
     #[command(flatten)]
-    machine: Machine,
+    options: StepOptions,
 }
 
 /// How the item table is moved.
@@ -54,19 +48,20 @@ impl Step {
             kind = "cro-lambda"
         };
         let mut config = from_table(table, "bench step")?;
-        config.threads = self.machine.threads;
-        config.device = self.machine.device;
+        config.threads = self.options.machine.threads;
+        config.device = self.options.machine.device;
         config.sampling.batch = self.batch;
         config.tower.history = self.history;
-        config.train.fused = !self.tensors;
+        config.train.fused = !self.options.tensors;
         config.optimizer.kind = match self.optimizer {
             Optimizer::Deferred => OptimizerKind::DeferredAdam,
             Optimizer::Dense => OptimizerKind::Adam,
         };
         let config = config.checked()?;
         let items = self.items as usize;
-        let times = StepBench { config: &config, items, rows: items, steps: self.steps }.run()?;
-        if self.machine.json {
+        let times =
+            StepBench { config: &config, items, rows: items, steps: self.options.steps }.run()?;
+        if self.options.machine.json {
             let measured = json!({
                 "items": items,
                 "batch": self.batch,
@@ -82,7 +77,7 @@ impl Step {
         table::say(format_args!(
             "{:.3} ms a step (median of {}), {} operations of libtorch, {} MiB at most",
             times.milliseconds,
-            self.steps,
+            self.options.steps,
             times.operations.len(),
             peak_memory_mib()
         ))

@@ -1,4 +1,4 @@
-//! What a call of `recommend` does: blocks of histories in, a table or a file out, failures counted.
+//! The work of `recommend`: blocks of histories in, a table or a file out, failures counted.
 
 use anyhow::{Result, bail};
 

@@ -1,4 +1,4 @@
-//! What the benchmarks share: the options for the machine, and how they print.
+//! What the benchmarks share: options, and how they print.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::train::{Profile, peak_memory_mib};
 
 /// Options of every benchmark.
 #[derive(clap::Args)]
-pub struct Machine {
+pub struct MachineOptions {
     /// CPU threads; 0: one for every core
     #[arg(long, default_value_t = 0)]
     pub threads: u32,
@@ -22,6 +22,19 @@ pub struct Machine {
     /// Print one line of JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of every benchmark of a training step.
+#[derive(clap::Args)]
+pub struct StepOptions {
+    /// Steps that are measured
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+    /// Take the tensor ops that run on a GPU instead of the loops for a CPU
+    #[arg(long)]
+    pub tensors: bool,
+    #[command(flatten)]
+    pub machine: MachineOptions,
 }
 
 /// Prints one line of JSON: what was `measured`, an object, and on what machine.
