@@ -1,3 +1,5 @@
+//! The binary: parses the command line, runs it, and turns what went wrong into an exit status.
+
 use std::panic::{catch_unwind, set_hook};
 use std::process::ExitCode;
 

@@ -336,7 +336,7 @@ fn the_index_finds_its_share_for_users_of_amazon_beauty() {
     let about = json(&place.path("beauty-towers/index.json"));
     let candidates = about["expansion_search"].as_u64().unwrap() as usize;
     let measured = measure(&mut index, &exact, &users, 100, &[candidates]).unwrap();
-    assert!(measured.settings[0].recall >= 0.95, "{:?}", measured.settings);
+    assert!(measured.points[0].recall >= 0.95, "{:?}", measured.points);
 }
 
 /// The export's C++ snippet, built against the libtorch that the crate is built with.

@@ -1,8 +1,10 @@
+//! `croloss compare`.
+
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::results::{self, Row};
+use super::results::{self, MetricRow};
 use crate::train::{Outcome, RunFolder};
 
 /// Print the test results of several runs in one table
@@ -18,7 +20,7 @@ impl Compare {
         let row = |path: &PathBuf| {
             let outcome: Outcome = RunFolder::open(path)?.read_json("result.json")?;
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            Ok(Row { name, metrics: outcome.test })
+            Ok(MetricRow { name, metrics: outcome.test })
         };
         results::print(&self.runs.iter().map(row).collect::<Result<Vec<_>>>()?)
     }

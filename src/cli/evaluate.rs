@@ -1,11 +1,13 @@
+//! `croloss evaluate`.
+
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::ValueEnum;
 
+use super::choice::one_of;
 use super::open::OpenRun;
 use super::progress::Bar;
-use super::results::{self, Row};
+use super::results::{self, MetricRow};
 use super::table;
 use crate::data::Split;
 use crate::train::Event;
@@ -16,8 +18,8 @@ pub struct Evaluate {
     /// A run folder that `croloss train` made
     run: PathBuf,
     /// The users that are ranked for
-    #[arg(long, value_enum, default_value = "test")]
-    split: Part,
+    #[arg(long, value_parser = one_of(&Split::ALL, Split::name, |_| ""), default_value = "test")]
+    split: Split,
     /// Put a value in place of the run's: --set evaluation.seen=exclude (can be repeated)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
@@ -26,21 +28,10 @@ pub struct Evaluate {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Part {
-    Train,
-    Validation,
-    Test,
-}
-
 impl Evaluate {
     pub fn run(self) -> Result<()> {
         let run = OpenRun::new(&self.run, &self.sets)?;
-        let part = match self.split {
-            Part::Train => Split::Train,
-            Part::Validation => Split::Validation,
-            Part::Test => Split::Test,
-        };
+        let part = self.split;
         let session = run.session()?;
         let model = run.model(&session)?;
         let users = run.dataset.users_of(part).len() as u64;
@@ -51,7 +42,7 @@ impl Evaluate {
             }
         })?;
         drop(bar);
-        let row = Row { name: part.name().into(), metrics: metrics.means() };
+        let row = MetricRow { name: part.name().into(), metrics: metrics.means() };
         if self.json {
             return table::say(serde_json::to_string_pretty(&row)?);
         }

@@ -1,3 +1,5 @@
+//! `croloss export`.
+
 use std::path::PathBuf;
 
 use anyhow::Result;

@@ -1,7 +1,10 @@
+//! `croloss generate`.
+
 use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::choice::one_of;
 use super::progress::Bar;
 use super::table::{self, count};
 use crate::data::{self, Preset};
@@ -14,7 +17,7 @@ use crate::files;
 #[derive(clap::Args)]
 pub struct Generate {
     /// How large the log is.
-    #[arg(long)]
+    #[arg(long, value_parser = one_of(&Preset::ALL, Preset::name, Preset::about))]
     preset: Preset,
     /// The file to write; gzipped if its name ends with .gz.
     #[arg(long, value_name = "FILE")]

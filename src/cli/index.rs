@@ -1,9 +1,11 @@
+//! `croloss index`.
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
+use super::device::open_device;
 use super::progress::Bar;
-use super::retrieval::open_device;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;
@@ -89,12 +91,12 @@ impl Index {
         };
         let head =
             ["candidates".to_owned(), format!("recall@{TOP}, %"), "users/s".into(), String::new()];
-        let settings = measured.settings.iter().map(|setting| {
-            let mark = if *setting == chosen { "default" } else { "" };
-            row(setting.expansion.to_string(), setting.recall, setting.per_second, mark)
+        let points = measured.points.iter().map(|point| {
+            let mark = if *point == chosen { "default" } else { "" };
+            row(point.expansion.to_string(), point.recall, point.per_second, mark)
         });
         let exact = row("exact".into(), 1.0, measured.exact_per_second, "");
-        table::print(std::iter::once(head).chain(settings).chain([exact]))?;
+        table::print(std::iter::once(head).chain(points).chain([exact]))?;
         if chosen.recall < self.recall {
             let (best, wanted) = (100.0 * chosen.recall, 100.0 * self.recall);
             table::note(format_args!(

@@ -1,10 +1,13 @@
-//! The command line: one file a subcommand; a doc comment here is the help that a user reads.
+//! The command line: one file or folder a subcommand; a doc comment here is the help that a user
+//! reads.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod choice;
 mod compare;
+mod device;
 mod evaluate;
 mod export;
 mod generate;
@@ -13,13 +16,11 @@ mod open;
 mod prepare;
 mod progress;
 mod recommend;
-mod recommend_io;
+mod recommender;
 mod report;
 mod results;
-mod retrieval;
 mod run_progress;
 mod serve;
-mod session_bench;
 mod sweep;
 mod sweep_progress;
 mod table;

@@ -1,8 +1,11 @@
+//! `croloss prepare`.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::choice::one_of;
 use super::progress::Bar;
 use super::table::{self, count};
 use crate::data::{self, Dataset, Description, Format, Moment, Split, SplitBy};
@@ -32,7 +35,7 @@ pub struct Prepare {
     #[arg(long)]
     name: Option<String>,
     /// How the log is written [default: told by the file's name].
-    #[arg(long)]
+    #[arg(long, value_parser = one_of(&Format::ALL, Format::name, Format::about))]
     format: Option<Format>,
     /// The column of the users' ids; without a header columns are named 1, 2, …
     #[arg(long, value_name = "COLUMN")]
@@ -69,7 +72,7 @@ pub struct Prepare {
     #[arg(long)]
     short_users_first: bool,
     /// How users are split into training, validation and test [default: seed].
-    #[arg(long)]
+    #[arg(long, value_parser = one_of(&SplitBy::ALL, SplitBy::name, SplitBy::about))]
     split: Option<SplitBy>,
     /// The seed of a split by seed [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
@@ -84,7 +87,7 @@ pub struct Prepare {
     #[arg(long, value_name = "N")]
     test_days: Option<u32>,
     /// For a split by days or a given one: the event whose time is the user's [default: last].
-    #[arg(long, value_name = "EVENT")]
+    #[arg(long, value_name = "EVENT", value_parser = one_of(&Moment::ALL, Moment::name, |_| ""))]
     split_event: Option<Moment>,
     /// For a split by days or a given one: the share that validates of the users who do not test,
     /// the latest of them [default: 0.02].
@@ -115,7 +118,7 @@ impl Prepare {
         let description = self.described()?;
         let out = out.unwrap_or_else(|| PathBuf::from("data").join(&description.name));
         files::refuse_foreign(&out, force, &Dataset::FOLDER)?;
-        let source = description.source.source();
+        let source = &description.source;
         let size = source.size().map_err(|error| match description.homepage.as_str() {
             "" => error,
             from => {
@@ -165,7 +168,7 @@ impl Prepare {
         source.events = self.events.or(source.events.take());
         source.separator = self.separator.or(source.separator);
         if self.no_header {
-            source.header = Some(false);
+            source.header = false;
         }
         // Values given for one column belong together and stand for the description's.
         let mut keep: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -1,3 +1,5 @@
+//! `croloss report`.
+
 use std::path::PathBuf;
 
 use anyhow::Result;

@@ -12,7 +12,7 @@ use crate::eval::value_of;
 
 /// The metrics of one row of a table.
 #[derive(Serialize)]
-pub struct Row {
+pub struct MetricRow {
     pub name: String,
     #[serde(serialize_with = "crate::train::by_name::serialize")]
     pub metrics: Vec<(Metric, f64)>,
@@ -22,7 +22,7 @@ pub struct Row {
 ///
 /// # Errors
 /// Those of [`table::say`].
-pub fn print(rows: &[Row]) -> Result<()> {
+pub fn print(rows: &[MetricRow]) -> Result<()> {
     for kind in MetricKind::ALL {
         let metrics = || rows.iter().flat_map(|row| &row.metrics).map(|(metric, _)| metric);
         let at: BTreeSet<usize> = metrics().filter(|m| m.kind == kind).map(|m| m.at).collect();
@@ -30,7 +30,7 @@ pub fn print(rows: &[Row]) -> Result<()> {
             continue;
         }
         let head = once(format!("{}, %", kind.name())).chain(at.iter().map(|n| format!("@{n}")));
-        let line = |row: &Row| {
+        let line = |row: &MetricRow| {
             let cell = |&at: &usize| {
                 let value = value_of(&row.metrics, Metric { kind, at });
                 value.map_or("–".into(), |value| format!("{:.2}", 100.0 * value))

@@ -1,10 +1,12 @@
+//! `croloss serve`.
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::retrieval::Retrieval;
+use super::recommender::RecommenderOptions;
 use super::table;
 use crate::export::Export;
 use crate::serve::{Limits, serve};
@@ -42,7 +44,7 @@ pub struct Serve {
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
     #[command(flatten)]
-    retrieval: Retrieval,
+    options: RecommenderOptions,
 }
 
 impl Serve {
@@ -51,7 +53,7 @@ impl Serve {
         let listener = TcpListener::bind(self.listen)
             .with_context(|| format!("cannot listen on {}", self.listen))?;
         let address = listener.local_addr()?;
-        let recommender = self.retrieval.of_export(&Export::open(&self.export)?)?;
+        let recommender = self.options.of_export(&Export::open(&self.export)?)?;
         let limits = Limits {
             body: self.max_body,
             histories: self.max_histories,

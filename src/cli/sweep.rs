@@ -1,3 +1,5 @@
+//! `croloss sweep`.
+
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};

@@ -1,8 +1,10 @@
+//! `croloss train`.
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::results::{self, Row};
+use super::results::{self, MetricRow};
 use super::run_progress::RunProgress;
 use super::table;
 use crate::config;
@@ -61,8 +63,8 @@ impl Train {
             outcome.best_step,
         ))?;
         results::print(&[
-            Row { name: "validation".into(), metrics: outcome.validation },
-            Row { name: "test".into(), metrics: outcome.test },
+            MetricRow { name: "validation".into(), metrics: outcome.validation },
+            MetricRow { name: "test".into(), metrics: outcome.test },
         ])?;
         table::say(format_args!("Run folder: {}", self.out.display()))
     }

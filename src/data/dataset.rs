@@ -3,31 +3,9 @@
 use sha2::{Digest, Sha256};
 
 use super::manifest::{Counts, Manifest};
+use super::split::Split;
 use crate::files::FolderKind;
 use crate::files::hex;
-
-/// Which part of the experiment a user belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    Train,
-    Validation,
-    Test,
-}
-
-impl Split {
-    /// The name that is written and shown.
-    pub fn name(self) -> &'static str {
-        match self {
-            Split::Train => "train",
-            Split::Validation => "validation",
-            Split::Test => "test",
-        }
-    }
-
-    pub(super) fn of_name(name: &str) -> Option<Split> {
-        [Split::Train, Split::Validation, Split::Test].into_iter().find(|part| part.name() == name)
-    }
-}
 
 /// One row of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]

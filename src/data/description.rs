@@ -1,14 +1,14 @@
 //! The description of a data set: where its log lies, how it is read, filtered and split.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::read::{Format, Source};
-use super::split::{SplitBy, SplitRule};
+use super::read::Source;
+use super::rules::Rules;
+use super::split_rule::{SplitBy, SplitRule};
 use crate::{config, misuse};
 
 /// `datasets/NAME.toml`.
@@ -28,65 +28,11 @@ pub struct Description {
     #[serde(default)]
     pub generated: bool,
     #[serde(default)]
-    pub source: SourceDescription,
+    pub source: Source,
     #[serde(default)]
     pub rules: Rules,
     #[serde(default)]
     pub split: SplitRule,
-}
-
-/// `[source]`: the log's files and their columns.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceDescription {
-    /// Relative to the folder that the program runs in.
-    #[serde(default)]
-    pub files: Vec<PathBuf>,
-    /// The files whose users test, for a given split.
-    #[serde(default)]
-    pub test_files: Vec<PathBuf>,
-    pub format: Option<Format>,
-    pub user: Option<String>,
-    pub item: Option<String>,
-    pub time: Option<String>,
-    /// See [`Source::day`].
-    pub day: Option<String>,
-    /// See [`Source::events`].
-    pub events: Option<String>,
-    pub separator: Option<char>,
-    pub header: Option<bool>,
-    #[serde(default)]
-    pub keep: BTreeMap<String, Vec<String>>,
-}
-
-/// `[rules]`: what is too rare to learn from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rules {
-    /// Items with fewer interactions are dropped, first.
-    pub min_item_count: u64,
-    /// Users with fewer remaining interactions are dropped, then.
-    pub min_user_count: u64,
-    /// Users with fewer interactions are dropped at the very beginning, too: what they met does not
-    /// count for its item.
-    pub short_users_first: bool,
-}
-
-impl Default for Rules {
-    fn default() -> Rules {
-        Rules { min_item_count: 5, min_user_count: 5, short_users_first: false }
-    }
-}
-
-impl Rules {
-    /// # Errors
-    /// A count below 1.
-    pub fn check(&self) -> Result<()> {
-        if self.min_item_count == 0 || self.min_user_count == 0 {
-            misuse!("min_item_count and min_user_count are at least 1");
-        }
-        Ok(())
-    }
 }
 
 impl Description {
@@ -129,25 +75,6 @@ impl Description {
     }
 }
 
-impl SourceDescription {
-    /// The log that is described.
-    pub fn source(&self) -> Source {
-        Source {
-            files: self.files.clone(),
-            test_files: self.test_files.clone(),
-            format: self.format,
-            user: self.user.clone(),
-            item: self.item.clone(),
-            time: self.time.clone(),
-            day: self.day.clone(),
-            events: self.events.clone(),
-            separator: self.separator,
-            header: self.header.unwrap_or(true),
-            keep: self.keep.clone(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +109,7 @@ mod tests {
         let description = load("name = \"x\"\n[rules]\nmin_user_count = 2\n").unwrap();
         assert_eq!(description.rules, Rules { min_user_count: 2, ..Rules::default() });
         assert_eq!(description.split.by, SplitBy::Seed);
-        assert!(description.source.source().header);
+        assert!(description.source.header);
     }
 
     #[test]

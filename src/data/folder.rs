@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use polars::prelude::*;
 
-use super::dataset::{Dataset, Item, Sequences, Split};
+use super::dataset::{Dataset, Item, Sequences};
 use super::manifest::{FILE, FORMAT, Manifest};
 use super::parquet::{Parquet, write};
+use super::split::Split;
 use crate::files;
 
 const ITEMS: &str = "items.parquet";

@@ -11,7 +11,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Result;
-use clap::ValueEnum;
 use flate2::{Compression, write::GzEncoder};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -39,16 +38,12 @@ const LONGEST: f64 = 10_000.0;
 const START: u64 = 1_704_067_200;
 const DAY: f64 = 86_400.0;
 
-/// Sizes worth a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// Sizes worth a name; [`Preset::about`] says what each is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// 2,000 users, 1,000 items, about 60,000 events: trains in seconds.
     Demo,
-    /// 20,000 users, 10,000 items, about 500,000 events.
     Small,
-    /// 459,133 users, 367,982 items, about 8.9 million events: Amazon Books' size.
     Books,
-    /// 976,779 users, 1,708,530 items, about 85 million events: Taobao's size.
     Taobao,
 }
 
@@ -62,6 +57,34 @@ pub struct Size {
 }
 
 impl Preset {
+    /// Every preset, the smallest first.
+    pub const ALL: [Preset; 4] = [Preset::Demo, Preset::Small, Preset::Books, Preset::Taobao];
+
+    /// The name in options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Demo => "demo",
+            Preset::Small => "small",
+            Preset::Books => "books",
+            Preset::Taobao => "taobao",
+        }
+    }
+
+    /// What it is, for help.
+    pub fn about(self) -> &'static str {
+        match self {
+            Preset::Demo => "2,000 users, 1,000 items, about 60,000 events: trains in seconds",
+            Preset::Small => "20,000 users, 10,000 items, about 500,000 events",
+            Preset::Books => {
+                "459,133 users, 367,982 items, about 8.9 million events: Amazon Books' size"
+            }
+            Preset::Taobao => {
+                "976,779 users, 1,708,530 items, about 85 million events: Taobao's size"
+            }
+        }
+    }
+
+    /// Users, items and the mean length of a sequence.
     pub fn size(self) -> Size {
         let (users, items, mean_length) = match self {
             Preset::Demo => (2_000, 1_000, 30.0),
@@ -228,7 +251,6 @@ mod tests {
             user: Some("user".into()),
             item: Some("item".into()),
             time: Some("time".into()),
-            header: true,
             ..Source::default()
         };
         let log = source.read(&mut |_| {}).unwrap().interactions;

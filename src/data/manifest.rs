@@ -6,9 +6,9 @@ use std::{fmt, fs};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::description::Rules;
 use super::read::SourceFile;
-use super::split::SplitRule;
+use super::rules::Rules;
+use super::split_rule::SplitRule;
 
 /// The version of the folder's layout that this program writes and reads.
 pub const FORMAT: u32 = 1;
@@ -32,7 +32,7 @@ pub struct Manifest {
     pub counts: Counts,
     pub rules: Rules,
     pub split: SplitRule,
-    pub dropped: Report,
+    pub dropped: DroppedCounts,
     #[serde(default)]
     pub files: Vec<SourceFile>,
 }
@@ -65,7 +65,7 @@ impl fmt::Display for Counts {
 
 /// What preparation dropped, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct DroppedCounts {
     /// Interactions that a `keep` filter left out while reading.
     pub left_out: u64,
     /// By `short_users_first`: users with too few interactions, and those interactions.

@@ -2,12 +2,14 @@
 
 use anyhow::{Result, bail};
 
-use super::dataset::{Dataset, Item, Sequences, Split};
-use super::description::Rules;
+use super::dataset::{Dataset, Item, Sequences};
 use super::interactions::Interactions;
-use super::manifest::{Manifest, Report};
+use super::manifest::{DroppedCounts, Manifest};
 use super::read::Log;
-use super::split::{Facts, SplitRule};
+use super::rules::Rules;
+use super::split::Split;
+use super::split_rule::SplitRule;
+use super::split_users::UserFacts;
 use kept::{Dropped, Kept};
 
 mod kept;
@@ -32,7 +34,7 @@ mod kept;
 pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result<Dataset> {
     rules.check()?;
     split.check()?;
-    let mut report = Report { left_out: log.left_out, ..Report::default() };
+    let mut report = DroppedCounts { left_out: log.left_out, ..DroppedCounts::default() };
     let events = log.interactions;
     if events.is_empty() {
         bail!("no interaction passes the keep filter: all {} are left out", log.left_out);
@@ -110,7 +112,7 @@ fn parts(kept: &Kept, events: &Interactions, split: &SplitRule) -> Result<Vec<(u
         times.map(|times| users.iter().map(|user| times[*user]).collect());
     let test: Option<Vec<bool>> =
         events.test_users_from.map(|from| users.iter().map(|user| *user >= from).collect());
-    let facts = Facts { users: users.len(), times: times.as_deref(), test: test.as_deref() };
+    let facts = UserFacts { users: users.len(), times: times.as_deref(), test: test.as_deref() };
     let parts = split.apply(facts)?;
     Ok(users.into_iter().zip(parts).collect())
 }
@@ -120,7 +122,7 @@ fn drop_unseen(
     kept: &mut Kept,
     split: &[(usize, Split)],
     rules: &Rules,
-    report: &mut Report,
+    report: &mut DroppedCounts,
 ) -> Result<()> {
     let mut tests = vec![false; kept.users.len()];
     for (user, part) in split {

@@ -24,19 +24,19 @@ const GROUP: usize = 1 << 16;
 pub enum Answers {
     Csv(BufWriter<File>),
     JsonLines(BufWriter<File>),
-    Parquet(Box<BatchedWriter<File>>, Rows),
+    Parquet(Box<BatchedWriter<File>>, RowGroup),
 }
 
-/// Rows that wait until there is a row group of them.
+/// Rows of a Parquet file that wait until there are [`GROUP`] of them.
 #[derive(Default)]
-pub struct Rows {
+pub struct RowGroup {
     users: Vec<String>,
     ranks: Vec<u32>,
     items: Vec<String>,
     scores: Vec<f32>,
 }
 
-impl Rows {
+impl RowGroup {
     fn frame(self) -> PolarsResult<DataFrame> {
         df!("user" => self.users, "rank" => self.ranks, "item" => self.items, "score" => self.scores)
     }
@@ -85,9 +85,9 @@ impl Answers {
                 Answers::Csv(writer)
             }
             Format::Parquet => {
-                let schema = Rows::default().frame()?.schema().clone();
+                let schema = RowGroup::default().frame()?.schema().clone();
                 let writer = ParquetWriter::new(file).batched(&schema)?;
-                Answers::Parquet(Box::new(writer), Rows::default())
+                Answers::Parquet(Box::new(writer), RowGroup::default())
             }
             _ => Answers::JsonLines(BufWriter::new(file)),
         })
@@ -115,15 +115,15 @@ impl Answers {
                 serde_json::to_writer(&mut *writer, &Line { user, items })?;
                 writer.write_all(b"\n")?;
             }
-            Answers::Parquet(writer, rows) => {
+            Answers::Parquet(writer, group) => {
                 for (rank, (item, score)) in ranked {
-                    rows.users.push(user.into());
-                    rows.ranks.push(rank);
-                    rows.items.push(item.into());
-                    rows.scores.push(score);
+                    group.users.push(user.into());
+                    group.ranks.push(rank);
+                    group.items.push(item.into());
+                    group.scores.push(score);
                 }
-                if rows.users.len() >= GROUP {
-                    writer.write_batch(&std::mem::take(rows).frame()?)?;
+                if group.users.len() >= GROUP {
+                    writer.write_batch(&std::mem::take(group).frame()?)?;
                 }
             }
         }
@@ -137,9 +137,9 @@ impl Answers {
     pub fn finish(self) -> Result<()> {
         match self {
             Answers::Csv(mut writer) | Answers::JsonLines(mut writer) => writer.flush()?,
-            Answers::Parquet(mut writer, rows) => {
-                if !rows.users.is_empty() {
-                    writer.write_batch(&rows.frame()?)?;
+            Answers::Parquet(mut writer, group) => {
+                if !group.users.is_empty() {
+                    writer.write_batch(&group.frame()?)?;
                 }
                 writer.finish()?;
             }

@@ -10,7 +10,6 @@ use tch::Tensor;
 use usearch::{IndexOptions, MetricKind, ScalarKind};
 
 use super::exact::{all_numbers, host};
-use super::recall::Setting;
 use crate::export::{Export, sha256_of};
 use crate::files;
 use crate::host::top_k::{Hit, order};
@@ -18,7 +17,7 @@ use crate::host::top_k::{Hit, order};
 /// The version of `index.json`.
 const FORMAT: u32 = 1;
 const FILE: &str = "index.usearch";
-const ABOUT: &str = "index.json";
+const MANIFEST: &str = "index.json";
 
 /// Items between two reports of progress.
 const STRIDE: usize = 4096;
@@ -31,7 +30,7 @@ const EXPANSION_ADD: usize = 128;
 
 /// The content of `index.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct About {
+pub struct IndexManifest {
     pub format: u32,
     /// The program's version.
     pub croloss: String,
@@ -41,12 +40,23 @@ pub struct About {
     pub expansion_add: usize,
     /// Candidates that a search holds, if more are not wanted: the more, the better and slower.
     pub expansion_search: usize,
-    /// What was measured at that setting: the share of the exact top 100 that is found.
+    /// What was measured at that: the share of the exact top 100 that is found.
     pub recall_at_100: f64,
     /// SHA-256 of `index.usearch`.
     pub sha256: String,
     /// SHA-256 of the vectors that are indexed, as in `export.json`.
     pub vectors: String,
+}
+
+/// How well and how fast an index is searched with so many candidates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OperatingPoint {
+    /// Candidates that a search holds.
+    pub expansion: usize,
+    /// The share of the exact top that is found, 0 to 1.
+    pub recall: f64,
+    /// Users a second, all threads at work.
+    pub per_second: f64,
 }
 
 /// The graph in memory, ready to search.
@@ -58,7 +68,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Builds the graph over unit vectors `[items, dim]` with all threads. `progress` hears how
+    /// Builds the graph over item vectors `[items, dim]` with all threads. `progress` hears how
     /// many items are in.
     ///
     /// # Errors
@@ -84,30 +94,30 @@ impl Index {
         Ok(Self { graph, expansion: EXPANSION_ADD, allowed: None })
     }
 
-    /// Writes the index into its export, to be searched at `setting`.
+    /// Writes the index into its export, to be searched at `point`.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn save(&mut self, export: &Export, setting: &Setting) -> Result<About> {
-        self.set_expansion(setting.expansion);
+    pub fn save(&mut self, export: &Export, point: &OperatingPoint) -> Result<IndexManifest> {
+        self.set_expansion(point.expansion);
         let mut bytes = vec![0; self.graph.serialized_length()];
         self.graph.save_to_buffer(&mut bytes)?;
-        let about = About {
+        let manifest = IndexManifest {
             format: FORMAT,
             croloss: env!("CARGO_PKG_VERSION").into(),
             items: self.graph.size(),
             dim: self.graph.dimensions(),
             connectivity: CONNECTIVITY,
             expansion_add: EXPANSION_ADD,
-            expansion_search: setting.expansion,
-            recall_at_100: setting.recall,
+            expansion_search: point.expansion,
+            recall_at_100: point.recall,
             sha256: sha256_of(&bytes),
             vectors: export.vectors_checksum()?.into(),
         };
         files::write_file(&export.folder.join(FILE), bytes)?;
-        let text = serde_json::to_string_pretty(&about)? + "\n";
-        files::write_file(&export.folder.join(ABOUT), text)?;
-        Ok(about)
+        let text = serde_json::to_string_pretty(&manifest)? + "\n";
+        files::write_file(&export.folder.join(MANIFEST), text)?;
+        Ok(manifest)
     }
 
     /// Opens the index of an export; of its items only the `allowed` rows are found, if given.
@@ -115,26 +125,27 @@ impl Index {
     /// # Errors
     /// Names the file that is missing, altered, or of other vectors.
     pub fn open(export: &Export, allowed: Option<&[u32]>) -> Result<Self> {
-        let [file, about] = [FILE, ABOUT].map(|name| export.folder.join(name));
+        let [file, manifest] = [FILE, MANIFEST].map(|name| export.folder.join(name));
         let remedy = format!("build it with croloss index {}", export.folder.display());
-        let text = fs::read_to_string(&about)
-            .with_context(|| format!("cannot read {}: {remedy}", about.display()))?;
-        let altered = || format!("{} is truncated or altered: {remedy} --force", about.display());
-        let about: About = serde_json::from_str(&text).with_context(altered)?;
+        let text = fs::read_to_string(&manifest)
+            .with_context(|| format!("cannot read {}: {remedy}", manifest.display()))?;
+        let altered =
+            || format!("{} is truncated or altered: {remedy} --force", manifest.display());
+        let manifest: IndexManifest = serde_json::from_str(&text).with_context(altered)?;
         ensure!(
-            about.format == FORMAT,
+            manifest.format == FORMAT,
             "{} is of another version: {remedy} --force",
             file.display()
         );
         ensure!(
-            about.vectors == export.vectors_checksum()?,
+            manifest.vectors == export.vectors_checksum()?,
             "{} was built for other vectors: {remedy} --force",
             file.display()
         );
         let bytes =
             fs::read(&file).with_context(|| format!("cannot read {}: {remedy}", file.display()))?;
         ensure!(
-            sha256_of(&bytes) == about.sha256,
+            sha256_of(&bytes) == manifest.sha256,
             "{} is truncated or altered: {remedy} --force",
             file.display()
         );
@@ -147,7 +158,7 @@ impl Index {
             mask
         });
         let mut index = Self { graph, expansion: 0, allowed };
-        index.set_expansion(about.expansion_search);
+        index.set_expansion(manifest.expansion_search);
         Ok(index)
     }
 

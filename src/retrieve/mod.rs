@@ -14,8 +14,8 @@ pub use crate::host::top_k::Hit;
 pub use answers::Answers;
 pub use catalogue::{Catalogue, Filter, Known};
 pub use exact::Exact;
-pub use index::{About, Index};
-pub use recall::{Measured, Setting, measure, popular};
+pub use index::{Index, IndexManifest, OperatingPoint};
+pub use recall::{Measured, measure, popular};
 pub use recommender::{Ask, Recommender, Search, UserTower, user_vectors};
 pub use requests::{Request, Requests};
 

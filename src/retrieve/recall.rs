@@ -7,32 +7,22 @@ use rand::RngExt;
 use tch::Tensor;
 
 use super::exact::Exact;
-use super::index::Index;
+use super::index::{Index, OperatingPoint};
 use crate::random::{Purpose, stream};
-
-/// What was measured at one setting of an index.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Setting {
-    /// Candidates that a search holds.
-    pub expansion: usize,
-    /// The share of the exact top that is found, 0 to 1.
-    pub recall: f64,
-    /// Users a second, all threads at work.
-    pub per_second: f64,
-}
 
 /// What was measured.
 pub struct Measured {
-    pub settings: Vec<Setting>,
+    /// By rising expansion.
+    pub points: Vec<OperatingPoint>,
     /// Users a second of exact search, all threads at work.
     pub exact_per_second: f64,
 }
 
 impl Measured {
-    /// The quickest setting of at least this recall, or else that of the best.
-    pub fn choose(&self, recall: f64) -> Option<Setting> {
-        let enough = self.settings.iter().find(|setting| setting.recall >= recall);
-        let best = || self.settings.iter().max_by(|a, b| a.recall.total_cmp(&b.recall));
+    /// The quickest point of at least this recall, or else that of the best.
+    pub fn choose(&self, recall: f64) -> Option<OperatingPoint> {
+        let enough = self.points.iter().find(|point| point.recall >= recall);
+        let best = || self.points.iter().max_by(|a, b| a.recall.total_cmp(&b.recall));
         enough.or_else(best).copied()
     }
 }
@@ -54,7 +44,7 @@ pub fn measure(
     let start = Instant::now();
     let truth = exact.search(users, &wanted)?;
     let exact_per_second = count as f64 / start.elapsed().as_secs_f64();
-    let mut settings = vec![];
+    let mut points = vec![];
     for &expansion in expansions {
         index.set_expansion(expansion);
         let start = Instant::now();
@@ -68,9 +58,9 @@ pub fn measure(
             all += rows.len();
         }
         let recall = hits as f64 / all.max(1) as f64;
-        settings.push(Setting { expansion, recall, per_second });
+        points.push(OperatingPoint { expansion, recall, per_second });
     }
-    Ok(Measured { settings, exact_per_second })
+    Ok(Measured { points, exact_per_second })
 }
 
 /// Up to `wanted` distinct items, drawn with chances in proportion to `counts` (that of item `i` at
@@ -103,7 +93,7 @@ mod tests {
         assert_eq!(heard, 3000);
         let exact = Exact::new(&items, None).unwrap();
         let measured = measure(&mut index, &exact, &users, 100, &[100, 1000]).unwrap();
-        let [few, many] = measured.settings[..] else { panic!("two settings") };
+        let [few, many] = measured.points[..] else { panic!("two points") };
         assert!(few.recall < many.recall && many.recall > 0.98, "{few:?} {many:?}");
         assert_eq!(measured.choose(few.recall), Some(few));
         assert_eq!(measured.choose(few.recall + 1e-9), Some(many));

@@ -17,7 +17,7 @@ const USERS: usize = 2048;
 
 /// Turns histories into user vectors.
 pub trait UserTower {
-    /// Unit vectors `[batch, dim]` of int64 histories `[batch, length]`, padded with 0 at the end.
+    /// User vectors `[batch, dim]` of int64 histories `[batch, length]`, padded with 0 at the end.
     ///
     /// # Errors
     /// What libtorch says.

@@ -137,7 +137,7 @@ impl Requests {
             if text.trim_ascii().is_empty() {
                 continue;
             }
-            let row: Row = serde_json::from_slice(&text)
+            let row: JsonRequest = serde_json::from_slice(&text)
                 .map_err(|error| anyhow!("{}: this line is no request: {error}", self.at(line)))?;
             let history = row.history.into_iter().map(Id::text).collect();
             block.push(line, row.user.map(Id::text), history, done)?;
@@ -221,7 +221,8 @@ impl<'a> Block<'a> {
 
 /// A line of JSON; what else it holds is passed over.
 #[derive(Deserialize)]
-struct Row {
+#[serde(expecting = "an object with a history")]
+struct JsonRequest {
     user: Option<Id>,
     history: Vec<Id>,
 }

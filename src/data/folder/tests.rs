@@ -1,10 +1,12 @@
+//! A dataset folder that is written and read, and one that is not as it was written.
+
 use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::data::{Facts, Manifest, SplitRule};
+use crate::data::{Manifest, SplitRule, UserFacts};
 
 fn sample(timed: bool) -> Dataset {
     let sequences: Vec<Vec<u32>> =
@@ -19,7 +21,7 @@ fn sample(timed: bool) -> Dataset {
         users: (0..10).map(|user| format!("ü{user}")).collect(),
         times: timed.then(|| (0..items.len() as i64).map(|at| at * at - 100).collect()),
         sequences: Sequences { items, offsets },
-        split: SplitRule::default().apply(Facts { users: 10, ..Facts::default() }).unwrap(),
+        split: SplitRule::default().apply(UserFacts { users: 10, ..UserFacts::default() }).unwrap(),
         manifest: Manifest { name: "sample".into(), ..Manifest::default() },
     };
     dataset.manifest.format = FORMAT;

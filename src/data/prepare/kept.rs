@@ -1,7 +1,7 @@
 //! Which users and items of a log are still in, and what they have left.
 
 use crate::data::interactions::Interactions;
-use crate::data::split::Moment;
+use crate::data::split_rule::Moment;
 
 /// What has not been dropped. An event is kept while its user and its item are.
 pub struct Kept<'a> {

@@ -6,7 +6,7 @@ use rand::RngExt;
 use sha2::{Digest, Sha256};
 
 use super::super::interactions::Builder;
-use super::super::split::{Moment, SplitBy};
+use super::super::split_rule::{Moment, SplitBy};
 use super::*;
 use crate::data::Description;
 use crate::files::hex;
@@ -225,7 +225,7 @@ fn described(name: &str, files: Vec<PathBuf>, test_files: Vec<PathBuf>) -> Datas
     let mut description = Description::load(&folder.join(name).with_extension("toml")).unwrap();
     (description.source.files, description.source.test_files) = (files, test_files);
     description.check().unwrap();
-    let log = description.source.source().read(&mut |_| ()).unwrap();
+    let log = description.source.read(&mut |_| ()).unwrap();
     prepare(name, log, &description.rules, &description.split).unwrap()
 }
 

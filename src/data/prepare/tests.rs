@@ -1,9 +1,11 @@
+//! The rules of preparation against a slow plain form of them, and one by one.
+
 use std::collections::BTreeMap;
 
 use rand::RngExt;
 
 use super::super::interactions::Builder;
-use super::super::split::SplitBy;
+use super::super::split_rule::SplitBy;
 use super::*;
 use crate::random::{Purpose, stream};
 
@@ -35,8 +37,8 @@ fn hash() -> SplitRule {
 fn plain(
     events: &[Event],
     limits: &Rules,
-) -> (Vec<(String, u64)>, Vec<String>, Vec<Vec<u32>>, Report) {
-    let mut report = Report { left_out: 3, ..Report::default() };
+) -> (Vec<(String, u64)>, Vec<String>, Vec<Vec<u32>>, DroppedCounts) {
+    let mut report = DroppedCounts { left_out: 3, ..DroppedCounts::default() };
     let mut count: BTreeMap<&str, u64> = BTreeMap::new();
     let mut first: Vec<&str> = Vec::new();
     let mut appearance: Vec<&str> = Vec::new();

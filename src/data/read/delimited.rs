@@ -8,9 +8,8 @@ use anyhow::{Result, anyhow, bail};
 use polars::prelude::*;
 
 use super::blocks::{Block, Blocks, records};
-use super::input::Input;
-use super::rows::{at, no_column};
-use super::{Reader, SourceFile};
+use super::columns::{Reader, at, no_column};
+use super::input::{Input, SourceFile};
 
 /// Reads a file whose fields are separated by `separator`; within a pair of `quote` separators and
 /// line ends are text.

@@ -11,10 +11,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::{Map, Value};
 
 use super::blocks::{Block, Blocks, records};
-use super::input::Input;
+use super::columns::{Reader, at, no_column};
+use super::input::{Input, SourceFile};
 use super::json::no_value;
-use super::rows::{at, no_column};
-use super::{Reader, SourceFile};
 
 /// Reads a file of one JSON object a line, with the user's id and under the key `list` a list of
 /// events, each an object with the other columns.

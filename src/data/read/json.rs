@@ -7,9 +7,8 @@ use anyhow::{Result, anyhow};
 use polars::prelude::*;
 
 use super::blocks::{Block, Blocks, records};
-use super::input::Input;
-use super::rows::{Columns, at, no_column};
-use super::{Reader, SourceFile};
+use super::columns::{Columns, Reader, at, no_column};
+use super::input::{Input, SourceFile};
 
 /// Reads a file of one JSON object a line; of each only the wanted keys are looked at.
 pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {

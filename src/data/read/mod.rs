@@ -1,6 +1,6 @@
 //! Reads raw logs: one file a family of formats, all into [`Interactions`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -10,36 +10,65 @@ use super::interactions::{Builder, Interactions};
 use crate::misuse;
 
 mod blocks;
+mod columns;
 mod delimited;
 mod events;
 mod input;
 mod json;
 mod parquet;
 mod plain;
-mod rows;
 mod time;
 
+use columns::Reader;
 pub use input::SourceFile;
 
-/// How a log is written. Each but Parquet may be gzipped as well; Parquet may be too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// How a log is written; [`Format::about`] says what each is. All may be gzipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// Comma-separated values with `"` as quote.
     Csv,
-    /// Tab-separated values, no quotes.
     Tsv,
-    /// Apache Parquet.
     Parquet,
-    /// One JSON object a line.
     JsonLines,
-    /// `user item` a line, in order of time, separated by blanks.
     UserItem,
-    /// One user a line: item ids separated by blanks, oldest first.
     Sequences,
 }
 
 impl Format {
+    /// Every format, in the order of help.
+    pub const ALL: [Format; 6] = [
+        Format::Csv,
+        Format::Tsv,
+        Format::Parquet,
+        Format::JsonLines,
+        Format::UserItem,
+        Format::Sequences,
+    ];
+
+    /// The name in descriptions and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::Parquet => "parquet",
+            Format::JsonLines => "json-lines",
+            Format::UserItem => "user-item",
+            Format::Sequences => "sequences",
+        }
+    }
+
+    /// What it is, for help.
+    pub fn about(self) -> &'static str {
+        match self {
+            Format::Csv => "Comma-separated values with `\"` as quote",
+            Format::Tsv => "Tab-separated values, no quotes",
+            Format::Parquet => "Apache Parquet",
+            Format::JsonLines => "One JSON object a line",
+            Format::UserItem => "`user item` a line, in order of time, separated by blanks",
+            Format::Sequences => "One user a line: item ids separated by blanks, oldest first",
+        }
+    }
+
     /// The format that a file's name tells.
     ///
     /// # Errors
@@ -65,10 +94,11 @@ impl Format {
     }
 }
 
-/// Where a log lies and how it is read.
-#[derive(Clone, Debug, Default)]
+/// Where a log lies and how it is read: `[source]` of a description.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Source {
-    /// Read one after another.
+    /// Read one after another; relative to the folder that the program runs in.
     pub files: Vec<PathBuf>,
     /// Read after `files`: their users are the test part of a given split.
     pub test_files: Vec<PathBuf>,
@@ -93,6 +123,24 @@ pub struct Source {
     pub keep: BTreeMap<String, Vec<String>>,
 }
 
+impl Default for Source {
+    fn default() -> Source {
+        Source {
+            files: Vec::new(),
+            test_files: Vec::new(),
+            format: None,
+            user: None,
+            item: None,
+            time: None,
+            day: None,
+            events: None,
+            separator: None,
+            header: true,
+            keep: BTreeMap::new(),
+        }
+    }
+}
+
 /// What was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
@@ -100,28 +148,6 @@ pub struct Log {
     pub files: Vec<SourceFile>,
     /// Events that `keep` left out.
     pub left_out: u64,
-}
-
-/// What the readers of tables look for, and where they put it.
-struct Reader<'a> {
-    user: &'a str,
-    item: &'a str,
-    time: Option<&'a str>,
-    day: Option<&'a str>,
-    keep: Vec<(&'a str, HashSet<&'a str>)>,
-    header: bool,
-    builder: Builder,
-    left_out: u64,
-    progress: &'a mut dyn FnMut(u64),
-    /// Bytes of the files before the present one.
-    done: u64,
-}
-
-impl Reader<'_> {
-    /// Events seen so far, those left out included.
-    fn seen(&self) -> u64 {
-        self.builder.len() as u64 + self.left_out
-    }
 }
 
 impl Source {

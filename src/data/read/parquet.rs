@@ -7,9 +7,8 @@ use anyhow::{Context, Result, bail};
 use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 
-use super::input::{Input, nothing_in};
-use super::rows::no_column;
-use super::{Reader, SourceFile};
+use super::columns::{Reader, no_column};
+use super::input::{Input, SourceFile, nothing_in};
 use crate::data::parquet::Parquet;
 
 /// Reads a file row group by row group.

@@ -5,9 +5,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::blocks::{Blocks, records};
-use super::input::Input;
-use super::rows::at;
-use super::{Reader, SourceFile};
+use super::columns::{Reader, at};
+use super::input::{Input, SourceFile};
 
 /// Reads `user item` lines.
 pub(super) fn read_pairs(reader: &mut Reader, path: &Path) -> Result<SourceFile> {

@@ -1,3 +1,5 @@
+//! Every format gives the same events, and every fault of a log is told with its place.
+
 use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
@@ -29,7 +31,6 @@ fn table(files: Vec<PathBuf>) -> Source {
         user: name("user"),
         item: name("item"),
         time: name("time"),
-        header: true,
         ..Source::default()
     }
 }
@@ -323,4 +324,12 @@ fn calls_that_cannot_work_are_misuse() {
     assert!(error.to_string().contains("does not tell the format"), "{error}");
     assert!(refused(&|source| source.files.clear()).contains("no input file"));
     assert!(refused(&|source| source.item = Some("itme".into())).contains("`item`"));
+}
+
+#[test]
+fn formats_go_by_the_names_that_descriptions_have() {
+    for format in Format::ALL {
+        let source: Source = toml::from_str(&format!("format = \"{}\"", format.name())).unwrap();
+        assert_eq!(source.format, Some(format));
+    }
 }

@@ -1,3 +1,5 @@
+//! Sweep files on a small dataset: grids, ids, shards, filters, and what is refused.
+
 use super::*;
 use crate::data::{Dataset, Sequences, Split};
 use crate::sweep::{Filter, Shard};

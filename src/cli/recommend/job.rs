@@ -2,44 +2,44 @@
 
 use anyhow::{Result, bail};
 
-use super::table::{self, count};
+use crate::cli::table::{self, count};
 use crate::retrieve::{Answers, Ask, Known, Recommender, UserTower};
 
 /// Failures that are told one by one.
 const TOLD: usize = 20;
 
 /// A history to recommend for.
-pub struct Asked {
+pub struct UserHistory {
     /// Where it stands.
     pub place: String,
     pub user: String,
     pub known: Known,
 }
 
-impl Asked {
+impl UserHistory {
     /// A user of a dataset.
-    pub fn user(user: &str, items: &[u32]) -> Self {
+    pub fn of_user(user: &str, items: &[u32]) -> Self {
         let known = Known { ids: items.to_vec(), unknown: 0 };
         Self { place: "--user".into(), user: user.into(), known }
     }
 
     /// Someone whom the dataset does not have.
-    pub fn stranger(user: &str) -> Self {
+    pub fn of_stranger(user: &str) -> Self {
         Self { place: "not in the dataset".into(), user: user.into(), known: Known::default() }
     }
 }
 
 /// Where recommendations go.
-pub enum Out {
+pub enum Output {
     Table,
     File(Answers),
 }
 
 /// Histories that are being worked off.
-pub struct Work {
+pub struct Job {
     top: usize,
     exclude_seen: bool,
-    out: Option<Out>,
+    output: Option<Output>,
     /// Histories that were answered.
     pub answered: u64,
     failed: u64,
@@ -47,14 +47,14 @@ pub struct Work {
     unknown: u64,
 }
 
-impl Work {
+impl Job {
     /// Histories to be taken at a time.
     pub const BLOCK: usize = 4096;
 
     /// Nothing done yet.
-    pub fn new(top: usize, exclude_seen: bool, out: Out) -> Self {
-        let (answered, failed, unknown) = (0, 0, 0);
-        Self { top, exclude_seen, out: Some(out), answered, failed, failures: vec![], unknown }
+    pub fn new(top: usize, exclude_seen: bool, output: Output) -> Self {
+        let (output, answered, failed, unknown) = (Some(output), 0, 0, 0);
+        Self { top, exclude_seen, output, answered, failed, failures: vec![], unknown }
     }
 
     /// Recommends for a block of histories.
@@ -64,25 +64,25 @@ impl Work {
     pub fn take<T: UserTower>(
         &mut self,
         recommender: &Recommender<T>,
-        block: Vec<Asked>,
+        block: Vec<UserHistory>,
     ) -> Result<()> {
-        let (good, bad): (Vec<Asked>, Vec<Asked>) =
-            block.into_iter().partition(|asked| !asked.known.ids.is_empty());
-        self.unknown += good.iter().map(|asked| asked.known.unknown as u64).sum::<u64>();
+        let (good, bad): (Vec<UserHistory>, Vec<UserHistory>) =
+            block.into_iter().partition(|history| !history.known.ids.is_empty());
+        self.unknown += good.iter().map(|history| history.known.unknown as u64).sum::<u64>();
         self.failed += bad.len() as u64;
-        for asked in bad.into_iter().take(TOLD - self.failures.len()) {
-            let why = asked.known.why_nothing();
-            self.failures.push(format!("{}: user {}: {why}", asked.place, asked.user));
+        for history in bad.into_iter().take(TOLD - self.failures.len()) {
+            let why = history.known.why_nothing();
+            self.failures.push(format!("{}: user {}: {why}", history.place, history.user));
         }
         let (top, exclude_seen) = (self.top, self.exclude_seen);
         let asks: Vec<Ask> =
-            good.iter().map(|asked| Ask { history: &asked.known.ids, top, exclude_seen }).collect();
+            good.iter().map(|user| Ask { history: &user.known.ids, top, exclude_seen }).collect();
         let found = recommender.recommend(&asks)?;
-        for (asked, hits) in good.iter().zip(found) {
+        for (history, hits) in good.iter().zip(found) {
             let items = hits.iter().map(|hit| (recommender.catalogue.original(hit.row), hit.score));
-            match &mut self.out {
-                Some(Out::File(answers)) => answers.write(&asked.user, items)?,
-                _ => show(&asked.user, items)?,
+            match &mut self.output {
+                Some(Output::File(answers)) => answers.write(&history.user, items)?,
+                _ => show(&history.user, items)?,
             }
             self.answered += 1;
         }
@@ -95,25 +95,17 @@ impl Work {
     /// When all histories have failed; a disk that fails.
     pub fn finish(mut self) -> Result<Self> {
         if self.answered == 0 && self.failed > 0 {
-            self.tell();
+            self.report();
             bail!("no history has a known item: nothing is recommended");
         }
-        if let Some(Out::File(answers)) = self.out.take() {
+        if let Some(Output::File(answers)) = self.output.take() {
             answers.finish()?;
         }
         Ok(self)
     }
 
-    /// Tells what was passed over.
-    ///
-    /// # Errors
-    /// None; it ends a chain.
-    pub fn report(self) -> Result<()> {
-        self.tell();
-        Ok(())
-    }
-
-    fn tell(&self) {
+    /// Tells on standard error what was passed over.
+    pub fn report(&self) {
         self.failures.iter().for_each(table::note);
         if self.failed > 0 {
             let failed = count(self.failed);

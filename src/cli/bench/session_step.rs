@@ -1,11 +1,13 @@
+//! `croloss bench session-step`.
+
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::bench::{Common, parts};
-use super::table;
+use super::common::{StepOptions, say_json, say_profile};
 use crate::bench::SessionStepBench;
+use crate::cli::table;
 use crate::config::from_table;
 use crate::device;
 use crate::train::peak_memory_mib;
@@ -50,14 +52,8 @@ pub struct SessionStep {
     /// The share of numbers that dropout sets to zero
     #[arg(long, default_value_t = 0.2)]
     dropout: f64,
-    /// Steps that are measured
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    steps: u64,
-    /// Take the tensor ops that run on a GPU instead of the loops for a CPU
-    #[arg(long)]
-    tensors: bool,
     #[command(flatten)]
-    common: Common,
+    options: StepOptions,
 }
 
 /// Who shares a draw of uniform candidates.
@@ -73,11 +69,10 @@ impl SessionStep {
     pub fn run(self) -> Result<()> {
         let config = from_table(self.table(), "bench session-step")?.checked()?;
         let items = self.items as usize;
-        let times = SessionStepBench { config: &config, items, steps: self.steps }.run()?;
+        let times = SessionStepBench { config: &config, items, steps: self.options.steps }.run()?;
         let rate = 1e3 * times.queries / times.milliseconds;
-        if self.common.json {
-            return table::say(json!({
-                "program": "croloss",
+        if self.options.machine.json {
+            let measured = json!({
                 "items": items,
                 "hidden": self.hidden,
                 "layers": self.layers,
@@ -89,19 +84,17 @@ impl SessionStep {
                 "loss": config.loss.kind(),
                 "optimizer": config.optimizer.kind,
                 "fused": config.train.fused,
-                "threads": rayon::current_num_threads(),
-                "device": device::name(device::open(config.device)?),
                 "ms_per_step": times.milliseconds,
                 "positions_per_step": times.queries,
                 "positions_per_second": rate,
-                "peak_rss_mib": peak_memory_mib(),
-            }));
+            });
+            return say_json(measured, device::open(config.device)?);
         }
-        parts(&times.profile, times.steps)?;
+        say_profile(&times.profile, times.steps)?;
         table::say(format_args!(
             "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {} MiB at most",
             times.milliseconds,
-            self.steps,
+            self.options.steps,
             times.queries,
             peak_memory_mib()
         ))
@@ -146,15 +139,15 @@ impl SessionStep {
             ("sampling", "negatives", Value::Array(sources)),
             ("loss", "kind", Value::String(self.loss.clone())),
             ("optimizer", "kind", Value::String(self.optimizer.clone())),
-            ("train", "fused", Value::Boolean(!self.tensors)),
+            ("train", "fused", Value::Boolean(!self.options.tensors)),
         ];
         for (part, key, value) in sets {
             if let Some(Value::Table(part)) = table.get_mut(part) {
                 part.insert(key.into(), value);
             }
         }
-        table.insert("threads".into(), number(self.common.threads));
-        table.insert("device".into(), Value::String(self.common.device.to_string()));
+        table.insert("threads".into(), number(self.options.machine.threads));
+        table.insert("device".into(), Value::String(self.options.machine.device.to_string()));
         table
     }
 }

@@ -1,3 +1,5 @@
+//! `croloss recommend`.
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -5,13 +7,15 @@ use anyhow::{Context, Result, bail};
 
 use super::open::OpenRun;
 use super::progress::Bar;
-use super::recommend_io::{Asked, Out, Work};
-use super::retrieval::Retrieval;
+use super::recommender::RecommenderOptions;
 use super::table::{self, count};
 use crate::data::Dataset;
 use crate::export::Export;
 use crate::retrieve::{Answers, Recommender, Requests, UserTower};
 use crate::{files, misuse};
+use job::{Job, Output, UserHistory};
+
+mod job;
 
 /// Recommend items for histories
 ///
@@ -54,7 +58,7 @@ pub struct Recommend {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    retrieval: Retrieval,
+    options: RecommenderOptions,
 }
 
 impl Recommend {
@@ -67,16 +71,16 @@ impl Recommend {
         let of_dataset = self.all_users || !self.user.is_empty();
         if Export::is_at(&self.from) {
             let export = Export::open(&self.from)?;
-            let recommender = self.retrieval.of_export(&export)?;
+            let recommender = self.options.of_export(&export)?;
             let dataset = if of_dataset { Some(self.dataset(&export)?) } else { None };
-            return self.with(&recommender, input, dataset.as_ref());
+            return self.recommend(&recommender, input, dataset.as_ref());
         }
         if self.data.is_some() {
             misuse!("--data is for exports: a run names its dataset itself");
         }
         let run = OpenRun::new(&self.from, &[])?;
-        let (recommender, run) = self.retrieval.of_run(run, &self.from)?;
-        self.with(&recommender, input, Some(&run.dataset))
+        let (recommender, run) = self.options.of_run(run, &self.from)?;
+        self.recommend(&recommender, input, Some(&run.dataset))
     }
 
     fn dataset(&self, export: &Export) -> Result<Dataset> {
@@ -94,40 +98,43 @@ impl Recommend {
         Ok(dataset)
     }
 
-    fn with<T: UserTower>(
+    fn recommend<T: UserTower>(
         &self,
         recommender: &Recommender<T>,
         input: Option<Requests>,
         dataset: Option<&Dataset>,
     ) -> Result<()> {
         let Some(out) = &self.out else {
-            return self.work(recommender, input, dataset, Out::Table)?.report();
+            self.run_job(recommender, input, dataset, Output::Table)?.report();
+            return Ok(());
         };
         let format = Answers::format(out)?;
         // What goes wrong in here need not be the output's fault.
-        let mut work = Ok(None);
+        let mut job = Ok(None);
         let written = files::write_with(out, |staging| {
-            work = Answers::create(staging, format)
-                .and_then(|answers| self.work(recommender, input, dataset, Out::File(answers)))
+            job = Answers::create(staging, format)
+                .and_then(|answers| {
+                    self.run_job(recommender, input, dataset, Output::File(answers))
+                })
                 .map(Some);
-            if work.is_err() { bail!("nothing to write") } else { Ok(()) }
+            if job.is_err() { bail!("nothing to write") } else { Ok(()) }
         });
-        let work = work?;
+        let job = job?;
         written?;
-        let work = work.context("nothing was done")?;
-        let users = count(work.answered);
-        work.report()?;
+        let job = job.context("nothing was done")?;
+        let users = count(job.answered);
+        job.report();
         table::say(format_args!("Recommendations for {users} histories: {}", out.display()))
     }
 
-    fn work<T: UserTower>(
+    fn run_job<T: UserTower>(
         &self,
         recommender: &Recommender<T>,
         input: Option<Requests>,
         dataset: Option<&Dataset>,
-        out: Out,
-    ) -> Result<Work> {
-        let mut work = Work::new(self.top as usize, self.exclude_seen, out);
+        output: Output,
+    ) -> Result<Job> {
+        let mut job = Job::new(self.top as usize, self.exclude_seen, output);
         if let Some(input) = input {
             let mut bar = Bar::of_bytes(input.size, "recommending");
             let path = self.input.as_deref().unwrap_or(&self.from).display();
@@ -137,50 +144,50 @@ impl Recommend {
                     (place(row.line), recommender.catalogue.known(&row.history))
                 };
                 let places: Vec<_> = rows.iter().map(known).collect();
-                let asked = rows.into_iter().zip(places).map(|(row, (place, known))| Asked {
-                    place,
-                    user: row.user,
-                    known,
-                });
-                work.take(recommender, asked.collect())?;
+                let histories = rows
+                    .into_iter()
+                    .zip(places)
+                    .map(|(row, (place, known))| UserHistory { place, user: row.user, known });
+                job.take(recommender, histories.collect())?;
                 bar.set(done);
                 Ok(())
             })?;
         } else if let (Some(dataset), true) = (dataset, self.history.is_empty()) {
-            self.users(recommender, dataset, &mut work)?;
+            self.users(recommender, dataset, &mut job)?;
         } else {
-            let asked = self.history.iter().zip(1..).map(|(history, number)| {
+            let histories = self.history.iter().zip(1..).map(|(history, number)| {
                 let items: Vec<&str> = history.split_whitespace().collect();
                 let known = recommender.catalogue.known(&items);
-                Asked { place: "--history".into(), user: number.to_string(), known }
+                UserHistory { place: "--history".into(), user: number.to_string(), known }
             });
-            work.take(recommender, asked.collect())?;
+            job.take(recommender, histories.collect())?;
         }
-        work.finish()
+        job.finish()
     }
 
     fn users<T: UserTower>(
         &self,
         recommender: &Recommender<T>,
         dataset: &Dataset,
-        work: &mut Work,
+        job: &mut Job,
     ) -> Result<()> {
-        let asked = |user: usize| Asked::user(&dataset.users[user], dataset.sequences.get(user));
+        let history =
+            |user: usize| UserHistory::of_user(&dataset.users[user], dataset.sequences.get(user));
         if self.all_users {
             let mut bar = Bar::new(dataset.users.len() as u64, "recommending");
-            for start in (0..dataset.users.len()).step_by(Work::BLOCK) {
-                let end = dataset.users.len().min(start + Work::BLOCK);
-                work.take(recommender, (start..end).map(asked).collect())?;
+            for start in (0..dataset.users.len()).step_by(Job::BLOCK) {
+                let end = dataset.users.len().min(start + Job::BLOCK);
+                job.take(recommender, (start..end).map(history).collect())?;
                 bar.set(end as u64);
             }
             return Ok(());
         }
         let numbers: HashMap<&str, usize> =
             dataset.users.iter().map(String::as_str).zip(0..).collect();
-        let known = |user: &String| match numbers.get(user.as_str()) {
-            Some(&number) => asked(number),
-            None => Asked::stranger(user),
+        let given = |user: &String| match numbers.get(user.as_str()) {
+            Some(&number) => history(number),
+            None => UserHistory::of_stranger(user),
         };
-        work.take(recommender, self.user.iter().map(known).collect())
+        job.take(recommender, self.user.iter().map(given).collect())
     }
 }

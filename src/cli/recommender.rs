@@ -1,22 +1,22 @@
-//! What the subcommands that recommend have in common: how they open what they recommend with.
+//! The options that say what to recommend with, and the recommender that they open.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use tch::{CModule, Device, Tensor};
+use tch::{CModule, Tensor};
 
+use super::device::{device_choice, open_device};
 use super::open::OpenRun;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
-use crate::device;
 use crate::export::Export;
 use crate::misuse;
 use crate::retrieve::{Catalogue, Exact, Filter, Index, Recommender, Search, UserTower};
 
 /// Options of `recommend` and `serve`.
 #[derive(clap::Args)]
-pub struct Retrieval {
+pub struct RecommenderOptions {
     /// Search the index that `croloss index` built: quicker, and nearly as good
     #[arg(long)]
     index: bool,
@@ -34,15 +34,10 @@ pub struct Retrieval {
     threads: Option<u32>,
 }
 
-/// Reads `--device`.
-pub fn device_choice(text: &str) -> Result<DeviceChoice, String> {
-    DeviceChoice::try_from(text.to_owned())
-}
-
 /// A tower of either kind of folder.
 pub type AnyTower = Box<dyn UserTower>;
 
-impl Retrieval {
+impl RecommenderOptions {
     /// A recommender from an export alone.
     ///
     /// # Errors
@@ -111,18 +106,4 @@ impl Retrieval {
         }
         Ok(Some(filter.rows))
     }
-}
-
-/// Opens a device for work without training: this crate's loops use the threads.
-///
-/// # Errors
-/// When the device is not there.
-pub fn open_device(choice: DeviceChoice, threads: u32) -> Result<Device> {
-    device::use_threads(threads);
-    let device = device::open(choice)?;
-    if device == Device::Cpu {
-        // libtorch's threads would spin beside them.
-        tch::set_num_threads(1);
-    }
-    Ok(device)
 }

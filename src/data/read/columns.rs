@@ -1,13 +1,30 @@
-//! What all tables have in common: finding columns, filtering rows, taking ids and times.
+//! The columns that are wanted of a log: finding them, filtering their rows, taking ids and times.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use polars::prelude::StringChunked;
 
-use super::{Reader, time};
+use super::time;
 use crate::config::nearest;
+use crate::data::interactions::Builder;
 use crate::error::Misuse;
+
+/// What the readers of tables look for, and where they put it.
+pub(super) struct Reader<'a> {
+    pub user: &'a str,
+    pub item: &'a str,
+    pub time: Option<&'a str>,
+    pub day: Option<&'a str>,
+    pub keep: Vec<(&'a str, HashSet<&'a str>)>,
+    pub header: bool,
+    pub builder: Builder,
+    pub left_out: u64,
+    pub progress: &'a mut dyn FnMut(u64),
+    /// Bytes of the files before the present one.
+    pub done: u64,
+}
 
 /// The wanted columns of a piece of a table, all of the same length.
 pub(super) struct Columns<'a> {
@@ -20,6 +37,11 @@ pub(super) struct Columns<'a> {
 }
 
 impl Reader<'_> {
+    /// Events seen so far, those left out included.
+    pub(super) fn seen(&self) -> u64 {
+        self.builder.len() as u64 + self.left_out
+    }
+
     /// The names of the wanted columns; one may be wanted in more than one role.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &str> {
         let keep = self.keep.iter().map(|(column, _)| *column);

@@ -1,0 +1,216 @@
+//! `[split]` of a description: how users are told apart, and what that needs.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::misuse;
+
+/// What validates of the users who do not test, where the split does not say.
+const VALIDATION_SHARE: f64 = 0.02;
+
+/// How users are split; [`SplitBy::about`] says what each is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitBy {
+    #[default]
+    Seed,
+    Hash,
+    Time,
+    Days,
+    Given,
+}
+
+impl SplitBy {
+    /// Every way, in the order of help.
+    pub const ALL: [SplitBy; 5] =
+        [SplitBy::Seed, SplitBy::Hash, SplitBy::Time, SplitBy::Days, SplitBy::Given];
+
+    /// The name in descriptions and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            SplitBy::Seed => "seed",
+            SplitBy::Hash => "hash",
+            SplitBy::Time => "time",
+            SplitBy::Days => "days",
+            SplitBy::Given => "given",
+        }
+    }
+
+    /// What it is, for help.
+    pub fn about(self) -> &'static str {
+        match self {
+            SplitBy::Seed => "8:1:1 after a shuffle",
+            SplitBy::Hash => {
+                "8:1:1 by a fixed hash of the user's index: the same for everyone who prepares the \
+                 same log"
+            }
+            SplitBy::Time => "By the time of the user's last event",
+            SplitBy::Days => {
+                "The latest days test; of the others the latest users validate. For sessions"
+            }
+            SplitBy::Given => {
+                "The users of the test files test; of the others the latest validate. For sessions"
+            }
+        }
+    }
+}
+
+/// One of a user's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Moment {
+    First,
+    #[default]
+    Last,
+}
+
+impl Moment {
+    /// Both.
+    pub const ALL: [Moment; 2] = [Moment::First, Moment::Last];
+
+    /// The name in descriptions and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Moment::First => "first",
+            Moment::Last => "last",
+        }
+    }
+}
+
+/// How users are split and what that needs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitRule {
+    #[serde(default)]
+    pub by: SplitBy,
+    /// For `seed`; 1 if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// For `time`, in the unit of the log: users whose last event is at or after it validate,
+    /// unless they test. So nothing that is trained on is later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_from: Option<i64>,
+    /// For `time`, in the unit of the log: users whose last event is at or after it test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_from: Option<i64>,
+    /// For `days`: users test who are later than this many times 86,400 seconds before the latest
+    /// user. Of dates without a time of day these are the last so many dates; times that are
+    /// numbers must be seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_days: Option<u32>,
+    /// For `days` and `given`: the event whose time is the user's; the last if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<Moment>,
+    /// For `days` and `given`: the share of the users who do not test that validates, 0.02 if not
+    /// given: the latest, of equal times or without times the last of the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_share: Option<f64>,
+}
+
+impl SplitRule {
+    /// # Errors
+    /// A setting that is missing or does nothing.
+    pub fn check(&self) -> Result<()> {
+        let times = (self.validation_from, self.test_from);
+        match (self.by, times) {
+            (SplitBy::Time, (Some(validation), Some(test))) if validation > test => misuse!(
+                "the split's validation_from ({validation}) is later than its test_from ({test})"
+            ),
+            (SplitBy::Time, (Some(_), Some(_))) => {}
+            (SplitBy::Time, _) => {
+                misuse!("a split by time needs validation_from and test_from, in the log's unit")
+            }
+            (_, (None, None)) => {}
+            _ => misuse!("validation_from and test_from are for a split by time only"),
+        }
+        if self.by != SplitBy::Seed && self.seed.is_some() {
+            misuse!("the split's seed is for a split by seed only");
+        }
+        match (self.by, self.test_days) {
+            (SplitBy::Days, None | Some(0)) => {
+                misuse!("a split by days needs test_days, a number of days from 1")
+            }
+            (SplitBy::Days, _) | (_, None) => {}
+            _ => misuse!("test_days is for a split by days only"),
+        }
+        if !self.is_of_sessions() && (self.event.is_some() || self.validation_share.is_some()) {
+            misuse!("the split's event and validation_share are for a split by days or a given one")
+        }
+        if let Some(share) = self.validation_share
+            && !(share > 0.0 && share < 1.0)
+        {
+            misuse!("validation_share = {share}: must be above 0 and below 1");
+        }
+        Ok(())
+    }
+
+    /// Whether the rules for sessions hold: items that nobody meets who trains or validates leave
+    /// the test and the catalogue.
+    pub fn is_of_sessions(&self) -> bool {
+        matches!(self.by, SplitBy::Days | SplitBy::Given)
+    }
+
+    /// The event whose time is the user's.
+    pub fn moment(&self) -> Moment {
+        self.event.unwrap_or_default()
+    }
+
+    /// The share of the users who do not test that validates.
+    pub fn share(&self) -> f64 {
+        self.validation_share.unwrap_or(VALIDATION_SHARE)
+    }
+
+    /// The rule with the defaults that it uses written out.
+    pub fn settled(&self) -> SplitRule {
+        let mut rule = self.clone();
+        if self.by == SplitBy::Seed {
+            rule.seed = Some(self.seed.unwrap_or(1));
+        }
+        if self.is_of_sessions() {
+            rule.event = Some(self.moment());
+            rule.validation_share = Some(self.share());
+        }
+        rule
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_that_are_used_are_written_out() {
+        let given = SplitRule { by: SplitBy::Given, ..SplitRule::default() }.settled();
+        assert_eq!((given.event, given.validation_share), (Some(Moment::Last), Some(0.02)));
+        assert_eq!((given.seed, SplitRule::default().settled().seed), (None, Some(1)));
+    }
+
+    #[test]
+    fn names_are_those_of_descriptions() {
+        let read = |text: String| toml::from_str::<SplitRule>(&text).unwrap();
+        for by in SplitBy::ALL {
+            assert_eq!(read(format!("by = \"{}\"", by.name())).by, by);
+        }
+        for moment in Moment::ALL {
+            assert_eq!(read(format!("event = \"{}\"", moment.name())).moment(), moment);
+        }
+    }
+
+    #[test]
+    fn useless_settings_are_refused() {
+        let default = SplitRule::default();
+        assert!(SplitRule { test_from: Some(1), ..default.clone() }.check().is_err());
+        let hash = SplitRule { by: SplitBy::Hash, seed: Some(1), ..default.clone() };
+        assert!(hash.check().is_err());
+        let time = SplitRule { by: SplitBy::Time, test_from: Some(1), ..default.clone() };
+        assert!(time.check().is_err());
+        let days = SplitRule { by: SplitBy::Days, ..default.clone() };
+        assert!(days.check().unwrap_err().to_string().contains("needs test_days"));
+        assert!(SplitRule { test_days: Some(1), ..default.clone() }.check().is_err());
+        assert!(SplitRule { event: Some(Moment::First), ..default.clone() }.check().is_err());
+        let whole = SplitRule { validation_share: Some(1.0), test_days: Some(1), ..days };
+        assert!(whole.check().unwrap_err().to_string().contains("validation_share = 1"));
+        let crossed = SplitRule { validation_from: Some(2), ..time };
+        assert!(crossed.check().unwrap_err().to_string().contains("later"));
+    }
+}
