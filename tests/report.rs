@@ -37,9 +37,7 @@ fn point(folder: &Path, kind: &str, seed: u64) -> PointResult {
         grids: vec!["methods".into()],
         config: croloss::config::load(&folder.join("c.toml"), &sets).unwrap(),
         run: folder.join(&out),
-        status: Status::Done(
-            RunFolder::open(&folder.join(&out)).unwrap().read_json("result.json").unwrap(),
-        ),
+        status: Status::Done(RunFolder::open(&folder.join(&out)).unwrap().result().unwrap()),
         name,
     }
 }

@@ -3,12 +3,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::open::OpenRun;
 use super::progress::Bar;
 use super::results::{self, Row};
 use super::table;
 use crate::data::Split;
-use crate::train::Event;
+use crate::train::{Event, TrainedRun};
 
 /// Rank the catalogue with a run's best weights and measure
 #[derive(clap::Args)]
@@ -35,7 +34,7 @@ enum Part {
 
 impl Evaluate {
     pub fn run(self) -> Result<()> {
-        let run = OpenRun::new(&self.run, &self.sets)?;
+        let run = TrainedRun::open(&self.run, &self.sets)?;
         let part = match self.split {
             Part::Train => Split::Train,
             Part::Validation => Split::Validation,

@@ -9,7 +9,6 @@ mod evaluate;
 mod export;
 mod generate;
 mod index;
-mod open;
 mod prepare;
 mod progress;
 mod recommend;

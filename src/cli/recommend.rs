@@ -3,7 +3,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::open::OpenRun;
 use super::progress::Bar;
 use super::recommend_io::{Asked, Out, Work};
 use super::retrieval::Retrieval;
@@ -11,6 +10,7 @@ use super::table::{self, count};
 use crate::data::Dataset;
 use crate::export::Export;
 use crate::retrieve::{Answers, Recommender, Requests, UserTower};
+use crate::train::TrainedRun;
 use crate::{files, misuse};
 
 /// Recommend items for histories
@@ -74,7 +74,7 @@ impl Recommend {
         if self.data.is_some() {
             misuse!("--data is for exports: a run names its dataset itself");
         }
-        let run = OpenRun::new(&self.from, &[])?;
+        let run = TrainedRun::open(&self.from, &[])?;
         let (recommender, run) = self.retrieval.of_run(run, &self.from)?;
         self.with(&recommender, input, Some(&run.dataset))
     }

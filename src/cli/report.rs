@@ -27,7 +27,7 @@ impl Report {
         let points = sweep.points()?;
         let runs = runs_folder(self.chosen.runs, &sweep);
         let results = collect(&points, &runs)?;
-        if results.iter().all(|result| result.outcome().is_none()) {
+        if results.iter().all(|point| point.result().is_none()) {
             misuse!("{} holds no result of this sweep: run croloss sweep first", runs.display());
         }
         let mut folders: Vec<_> = points.iter().map(|point| &point.config.data.path).collect();

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use anyhow::Result;
 use tch::{CModule, Device, Tensor};
 
-use super::open::OpenRun;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::device;
 use crate::export::Export;
 use crate::misuse;
 use crate::retrieve::{Catalogue, Exact, Filter, Index, Recommender, Search, UserTower};
+use crate::train::TrainedRun;
 
 /// Options of `recommend` and `serve`.
 #[derive(clap::Args)]
@@ -71,9 +71,9 @@ impl Retrieval {
     /// When the weights do not fit; with `--index`, which needs an export.
     pub fn of_run(
         &self,
-        mut run: OpenRun,
+        mut run: TrainedRun,
         path: &Path,
-    ) -> Result<(Recommender<AnyTower>, OpenRun)> {
+    ) -> Result<(Recommender<AnyTower>, TrainedRun)> {
         if self.index {
             misuse!(
                 "{} has no index: make an export of it with croloss export, then croloss index",

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::data::Counts;
 use crate::sweep::PointResult;
-use crate::train::Outcome;
+use crate::train::RunResult;
 
 /// What a report says about its sweep.
 #[derive(Clone, Debug)]
@@ -50,12 +50,12 @@ impl DatasetAbout {
 impl About {
     /// How the report and its points were made, as names and values.
     pub(super) fn made(&self, points: &[PointResult]) -> Vec<(&'static str, String)> {
-        let outcomes = || points.iter().filter_map(PointResult::outcome);
-        let distinct = |of: fn(&Outcome) -> String| -> String {
-            outcomes().map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        let results = || points.iter().filter_map(PointResult::result);
+        let distinct = |of: fn(&RunResult) -> String| -> String {
+            results().map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
         };
         let counts = &self.dataset.counts;
-        let hours: f64 = outcomes().map(|o| o.seconds).sum::<f64>() / 3600.0;
+        let hours: f64 = results().map(|o| o.seconds).sum::<f64>() / 3600.0;
         let kind = if self.dataset.generated { " (GENERATED data)" } else { "" };
         let mut all = vec![
             (
@@ -74,7 +74,7 @@ impl About {
             ("sweep file", self.file.clone()),
             ("command", self.command.clone()),
         ];
-        if outcomes().next().is_some() {
+        if results().next().is_some() {
             let runs = distinct(|o| format!("{} with {} threads", o.device, o.threads));
             all.push(("runs", format!("{runs}; {hours:.1} hours in all")));
             all.push(("runs' version", distinct(|o| format!("{} ({})", o.version, o.commit))));

@@ -11,7 +11,7 @@ use super::stats::{Interval, mean_sd};
 use crate::config::Metric;
 use crate::eval::of_user;
 use crate::sweep::PointResult;
-use crate::train::{RunFolder, UserRanks};
+use crate::train::{RunFolder, TargetRanks};
 
 /// The recall of every test user of one run, at every list length.
 struct Users {
@@ -145,8 +145,7 @@ impl Recalls {
         if let Some(run) = self.runs.borrow().get(&point.id) {
             return Ok(run.clone());
         }
-        let UserRanks { users, ranks } =
-            UserRanks::load(&RunFolder::open(&point.run)?.ranks_path())?;
+        let TargetRanks { users, ranks } = RunFolder::open(&point.run)?.ranks()?;
         let at_n = |&at: &usize| ranks.iter().map(|ranks| of_user(recall(at), ranks)).collect();
         let run = Rc::new(Users { users, recall: self.at.iter().map(at_n).collect() });
         self.runs.borrow_mut().insert(point.id.clone(), run.clone());

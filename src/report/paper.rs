@@ -68,7 +68,7 @@ fn tests(study: &Study, table2: &Table2, recalls: &Recalls) -> Option<Table> {
         all.extend(study.at.iter().map(|&at| Comparison {
             pair: format!("{} − {}", method_name(a), method_name(b)),
             of: format!("@{at}"),
-            outcome: recalls.compare(x, y, at),
+            paired: recalls.compare(x, y, at),
         }));
     }
     let note = "Recall@N of the first minus the second, in percentage points: each test user's mean over the seeds that both have, paired t-test over users. The first interval and p cover the choice of users; the second interval also covers what other seeds would change, by the standard deviation over seeds (that of the two where both have several seeds, else pooled over all settings that have).";

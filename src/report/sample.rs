@@ -11,7 +11,7 @@ use crate::config::{Config, Metric, Protocol};
 use crate::eval::Metrics;
 use crate::report::{About, DatasetAbout};
 use crate::sweep::{PointResult, Status};
-use crate::train::{Outcome, UserRanks};
+use crate::train::{RunFolder, RunResult, TargetRanks};
 
 const AT: [usize; 5] = [20, 50, 100, 200, 500];
 
@@ -25,7 +25,7 @@ pub fn config(loss: &str, seed: u64) -> Config {
 pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
     let name = format!("{}_seed={seed}", loss.replace([' ', '"'], "").replace('\n', "_"));
     let test: Vec<(Metric, f64)> = test.iter().map(|(m, v)| (m.parse().unwrap(), *v)).collect();
-    let outcome = Outcome {
+    let result = RunResult {
         steps: 24_000,
         best_step: 16_000,
         train_seconds: 61.5,
@@ -46,7 +46,7 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
         name,
         grids: vec!["table2".into()],
         config: config(loss, seed),
-        status: Status::Done(outcome),
+        status: Status::Done(result),
     }
 }
 
@@ -89,7 +89,7 @@ pub fn points_with_runs(folder: &Path) -> Vec<PointResult> {
         for seed in 1..=seeds {
             let (mut point, ranks) = made(&loss, seed, 6_000);
             save_user_ranks(&mut point, folder, ranks);
-            fs::write(point.run.join("metrics.jsonl"), curve(&point)).unwrap();
+            save_log(&point, &curve(&point));
             all.push(point);
         }
     }
@@ -108,10 +108,14 @@ pub fn save_ranks(point: &mut PointResult, folder: &Path, ranks: &[u64]) {
 /// Makes a run folder for `point` with the ranks of each user's targets.
 pub fn save_user_ranks(point: &mut PointResult, folder: &Path, ranks: Vec<Vec<u64>>) {
     point.run = folder.join(&point.name);
-    fs::create_dir_all(&point.run).unwrap();
-    fs::write(point.run.join("config.toml"), "").unwrap();
+    let run = RunFolder::create(&point.run, &point.config, true).unwrap();
     let users = (0..ranks.len() as u32).collect();
-    UserRanks { users, ranks }.save(&point.run.join("ranks.parquet")).unwrap();
+    run.write_ranks(&TargetRanks { users, ranks }).unwrap();
+}
+
+/// Puts `text` as the log into the run folder of `point`.
+pub fn save_log(point: &PointResult, text: &str) {
+    fs::write(RunFolder::open(&point.run).unwrap().log_path(), text).unwrap();
 }
 
 fn made(loss: &str, seed: u64, users: u64) -> (PointResult, Vec<Vec<u64>>) {
@@ -120,10 +124,10 @@ fn made(loss: &str, seed: u64, users: u64) -> (PointResult, Vec<Vec<u64>>) {
     let ranks: Vec<Vec<u64>> = (0..users).map(|user| user_ranks(user, seed, &shares)).collect();
     let mut metrics = Metrics::new(Protocol::Holdout, &AT);
     ranks.iter().for_each(|ranks| metrics.add(ranks.clone()));
-    if let Status::Done(outcome) = &mut point.status {
-        outcome.test = metrics.means();
-        outcome.validation = outcome.test.clone();
-        outcome.test_users = users as usize;
+    if let Status::Done(result) = &mut point.status {
+        result.test = metrics.means();
+        result.validation = result.test.clone();
+        result.test_users = users as usize;
     }
     (point, ranks)
 }
@@ -171,10 +175,10 @@ fn share(point: &PointResult, at: usize) -> f64 {
     base * kernel * lambda * (1.0 - 0.1 * (alpha - best).powi(2))
 }
 
-/// A `metrics.jsonl` that rises to the point's result.
+/// A log that rises to the point's result.
 fn curve(point: &PointResult) -> String {
-    let outcome = point.outcome().unwrap();
-    let last = crate::eval::value_of(&outcome.test, point.config.train.monitor).unwrap();
+    let result = point.result().unwrap();
+    let last = crate::eval::value_of(&result.test, point.config.train.monitor).unwrap();
     let line = |step: u64| {
         let share = last * (1.0 - (-(step as f64) / 5_000.0).exp());
         format!(

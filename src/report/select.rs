@@ -108,12 +108,12 @@ pub struct Setting<'a> {
 impl<'a> Setting<'a> {
     /// Points that are done.
     pub fn done(&self) -> impl Iterator<Item = &'a PointResult> {
-        self.points.iter().copied().filter(|point| point.outcome().is_some())
+        self.points.iter().copied().filter(|point| point.result().is_some())
     }
 
     /// A test metric of every point that is done.
     pub fn test(&self, metric: Metric) -> Vec<f64> {
-        let value = |point: &PointResult| value_of(&point.outcome()?.test, metric);
+        let value = |point: &PointResult| value_of(&point.result()?.test, metric);
         self.done().filter_map(value).collect()
     }
 
@@ -124,7 +124,7 @@ impl<'a> Setting<'a> {
 
     /// The mean of the monitored validation metric at the best step.
     pub fn monitored(&self) -> Option<f64> {
-        let value = |p: &PointResult| value_of(&p.outcome()?.validation, p.config.train.monitor);
+        let value = |p: &PointResult| value_of(&p.result()?.validation, p.config.train.monitor);
         Some(mean_sd(&self.done().filter_map(value).collect::<Vec<_>>())?.0)
     }
 }
@@ -205,8 +205,8 @@ pub fn recall(at: usize) -> Metric {
 
 /// Every metric that a point has, in the order of result tables.
 pub fn metrics_of(points: &[PointResult]) -> Vec<Metric> {
-    let outcomes = points.iter().filter_map(PointResult::outcome);
-    let all = outcomes.flat_map(|o| o.validation.iter().chain(&o.test)).map(|(metric, _)| *metric);
+    let results = points.iter().filter_map(PointResult::result);
+    let all = results.flat_map(|o| o.validation.iter().chain(&o.test)).map(|(metric, _)| *metric);
     all.collect::<BTreeSet<_>>().into_iter().collect()
 }
 

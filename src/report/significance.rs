@@ -12,7 +12,8 @@ pub struct Comparison {
     pub pair: String,
     /// The metric: `@50`.
     pub of: String,
-    pub outcome: Result<Paired>,
+    /// The first minus the second, or why they could not be compared.
+    pub paired: Result<Paired>,
 }
 
 /// A row a comparison; `None` without any. `head` names the pair, the metric and what is drawn.
@@ -36,7 +37,7 @@ pub fn table(
 
 fn row(comparison: &Comparison) -> Vec<Cell> {
     let mut row = vec![comparison.pair.clone(), comparison.of.clone()];
-    match &comparison.outcome {
+    match &comparison.paired {
         Ok(paired) => {
             let i = paired.interval.times(100.0);
             row.extend([

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::eval::value_of;
 use crate::files;
 use crate::sweep::{PointResult, Status};
-use crate::train::Outcome;
+use crate::train::RunResult;
 
 /// The names of the two files.
 pub const FILES: [&str; 2] = ["results.csv", "results.parquet"];
@@ -56,7 +56,7 @@ fn frame(points: &[PointResult]) -> Result<DataFrame> {
         columns.push(typed(key, configs.iter().map(find).collect()));
     }
     for metric in metrics_of(points) {
-        let value = |o: &Outcome| value_of(&o.validation, metric);
+        let value = |o: &RunResult| value_of(&o.validation, metric);
         columns.push(number(&format!("validation.{metric}"), points, value));
     }
     for metric in metrics_of(points) {
@@ -69,9 +69,9 @@ fn frame(points: &[PointResult]) -> Result<DataFrame> {
         number("seconds", points, |o| Some(o.seconds)),
         number("peak_memory_mib", points, |o| Some(o.peak_memory_mib)),
         number("test_users", points, |o| Some(o.test_users as u64)),
-        text("version", points, |p| Some(p.outcome()?.version.clone())),
-        text("commit", points, |p| Some(p.outcome()?.commit.clone())),
-        text("device", points, |p| Some(p.outcome()?.device.clone())),
+        text("version", points, |p| Some(p.result()?.version.clone())),
+        text("commit", points, |p| Some(p.result()?.commit.clone())),
+        text("device", points, |p| Some(p.result()?.device.clone())),
         number("threads", points, |o| Some(o.threads)),
     ]);
     Ok(DataFrame::new(points.len(), columns)?)
@@ -138,11 +138,11 @@ fn text(
     Column::new(name.into(), points.iter().map(value).collect::<Vec<_>>())
 }
 
-fn number<T>(name: &str, points: &[PointResult], value: impl Fn(&Outcome) -> Option<T>) -> Column
+fn number<T>(name: &str, points: &[PointResult], value: impl Fn(&RunResult) -> Option<T>) -> Column
 where
     Series: NamedFrom<Vec<Option<T>>, [Option<T>]>,
 {
-    let all = points.iter().map(|point| point.outcome().and_then(&value)).collect::<Vec<_>>();
+    let all = points.iter().map(|point| point.result().and_then(&value)).collect::<Vec<_>>();
     Series::new(name.into(), all).into()
 }
 
@@ -171,7 +171,7 @@ mod tests {
         assert!(cell("reason", 1).get_str().unwrap().contains("\"quoted\",\nnext"));
         assert!(cell("test.recall@50", 1).is_null());
         let there =
-            crate::eval::value_of(&points[0].outcome().unwrap().test, "recall@50".parse().unwrap());
+            crate::eval::value_of(&points[0].result().unwrap().test, "recall@50".parse().unwrap());
         assert_eq!(cell("test.recall@50", 0).extract::<f64>(), there);
         assert_eq!(cell("seed", 0).extract::<i64>(), Some(points[0].config.seed as i64));
     }

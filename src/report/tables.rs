@@ -309,8 +309,8 @@ pub fn settings(study: &Study) -> anyhow::Result<Table> {
         }
         row.push(Cell::Text(progress(setting)));
         row.extend(metrics.iter().map(|&metric| metric_cell(setting, metric)));
-        row.push(outcome_cell(setting, 0, |o| o.best_step as f64));
-        row.push(outcome_cell(setting, 1, |o| o.train_seconds));
+        row.push(result_cell(setting, 0, |o| o.best_step as f64));
+        row.push(result_cell(setting, 1, |o| o.train_seconds));
         row
     };
     let mut head: Vec<String> = keys.iter().map(|key| key.to_string()).collect();
@@ -334,12 +334,12 @@ pub fn settings(study: &Study) -> anyhow::Result<Table> {
 }
 
 /// A number of the runs of one setting.
-pub fn outcome_cell(
+pub fn result_cell(
     setting: &Setting,
     digits: usize,
-    of: fn(&crate::train::Outcome) -> f64,
+    of: fn(&crate::train::RunResult) -> f64,
 ) -> Cell {
-    let values: Vec<f64> = setting.done().filter_map(|p| p.outcome().map(of)).collect();
+    let values: Vec<f64> = setting.done().filter_map(|p| p.result().map(of)).collect();
     match mean_sd(&values) {
         Some((mean, sd)) => Cell::Value(Value { mean, sd, digits, ..Value::default() }),
         None => Cell::Gone(why_gone(setting)),

@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use serde_json::json;
 use tch::{Device, Tensor};
 
 use super::form::{Mover, Source};
 use super::log::RunLog;
-use super::outcome::{Outcome, UserRanks, peak_memory_mib};
+use super::memory::peak_memory_mib;
 use super::profile::Profile;
-use super::run_folder::RunFolder;
+use super::run_folder::{RunFolder, RunInfo, RunResult, TargetRanks};
 use super::step::by_loops;
 use super::stopping::Stopping;
 use crate::config::{Config, Metric, Protocol, Samples};
@@ -124,7 +123,7 @@ pub fn train(
     dataset: &Dataset,
     make_folder: impl FnOnce() -> Result<RunFolder>,
     observe: &mut dyn FnMut(Event),
-) -> Result<Outcome> {
+) -> Result<RunResult> {
     let device = open_device(config)?;
     let source = Source::new(config, dataset, device)?;
     let config = &config.in_steps(source.per_epoch())?;
@@ -132,16 +131,13 @@ pub fn train(
     let (steps, validate_every) = (config.train.steps(), config.train.validate_every());
     let run = make_folder()?;
     observe(Event::Started { steps });
-    run.write_json(
-        "run.json",
-        &json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "dataset": dataset.manifest.name,
-            "checksum": dataset.manifest.checksum,
-            "steps": steps,
-        }),
-    )?;
-    let mut log = RunLog::create(run.path())?;
+    run.write_info(&RunInfo {
+        checksum: dataset.manifest.checksum.clone(),
+        dataset: dataset.manifest.name.clone(),
+        steps: Some(steps),
+        version: env!("CARGO_PKG_VERSION").into(),
+    })?;
+    let mut log = RunLog::create(&run)?;
     let started = Instant::now();
     let model = session.model();
     let mut mover = Mover::new(config, &model, &source);
@@ -210,8 +206,8 @@ pub fn train(
     let (test, test_users) = (tested.means(), tested.users());
     log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
     let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
-    UserRanks { users, ranks: tested.into_ranks() }.save(&run.ranks_path())?;
-    let outcome = Outcome {
+    run.write_ranks(&TargetRanks { users, ranks: tested.into_ranks() })?;
+    let result = RunResult {
         steps: step,
         best_step,
         train_seconds,
@@ -226,8 +222,8 @@ pub fn train(
         validation,
         test,
     };
-    run.write_json("result.json", &outcome)?;
-    Ok(outcome)
+    run.write_result(&result)?;
+    Ok(result)
 }
 
 /// `count` of `users`, evenly spread; all of them if `count` is 0.

@@ -7,7 +7,7 @@ use crate::config::{Metric, MetricKind};
 use crate::report::select::Setting;
 use crate::report::stats::mean_sd;
 use crate::report::verdict::{Claim, Verdict, of_sign, paired_text, sign};
-use crate::train::Outcome;
+use crate::train::RunResult;
 
 /// The share of SASRec's speed from which on TRON's is similar.
 const SIMILAR: f64 = 0.9;
@@ -78,8 +78,8 @@ fn speed(models: &Models) -> Claim {
 
 fn similar(pair: [&Setting; 2]) -> (Verdict, String) {
     let machines = |setting: &Setting| {
-        let of = |o: &Outcome| (o.device.clone(), o.threads);
-        let mut all: Vec<_> = setting.done().filter_map(|p| p.outcome().map(of)).collect();
+        let of = |o: &RunResult| (o.device.clone(), o.threads);
+        let mut all: Vec<_> = setting.done().filter_map(|p| p.result().map(of)).collect();
         all.sort();
         all.dedup();
         all
@@ -102,8 +102,8 @@ fn similar(pair: [&Setting; 2]) -> (Verdict, String) {
 /// Training sessions a second, the mean over seeds.
 fn sessions_per_second(setting: &Setting) -> Option<f64> {
     let batch = setting.config.sampling.batch as f64;
-    let outcomes = setting.done().filter_map(|point| point.outcome());
-    let speeds: Vec<f64> = outcomes
+    let results = setting.done().filter_map(|point| point.result());
+    let speeds: Vec<f64> = results
         .filter(|o| o.train_seconds > 0.0)
         .map(|o| o.steps as f64 * batch / o.train_seconds)
         .collect();

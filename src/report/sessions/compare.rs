@@ -7,7 +7,7 @@ use crate::eval::of_user;
 use crate::report::paired::{Paired, common_seeds, difference_noise, seed_noise};
 use crate::report::select::{Setting, Study};
 use crate::report::stats::Interval;
-use crate::train::{RunFolder, UserRanks};
+use crate::train::{RunFolder, TargetRanks};
 
 /// One run's metric, session by session.
 struct Run {
@@ -21,8 +21,7 @@ struct Run {
 impl Run {
     fn load(setting: &Setting, seed: u64, metric: Metric) -> Result<Self> {
         let point = setting.done().find(|p| p.config.seed == seed).context("no such seed")?;
-        let UserRanks { users: sessions, ranks } =
-            UserRanks::load(&RunFolder::open(&point.run)?.ranks_path())?;
+        let TargetRanks { users: sessions, ranks } = RunFolder::open(&point.run)?.ranks()?;
         let sum = |ranks: &Vec<u64>| ranks.chunks(1).map(|rank| of_user(metric, rank)).sum();
         Ok(Self {
             sessions,

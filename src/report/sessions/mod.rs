@@ -66,7 +66,7 @@ fn tests(models: &Models) -> Option<Table> {
         all.extend(deciding(models.study).into_iter().map(|metric| Comparison {
             pair: format!("{} − {name}", models.name(tron)),
             of: metric.to_string(),
-            outcome: compare(models.study, [tron, setting], metric),
+            paired: compare(models.study, [tron, setting], metric),
         }));
     }
     let note = "The first minus the second, in percentage points, over all positions of the test sessions: the mean over the seeds that both have. The first interval and p cover the choice of sessions, each of which is one draw with all its positions; the second interval also covers what other seeds would change, by the standard deviation over seeds (that of the two where both have several seeds, else pooled over all models that have).";

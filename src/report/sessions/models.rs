@@ -2,7 +2,7 @@
 
 use crate::config::{Config, EncoderKind, LossKind, Metric, MetricKind};
 use crate::report::select::{Setting, Study, method_name};
-use crate::report::tables::{Cell, Table, metric_cell, outcome_cell};
+use crate::report::tables::{Cell, Table, metric_cell, result_cell};
 
 /// The models that TRON's paper compares, whatever their sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +83,8 @@ impl<'a, 'p> Models<'a, 'p> {
         let row = |(setting, name): (&Setting, &String)| {
             let mut row = vec![Cell::Text(name.clone())];
             row.extend(metrics.iter().map(|&metric| metric_cell(setting, metric)));
-            row.push(outcome_cell(setting, 0, |o| o.steps as f64));
-            row.push(outcome_cell(setting, 1, |o| o.train_seconds));
+            row.push(result_cell(setting, 0, |o| o.steps as f64));
+            row.push(result_cell(setting, 1, |o| o.train_seconds));
             row
         };
         let mut head = vec!["model".to_owned()];

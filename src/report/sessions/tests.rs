@@ -31,16 +31,16 @@ fn run(folder: &Path, model: &str, seed: u64, ranks: &[Vec<u64>]) -> PointResult
     sample::save_user_ranks(&mut point, folder, ranks.to_vec());
     let mut metrics = Metrics::new(Protocol::Positions, &[5, 20]);
     ranks.iter().for_each(|ranks| metrics.add(ranks.clone()));
-    if let Status::Done(outcome) = &mut point.status {
-        (outcome.test, outcome.validation) = (metrics.means(), metrics.means());
-        (outcome.steps, outcome.train_seconds) = (40, 10.0);
+    if let Status::Done(result) = &mut point.status {
+        (result.test, result.validation) = (metrics.means(), metrics.means());
+        (result.steps, result.train_seconds) = (40, 10.0);
     }
     point
 }
 
 fn train_seconds(point: &mut PointResult, seconds: f64) {
-    if let Status::Done(outcome) = &mut point.status {
-        outcome.train_seconds = seconds;
+    if let Status::Done(result) = &mut point.status {
+        result.train_seconds = seconds;
     }
 }
 
@@ -51,8 +51,7 @@ fn log(point: &PointResult, validations: &[(u64, f64, f64)]) {
             "{{\"part\":\"validation\",\"step\":{step},\"seconds\":{seconds},\"recall@20\":{share}}}\n"
         )
     };
-    fs::write(point.run.join("metrics.jsonl"), validations.iter().map(line).collect::<String>())
-        .unwrap();
+    sample::save_log(point, &validations.iter().map(line).collect::<String>());
 }
 
 /// Forty sessions of two positions: `found` of them find their first item at once, all their second
@@ -204,8 +203,8 @@ fn tron_s_claims_are_answered_by_the_runs() {
     // 40 steps of 10 sessions in 11.2 s are 0.893 of those in 10 s.
     train_seconds(&mut points[0], 11.2);
     assert_eq!(verdicts(&points)[4], DoesNotHold);
-    let Status::Done(outcome) = &mut points[1].status else { panic!("done") };
-    outcome.threads = 7;
+    let Status::Done(result) = &mut points[1].status else { panic!("done") };
+    result.threads = 7;
     assert_eq!(verdicts(&points)[4], NotDecided);
     points.truncate(1);
     assert_eq!(verdicts(&points), [NotDecided; 5]);

@@ -1,41 +1,34 @@
-//! A run with its dataset, as the subcommands that use trained weights need it.
+//! A run with its dataset, as all that uses trained weights needs it.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
-use crate::config::{self, Config};
+use super::run_folder::RunFolder;
+use super::trainer::Session;
+use crate::config::Config;
 use crate::data::Dataset;
 use crate::misuse;
 use crate::tower::TwoTower;
-use crate::train::{RunFolder, Session};
 
 /// A run folder, its configuration and the dataset that it was trained on.
-pub struct OpenRun {
+pub struct TrainedRun {
     folder: RunFolder,
     pub config: Config,
     pub dataset: Dataset,
 }
 
-/// What `run.json` says of the data that the run was trained on.
-#[derive(Deserialize)]
-struct Trained {
-    checksum: String,
-}
-
-impl OpenRun {
+impl TrainedRun {
     /// Opens the run at `path`; `sets` change its configuration.
     ///
     /// # Errors
     /// When there is no run, or the dataset is not the one it was trained on.
-    pub fn new(path: &Path, sets: &[String]) -> Result<Self> {
+    pub fn open(path: &Path, sets: &[String]) -> Result<Self> {
         let folder = RunFolder::open(path)?;
-        let config = config::load(&folder.config_path(), sets)?;
+        let config = folder.config(sets)?;
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", folder.config_path().display()))?;
-        let trained: Trained = folder.read_json("run.json")?;
-        if trained.checksum != dataset.manifest.checksum {
+        if folder.info()?.checksum != dataset.manifest.checksum {
             misuse!(
                 "{} is not the dataset that {} was trained on: their checksums differ",
                 config.data.path.display(),
