@@ -6,7 +6,7 @@ use super::sweep::{Chosen, runs_folder};
 use super::table;
 use crate::data::Manifest;
 use crate::misuse;
-use crate::report::{self, About, DatasetAbout};
+use crate::report::{self, DatasetSummary, Provenance};
 use crate::sweep::{SweepFile, collect};
 
 /// Write a sweep's tables, figures, tests of the paper's claims, and one page to read
@@ -37,11 +37,11 @@ impl Report {
         };
         let dataset = Manifest::load(folder)?;
         let out = self.out.unwrap_or_else(|| self.file.with_extension(""));
-        let about = About {
+        let provenance = Provenance {
             sweep: sweep.name(),
             file: self.file.display().to_string(),
             command: format!("croloss sweep {0} && croloss report {0}", self.file.display()),
-            dataset: DatasetAbout {
+            dataset: DatasetSummary {
                 name: dataset.name,
                 generated: dataset.generated,
                 counts: dataset.counts,
@@ -50,7 +50,7 @@ impl Report {
             commit: env!("CROLOSS_COMMIT").into(),
             date: report::today(),
         };
-        let written = report::write(&about, &results, &out)?;
+        let written = report::write(&provenance, &results, &out)?;
         let page = written.last().unwrap_or(&out);
         table::say(format_args!("Report of {} points: {}", results.len(), page.display()))
     }
