@@ -5,10 +5,11 @@ mod common;
 use std::fs;
 
 use common::{CONFIG, Place, json, python};
-use croloss::config::{self, Config};
+use croloss::config::Config;
 use croloss::data::Dataset;
 use croloss::export::Export;
 use croloss::model::Model;
+use croloss::train::RunFolder;
 use tch::{Device, IValue, Tensor};
 
 /// Vectors of histories by the plain, the frozen and the optimised tower, and of items, one
@@ -43,10 +44,11 @@ impl Exported {
         fs::write(place.path("c.toml"), configuration).unwrap();
         place.ok(&["train", "c.toml", "--out", "run", "--set", "train.steps=20"]);
         place.ok(&["export", "run", "--out", "towers"]);
-        let config = config::load(&place.path("run/config.toml"), &[]).unwrap();
+        let run = RunFolder::open(&place.path("run")).unwrap();
+        let config = run.config(&[]).unwrap();
         let dataset = Dataset::load(&place.path("data")).unwrap();
         let model = Model::new(&config.tower, dataset.item_count(), 1, Device::Cpu);
-        model.load(&place.path("run/best.safetensors")).unwrap();
+        model.load(&run.weights_path()).unwrap();
         Self { place, config, model }
     }
 

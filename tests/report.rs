@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use croloss::data::Dataset;
-use croloss::report::{self, About, DatasetAbout};
+use croloss::report::{self, DatasetSummary, Provenance};
 use croloss::sweep::{PointResult, Status};
 use croloss::train::RunFolder;
 
@@ -37,9 +37,7 @@ fn point(folder: &Path, kind: &str, seed: u64) -> PointResult {
         grids: vec!["methods".into()],
         config: croloss::config::load(&folder.join("c.toml"), &sets).unwrap(),
         run: folder.join(&out),
-        status: Status::Done(
-            RunFolder::open(&folder.join(&out)).unwrap().read_json("result.json").unwrap(),
-        ),
+        status: Status::Done(RunFolder::open(&folder.join(&out)).unwrap().result().unwrap()),
         name,
     }
 }
@@ -62,11 +60,11 @@ fn runs_become_tables_tests_curves_and_a_page() {
     fs::write(folder.join("c.toml"), CONFIG).unwrap();
     let mut points = vec![point(folder, "cross-entropy", 1), point(folder, "cross-entropy", 2)];
     points.extend([point(folder, "bpr", 1), point(folder, "bpr", 2)]);
-    let about = About {
+    let provenance = Provenance {
         sweep: "methods".into(),
         file: "methods.toml".into(),
         command: "croloss report methods.toml".into(),
-        dataset: DatasetAbout {
+        dataset: DatasetSummary {
             name: "small".into(),
             generated: true,
             counts: Dataset::load(&folder.join("data")).unwrap().counts(),
@@ -76,7 +74,7 @@ fn runs_become_tables_tests_curves_and_a_page() {
         date: report::today(),
     };
     let out = folder.join("report");
-    let written = report::write(&about, &points, &out).unwrap();
+    let written = report::write(&provenance, &points, &out).unwrap();
     assert_eq!(written.last(), Some(&out.join("index.html")));
     let text = fs::read_to_string(out.join("report.md")).unwrap();
     for part in [

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::results::{self, MetricRow};
-use crate::train::{Outcome, RunFolder};
+use crate::train::RunFolder;
 
 /// Print the test results of several runs in one table
 #[derive(clap::Args)]
@@ -18,9 +18,9 @@ pub struct Compare {
 impl Compare {
     pub fn run(self) -> Result<()> {
         let row = |path: &PathBuf| {
-            let outcome: Outcome = RunFolder::open(path)?.read_json("result.json")?;
+            let result = RunFolder::open(path)?.result()?;
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            Ok(MetricRow { name, metrics: outcome.test })
+            Ok(MetricRow { name, metrics: result.test })
         };
         results::print(&self.runs.iter().map(row).collect::<Result<Vec<_>>>()?)
     }

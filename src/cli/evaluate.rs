@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::choice::one_of;
-use super::open::OpenRun;
 use super::progress::Bar;
 use super::results::{self, MetricRow};
 use super::table;
 use crate::data::Split;
-use crate::train::Event;
+use crate::train::{Event, TrainedRun};
 
 /// Rank the catalogue with a run's best weights and measure
 #[derive(clap::Args)]
@@ -30,7 +29,7 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn run(self) -> Result<()> {
-        let run = OpenRun::new(&self.run, &self.sets)?;
+        let run = TrainedRun::open(&self.run, &self.sets)?;
         let part = self.split;
         let session = run.session()?;
         let model = run.model(&session)?;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::open::OpenRun;
 use super::table;
 use crate::export::Export as Written;
 use crate::files;
+use crate::train::TrainedRun;
 
 /// Write a run's towers as TorchScript, its item vectors, and how to use them
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ pub struct Export {
 impl Export {
     pub fn run(self) -> Result<()> {
         files::refuse_foreign(&self.out, self.force, &Written::FOLDER)?;
-        let run = OpenRun::new(&self.run, &[])?;
+        let run = TrainedRun::open(&self.run, &[])?;
         let model = run.model(&run.session()?)?;
         Written::write(&model, &run.config, &run.dataset, &self.out, self.force)?;
         table::say(format_args!("Export: {}; its README.md says how to use it", self.out.display()))

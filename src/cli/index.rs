@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::device::open_device;
 use super::progress::Bar;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;
 use crate::misuse;
 use crate::retrieve::{Catalogue, Exact, Index as Built, Requests, measure, popular, user_vectors};
+use crate::step::Plan;
 
 /// The top that recall is measured at.
 const TOP: usize = 100;
@@ -59,7 +59,7 @@ impl Index {
         if Built::exists(&export) && !self.force {
             misuse!("{} has an index: replace it with --force", self.export.display());
         }
-        let device = open_device(DeviceChoice::Cpu, self.threads)?;
+        let device = Plan::open_for_ranking(DeviceChoice::Cpu, self.threads)?;
         let vectors = export.item_vectors(device)?;
         let items = export.items()?;
         let counts: Vec<u64> = items.iter().map(|item| item.count).collect();

@@ -12,7 +12,6 @@ mod evaluate;
 mod export;
 mod generate;
 mod index;
-mod open;
 mod prepare;
 mod progress;
 mod recommend;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use anyhow::Result;
 use tch::{CModule, Tensor};
 
-use super::device::{device_choice, open_device};
-use super::open::OpenRun;
+use super::device::device_choice;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;
 use crate::misuse;
 use crate::retrieve::{Catalogue, Exact, Filter, Index, Recommender, Search, UserTower};
+use crate::step::Plan;
+use crate::train::TrainedRun;
 
 /// Options of `recommend` and `serve`.
 #[derive(clap::Args)]
@@ -43,7 +44,8 @@ impl RecommenderOptions {
     /// # Errors
     /// Names the file that is missing or altered.
     pub fn of_export(&self, export: &Export) -> Result<Recommender<CModule>> {
-        let device = open_device(self.device.unwrap_or_default(), self.threads.unwrap_or(0))?;
+        let device =
+            Plan::open_for_ranking(self.device.unwrap_or_default(), self.threads.unwrap_or(0))?;
         let originals = export.items()?.into_iter().map(|item| item.original).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;
@@ -66,9 +68,9 @@ impl RecommenderOptions {
     /// When the weights do not fit; with `--index`, which needs an export.
     pub fn of_run(
         &self,
-        mut run: OpenRun,
+        mut run: TrainedRun,
         path: &Path,
-    ) -> Result<(Recommender<AnyTower>, OpenRun)> {
+    ) -> Result<(Recommender<AnyTower>, TrainedRun)> {
         if self.index {
             misuse!(
                 "{} has no index: make an export of it with croloss export, then croloss index",

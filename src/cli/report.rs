@@ -8,7 +8,7 @@ use super::sweep::{Chosen, runs_folder};
 use super::table;
 use crate::data::Manifest;
 use crate::misuse;
-use crate::report::{self, About, DatasetAbout};
+use crate::report::{self, DatasetSummary, Provenance};
 use crate::sweep::{SweepFile, collect};
 
 /// Write a sweep's tables, figures, tests of the paper's claims, and one page to read
@@ -29,7 +29,7 @@ impl Report {
         let points = sweep.points()?;
         let runs = runs_folder(self.chosen.runs, &sweep);
         let results = collect(&points, &runs)?;
-        if results.iter().all(|result| result.outcome().is_none()) {
+        if results.iter().all(|point| point.result().is_none()) {
             misuse!("{} holds no result of this sweep: run croloss sweep first", runs.display());
         }
         let mut folders: Vec<_> = points.iter().map(|point| &point.config.data.path).collect();
@@ -39,11 +39,11 @@ impl Report {
         };
         let dataset = Manifest::load(folder)?;
         let out = self.out.unwrap_or_else(|| self.file.with_extension(""));
-        let about = About {
+        let provenance = Provenance {
             sweep: sweep.name(),
             file: self.file.display().to_string(),
             command: format!("croloss sweep {0} && croloss report {0}", self.file.display()),
-            dataset: DatasetAbout {
+            dataset: DatasetSummary {
                 name: dataset.name,
                 generated: dataset.generated,
                 counts: dataset.counts,
@@ -52,7 +52,7 @@ impl Report {
             commit: env!("CROLOSS_COMMIT").into(),
             date: report::today(),
         };
-        let written = report::write(&about, &results, &out)?;
+        let written = report::write(&provenance, &results, &out)?;
         let page = written.last().unwrap_or(&out);
         table::say(format_args!("Report of {} points: {}", results.len(), page.display()))
     }

@@ -65,7 +65,7 @@ impl Sweep {
         if self.dry_run {
             return list(&results);
         }
-        let is_open = |result: &PointResult| result.outcome().is_none();
+        let is_open = |point: &PointResult| point.result().is_none();
         let open: Vec<Point> = chosen
             .iter()
             .zip(&results)
@@ -110,6 +110,6 @@ fn list(results: &[PointResult]) -> Result<()> {
         [format!("{}-{}", result.name, result.id), status.into()]
     };
     table::print(results.iter().map(line))?;
-    let open = results.iter().filter(|result| result.outcome().is_none()).count();
+    let open = results.iter().filter(|point| point.result().is_none()).count();
     table::say(format_args!("{} points, {open} to run", results.len()))
 }

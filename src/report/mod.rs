@@ -1,50 +1,35 @@
 //! A sweep's results as tables, figures, answers to a paper's claims, and one page to read.
 //!
 //! ```text
-//! points ─► store     results.csv, results.parquet
-//!        ─► select    settings: points that differ in seed only
-//!             ─► paper     CROLoss: exhibits (which settings stand in which table and figure)
-//!             │              ─► tables, figures, claims (by paired)
-//!             ─► sessions  TRON, of session models: tables, curves, claims (by compare)
-//!                  ─► markdown  report.md
-//!                  ─► page      index.html
+//! points ─► shared/results_files   results.csv, results.parquet
+//!        ─► shared/study           variants: points that differ in seed only
+//!             ─► croloss/   exhibits (which variants stand in which table and figure of the paper)
+//!             │               ─► tables, figures, claims (by user_recall)
+//!             ─► tron/      session models: tables, curves, claims (by compare)
+//!                  ─► shared/report     all that is said
+//!                       ─► shared/markdown  report.md
+//!                       ─► shared/page      index.html
 //! ```
 
-mod about;
-mod claims;
-mod exhibits;
-mod figures;
-mod markdown;
-mod page;
-mod paired;
-mod paper;
-mod published;
-#[cfg(test)]
-mod sample;
-mod select;
-mod sessions;
-mod significance;
-mod stats;
-mod store;
-mod tables;
-mod validations;
-mod verdict;
+mod croloss;
+mod shared;
+mod tron;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use self::figures::Figure;
-use self::select::Study;
-use self::tables::Table;
-use self::verdict::{Claim, Verdict};
+use self::shared::claim::Verdict;
+use self::shared::report::{Findings, Report};
+use self::shared::study::Study;
+use self::shared::{markdown, page, sweep_tables, validation_curves};
 use crate::files;
 use crate::sweep::{PointResult, Status};
 
-pub use about::{About, DatasetAbout, machine, today};
-pub use figures::{Axis, Line, Panel, draw};
-pub use store::write_results;
+pub use shared::drawing::{Axis, Line, Panel, draw};
+pub use shared::provenance::{DatasetSummary, Provenance, machine, today};
+pub use shared::results_files::write_results;
 
 /// Writes everything that is known about `points` into the folder `out`, which is made if it is
 /// not there: `results.csv`, `results.parquet`, `report.md`, `index.html` and a few SVG files,
@@ -54,11 +39,11 @@ pub use store::write_results;
 /// # Errors
 /// Names the file that cannot be written. Points that are missing or failed, and runs without
 /// ranks, are no errors: the report says so.
-pub fn write(about: &About, points: &[PointResult], out: &Path) -> Result<Vec<PathBuf>> {
-    let report = Report::of(about, points)?;
+pub fn write(provenance: &Provenance, points: &[PointResult], out: &Path) -> Result<Vec<PathBuf>> {
+    let report = report_of(provenance, points)?;
     fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let mut written: Vec<PathBuf> = write_results(points, out)?.into();
-    for id in figures::IDS {
+    for id in figure_ids() {
         let path = out.join(id).with_extension("svg");
         match report.found.figures.iter().find(|figure| figure.id == id) {
             Some(figure) => {
@@ -80,64 +65,32 @@ pub fn write(about: &About, points: &[PointResult], out: &Path) -> Result<Vec<Pa
     Ok(written)
 }
 
-/// What a sweep says about the paper that it belongs to.
-struct Findings {
-    wording: &'static Wording,
-    /// Of each setting of the study.
-    names: Vec<String>,
-    tables: Vec<Table>,
-    /// Paired tests.
-    tests: Option<Table>,
-    figures: Vec<Figure>,
-    /// None where the sweep is about something else.
-    claims: Vec<Claim>,
-    /// Sentences for the summary.
-    remarks: Vec<String>,
+/// The names of all figures that a report can have.
+fn figure_ids() -> impl Iterator<Item = &'static str> {
+    croloss::FIGURES.into_iter().chain([validation_curves::ID])
 }
 
-/// What is called differently from paper to paper.
-struct Wording {
-    /// Whose claims they are.
-    whose: &'static str,
-    /// The heading of the tables.
-    tables: &'static str,
-    /// What the answers to the claims rest on.
-    basis: &'static str,
-}
-
-/// All that a report says, before it has a form.
-struct Report<'a> {
-    about: &'a About,
-    summary: Vec<String>,
-    found: Findings,
-    settings: Table,
-    unfinished: Option<Table>,
-    made: Vec<(&'static str, String)>,
-}
-
-impl<'a> Report<'a> {
-    fn of(about: &'a About, points: &[PointResult]) -> Result<Self> {
-        let study = Study::of(points)?;
-        let mut found = match sessions::are_evaluated(&study) {
-            true => sessions::findings(&study)?,
-            false => paper::findings(&study, &about.dataset.name)?,
-        };
-        let mut settings = tables::settings(&study)?;
-        if about.dataset.generated {
-            let note = about.dataset.generated_note();
-            let tables = found.tables.iter_mut().chain(&mut found.tests).chain([&mut settings]);
-            tables.for_each(|table| table.notes.push(note.trim().into()));
-            found.figures.iter_mut().for_each(|figure| figure.caption += note);
-        }
-        Ok(Self {
-            about,
-            summary: summary(&study, &found),
-            found,
-            settings,
-            unfinished: tables::unfinished(points),
-            made: about.made(points),
-        })
+fn report_of<'a>(provenance: &'a Provenance, points: &[PointResult]) -> Result<Report<'a>> {
+    let study = Study::of(points)?;
+    let mut found = match tron::are_evaluated(&study) {
+        true => tron::findings(&study)?,
+        false => croloss::findings(&study, &provenance.dataset.name)?,
+    };
+    let mut variants = sweep_tables::variants(&study)?;
+    if provenance.dataset.generated {
+        let note = provenance.dataset.generated_note();
+        let tables = found.tables.iter_mut().chain(&mut found.tests).chain([&mut variants]);
+        tables.for_each(|table| table.notes.push(note.trim().into()));
+        found.figures.iter_mut().for_each(|figure| figure.caption += note);
     }
+    Ok(Report {
+        provenance,
+        summary: summary(&study, &found),
+        found,
+        variants,
+        unfinished: sweep_tables::unfinished(points),
+        made: provenance.made(points),
+    })
 }
 
 fn summary(study: &Study, found: &Findings) -> Vec<String> {
@@ -151,8 +104,8 @@ fn summary(study: &Study, found: &Findings) -> Vec<String> {
         _ => format!("{done} of {all} points are done; failed: {failed}, missing: {missing}."),
     }];
     let at = study.deciding_at().unwrap_or(50);
-    let named = study.settings.iter().zip(&found.names);
-    let recalls = named.filter_map(|(setting, name)| Some((setting.recall(at)?, name)));
+    let named = study.variants.iter().zip(&found.names);
+    let recalls = named.filter_map(|(variant, name)| Some((variant.recall(at)?, name)));
     if let Some((best, name)) = recalls.max_by(|a, b| a.0.total_cmp(&b.0)) {
         lines.push(format!("Best Recall@{at}: {:.2} %, by {name}.", 100.0 * best));
     }
@@ -172,5 +125,4 @@ fn summary(study: &Study, found: &Findings) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "write_tests.rs"]
-mod tests_of_write;
+mod tests;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tch::Device;
 
 use crate::batch::{Assembly, DeviceDrawer};
-use crate::config::{Activation, Config, EncoderConfig, Per, Reject, Samples};
+use crate::config::{Activation, Config, DeviceChoice, EncoderConfig, Per, Reject, Samples};
 use crate::device::{self, ComputePath};
 use crate::host::row_loss::RowLoss;
 use crate::model::Draws;
@@ -80,6 +80,19 @@ impl Plan {
             tch::set_num_threads(1);
         }
         Ok(plan)
+    }
+
+    /// Opens a device for work without training and sets the process's threads.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] when the device is not there.
+    pub fn open_for_ranking(choice: DeviceChoice, threads: u32) -> Result<Device> {
+        device::use_threads(threads);
+        let device = device::open(choice)?;
+        if Self::of_ranking(device) == ComputePath::HostLoops {
+            tch::set_num_threads(1);
+        }
+        Ok(device)
     }
 
     /// What batches are put together for.

@@ -4,15 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 use super::point::Point;
 use crate::config::Config;
-use crate::train::{Outcome, RunFolder};
-
-const RESULT: &str = "result.json";
-/// The file in a run folder that tells why the run failed.
-pub(super) const FAILURE: &str = "failed.json";
+use crate::train::{Ending, RunFolder, RunResult};
 
 /// One point of a sweep and what became of it.
 #[derive(Clone, Debug)]
@@ -37,20 +32,14 @@ pub enum Status {
     Missing,
     /// It ended with an error, told here.
     Failed(String),
-    Done(Outcome),
-}
-
-/// The content of [`FAILURE`].
-#[derive(Serialize, Deserialize)]
-pub(super) struct Failure {
-    pub reason: String,
+    Done(RunResult),
 }
 
 impl PointResult {
     /// The result, if the point is done.
-    pub fn outcome(&self) -> Option<&Outcome> {
+    pub fn result(&self) -> Option<&RunResult> {
         match &self.status {
-            Status::Done(outcome) => Some(outcome),
+            Status::Done(result) => Some(result),
             _ => None,
         }
     }
@@ -77,7 +66,7 @@ pub fn collect(points: &[Point], runs: &Path) -> Result<Vec<PointResult>> {
         };
         // A finished run goes before one of the same point that was broken off.
         let own: Vec<&PathBuf> = folders.iter().filter(named).collect();
-        let done = own.iter().find(|path| path.join(RESULT).exists());
+        let done = own.iter().find(|path| RunFolder::has_result(path));
         done.or(own.first()).map_or_else(|| runs.join(point.folder()), |path| (*path).clone())
     };
     let of = |point: &Point| {
@@ -95,16 +84,10 @@ pub fn collect(points: &[Point], runs: &Path) -> Result<Vec<PointResult>> {
 }
 
 fn status(run: &Path) -> Status {
-    let read = || -> Result<Status> {
-        let run_folder = RunFolder::open(run)?;
-        if run.join(RESULT).exists() {
-            return Ok(Status::Done(run_folder.read_json(RESULT)?));
-        }
-        let failure: Failure = run_folder.read_json(FAILURE)?;
-        Ok(Status::Failed(failure.reason))
-    };
-    if !run.join(RESULT).exists() && !run.join(FAILURE).exists() {
-        return Status::Missing;
+    match RunFolder::ending(run) {
+        Ok(None) => Status::Missing,
+        Ok(Some(Ending::Done(result))) => Status::Done(result),
+        Ok(Some(Ending::Failed(failure))) => Status::Failed(failure.reason),
+        Err(error) => Status::Failed(format!("{error:#}")),
     }
-    read().unwrap_or_else(|error| Status::Failed(format!("{error:#}")))
 }

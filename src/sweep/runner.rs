@@ -2,19 +2,16 @@
 //! only.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 
 use super::point::Point;
-use super::result::{FAILURE, Failure};
 use crate::files;
-use crate::train::RunFolder;
+use crate::train::{Failure, LogTail, RunFolder};
 
 /// How CUDA is told which GPUs to see.
 const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
@@ -57,9 +54,9 @@ struct Job<'a> {
     point: &'a Point,
     run: PathBuf,
     child: Child,
+    /// What the child says.
     log: PathBuf,
-    /// Bytes of metrics.jsonl that have been read.
-    read: u64,
+    metrics: LogTail,
 }
 
 impl Runner {
@@ -129,7 +126,7 @@ impl Runner {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         end_with_parent(&mut command);
         let child = command.spawn().context("cannot start a point")?;
-        Ok(Job { point, run, child, log, read: 0 })
+        Ok(Job { point, metrics: RunFolder::follow_log(&run), run, child, log })
     }
 
     /// The GPU of a slot, out of those that the user or the scheduler has allowed.
@@ -148,27 +145,15 @@ impl Runner {
 }
 
 impl Job<'_> {
-    /// The latest training step in metrics.jsonl, if there is a new one.
+    /// The latest training step in the run's log, if there is a new one, and its loss.
     fn progress(&mut self) -> Option<(u64, f64)> {
-        let mut file = File::open(self.run.join("metrics.jsonl")).ok()?;
-        if file.metadata().ok()?.len() < self.read {
-            self.read = 0;
-        }
-        file.seek(SeekFrom::Start(self.read)).ok()?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).ok()?;
-        let whole = text.rfind('\n')? + 1;
-        self.read += whole as u64;
-        let lines = text[..whole].lines().rev();
-        lines
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find_map(|line| Some((line["step"].as_u64()?, line["loss"].as_f64()?)))
+        let lines = self.metrics.whole_lines();
+        lines.iter().rev().find_map(|line| Some((line.step, line.value("loss")?)))
     }
 
     /// The most steps of the run, which it writes down before the first.
     fn steps(&self) -> Option<u64> {
-        let run: Value = RunFolder::open(&self.run).ok()?.read_json("run.json").ok()?;
-        run["steps"].as_u64()
+        RunFolder::open(&self.run).ok()?.info().ok()?.steps
     }
 
     /// Why the child ended: the last line it said, or how it ended.
@@ -186,7 +171,7 @@ impl Job<'_> {
                 RunFolder::create(&self.run, &self.point.config, false)?;
             }
             let failure = Failure { reason: reason.clone() };
-            RunFolder::open(&self.run)?.write_json(FAILURE, &failure)
+            RunFolder::open(&self.run)?.write_failure(&failure)
         };
         match write() {
             Ok(()) => reason,

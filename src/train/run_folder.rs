@@ -1,4 +1,9 @@
-//! The folder of one training run.
+//! The folder of one training run: the names of its files, and how each of them is written and read.
+
+mod info;
+mod log;
+mod ranks;
+mod result;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,21 +12,27 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::files;
 use crate::misuse;
 
+pub use info::RunInfo;
+pub use log::{LogLine, LogTail, LogWriter};
+pub use ranks::TargetRanks;
+pub use result::{Ending, Failure, RunResult, by_name};
+
+const CONFIG: &str = "config.toml";
+const INFO: &str = "run.json";
+const LOG: &str = "metrics.jsonl";
+const WEIGHTS: &str = "best.safetensors";
+const RANKS: &str = "ranks.parquet";
+const RESULT: &str = "result.json";
+const FAILURE: &str = "failed.json";
+/// How the name of a TensorBoard event file starts, in every program.
+const EVENTS: &str = "events.out.tfevents.";
+
 /// The files of a run, by name or by how the name starts.
-const FILES: [&str; 8] = [
-    "config.toml",
-    "run.json",
-    "metrics.jsonl",
-    "events.out.tfevents.",
-    "best.safetensors",
-    "ranks.parquet",
-    "result.json",
-    "failed.json",
-];
+const FILES: [&str; 8] = [CONFIG, INFO, LOG, EVENTS, WEIGHTS, RANKS, RESULT, FAILURE];
 
 /// Refuses a path where something stands already; with `force`, where anything but a run stands,
 /// so that a mistyped path costs nobody's files.
@@ -45,7 +56,8 @@ pub fn refuse_foreign(path: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// A run's configuration, logs, weights and results.
+/// A run's configuration, logs, weights and results. Every file but the logs is written whole or not
+/// at all.
 pub struct RunFolder {
     path: PathBuf,
 }
@@ -77,7 +89,7 @@ impl RunFolder {
         let run = Self { path: path.into() };
         if !run.config_path().exists() {
             bail!(
-                "{} is not a run folder: it has no config.toml; make one with `croloss train`",
+                "{} is not a run folder: it has no {CONFIG}; make one with `croloss train`",
                 path.display()
             );
         }
@@ -89,34 +101,122 @@ impl RunFolder {
         &self.path
     }
 
-    /// The effective configuration.
-    pub fn config_path(&self) -> PathBuf {
-        self.path.join("config.toml")
+    /// Where the effective configuration is.
+    pub(super) fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
     }
 
-    /// The weights of the best validation.
+    /// The effective configuration, changed by `sets` (`KEY=VALUE`).
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] that names the line or the key that is wrong.
+    pub fn config(&self, sets: &[String]) -> Result<Config> {
+        config::load(&self.config_path(), sets)
+    }
+
+    /// Where the weights of the best validation are.
     pub fn weights_path(&self) -> PathBuf {
-        self.path.join("best.safetensors")
+        self.path.join(WEIGHTS)
     }
 
-    /// The ranks of the test targets, see [`super::UserRanks`].
-    pub fn ranks_path(&self) -> PathBuf {
-        self.path.join("ranks.parquet")
+    /// Where the log is, a [`LogLine`] a line.
+    pub fn log_path(&self) -> PathBuf {
+        self.path.join(LOG)
     }
 
-    /// Writes a JSON file of the run.
-    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        files::write_file(&self.path.join(name), serde_json::to_string_pretty(value)? + "\n")
+    /// Begins the log anew.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn create_log(&self) -> Result<LogWriter> {
+        LogWriter::create(&self.log_path())
     }
 
-    /// Reads a JSON file of the run.
+    /// The log as far as it is written; broken or foreign lines are left out, and without a log
+    /// there are none.
+    pub fn log(&self) -> Vec<LogLine> {
+        log::lines(&fs::read_to_string(self.log_path()).unwrap_or_default())
+    }
+
+    /// Follows the log of the run at `path`, which may be yet to come.
+    pub fn follow_log(path: &Path) -> LogTail {
+        LogTail::of(path.join(LOG))
+    }
+
+    /// Says what runs here, before the first step.
+    pub fn write_info(&self, info: &RunInfo) -> Result<()> {
+        self.write_json(INFO, info)
+    }
+
+    /// What was said before the first step.
     ///
     /// # Errors
     /// Names the file that is missing or broken.
-    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+    pub fn info(&self) -> Result<RunInfo> {
+        self.read_json(INFO)
+    }
+
+    /// Keeps the ranks of the test targets.
+    pub fn write_ranks(&self, ranks: &TargetRanks) -> Result<()> {
+        ranks.save(&self.path.join(RANKS))
+    }
+
+    /// The ranks of the test targets.
+    ///
+    /// # Errors
+    /// Names the file that is missing or broken.
+    pub fn ranks(&self) -> Result<TargetRanks> {
+        TargetRanks::load(&self.path.join(RANKS))
+    }
+
+    /// Writes what the run came to; with this it is done.
+    pub fn write_result(&self, result: &RunResult) -> Result<()> {
+        self.write_json(RESULT, result)
+    }
+
+    /// What the run came to.
+    ///
+    /// # Errors
+    /// Names the file that is missing or broken.
+    pub fn result(&self) -> Result<RunResult> {
+        self.read_json(RESULT)
+    }
+
+    /// Whether the run at `path`, if there is one, has a result.
+    pub fn has_result(path: &Path) -> bool {
+        path.join(RESULT).exists()
+    }
+
+    /// Keeps why the run failed.
+    pub fn write_failure(&self, failure: &Failure) -> Result<()> {
+        self.write_json(FAILURE, failure)
+    }
+
+    /// How the run at `path` ended; `None` where it has not, or there is none.
+    ///
+    /// # Errors
+    /// Names the file that is missing or broken.
+    pub fn ending(path: &Path) -> Result<Option<Ending>> {
+        if Self::has_result(path) {
+            return Ok(Some(Ending::Done(Self::open(path)?.result()?)));
+        }
+        if path.join(FAILURE).exists() {
+            return Ok(Some(Ending::Failed(Self::open(path)?.read_json(FAILURE)?)));
+        }
+        Ok(None)
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        files::write_file(&self.path.join(name), serde_json::to_string_pretty(value)? + "\n")
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let path = self.path.join(name);
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}: did the run start?", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is broken", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests;

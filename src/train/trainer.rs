@@ -3,12 +3,11 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use serde_json::json;
 use tch::{Device, Tensor};
 
 use super::log::RunLog;
-use super::outcome::{Outcome, UserRanks, peak_memory_mib};
-use super::run_folder::RunFolder;
+use super::memory::peak_memory_mib;
+use super::run_folder::{RunFolder, RunInfo, RunResult, TargetRanks};
 use super::stopping::Stopping;
 use crate::batch::Drawer;
 use crate::config::{Config, Metric, Protocol, Schedule};
@@ -123,23 +122,20 @@ pub fn train(
     dataset: &Dataset,
     make_folder: impl FnOnce() -> Result<RunFolder>,
     observe: &mut dyn FnMut(Event),
-) -> Result<Outcome> {
+) -> Result<RunResult> {
     let context = RunContext::new(config, dataset)?;
     let (plan, drawer) = (&context.plan, context.drawer()?);
     let Schedule { steps, validate_every } = config.schedule(drawer.per_epoch())?;
     let run = make_folder()?;
     observe(Event::Started { steps, plan });
-    run.write_json(
-        "run.json",
-        &json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "dataset": dataset.manifest.name,
-            "checksum": dataset.manifest.checksum,
-            "steps": steps,
-            "plan": plan,
-        }),
-    )?;
-    let mut log = RunLog::create(run.path())?;
+    run.write_info(&RunInfo {
+        checksum: dataset.manifest.checksum.clone(),
+        dataset: dataset.manifest.name.clone(),
+        plan: Some(serde_json::to_value(plan)?),
+        steps: Some(steps),
+        version: env!("CARGO_PKG_VERSION").into(),
+    })?;
+    let mut log = RunLog::create(&run)?;
     let started = Instant::now();
     let model = context.model();
     let mut stepper = Stepper::new(config, plan, &model, steps, || drawer.log_counts());
@@ -208,8 +204,8 @@ pub fn train(
     let (test, test_users) = (tested.means(), tested.users());
     log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
     let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
-    UserRanks { users, ranks: tested.into_ranks() }.save(&run.ranks_path())?;
-    let outcome = Outcome {
+    run.write_ranks(&TargetRanks { users, ranks: tested.into_ranks() })?;
+    let result = RunResult {
         steps: step,
         best_step,
         train_seconds,
@@ -224,8 +220,8 @@ pub fn train(
         validation,
         test,
     };
-    run.write_json("result.json", &outcome)?;
-    Ok(outcome)
+    run.write_result(&result)?;
+    Ok(result)
 }
 
 /// `count` of `users`, evenly spread; all of them if `count` is 0.

@@ -8,7 +8,8 @@ use crate::cli::device::device_choice;
 use crate::cli::table;
 use crate::config::DeviceChoice;
 use crate::device;
-use crate::train::{Profile, peak_memory_mib};
+use crate::profile::Profile;
+use crate::train::peak_memory_mib;
 
 /// Options of every benchmark.
 #[derive(clap::Args)]

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::open::OpenRun;
 use super::progress::Bar;
 use super::recommender::RecommenderOptions;
 use super::table::{self, count};
 use crate::data::Dataset;
 use crate::export::Export;
 use crate::retrieve::{Answers, Recommender, Requests, UserTower};
+use crate::train::TrainedRun;
 use crate::{files, misuse};
 use job::{Job, Output, UserHistory};
 
@@ -78,7 +78,7 @@ impl Recommend {
         if self.data.is_some() {
             misuse!("--data is for exports: a run names its dataset itself");
         }
-        let run = OpenRun::new(&self.from, &[])?;
+        let run = TrainedRun::open(&self.from, &[])?;
         let (recommender, run) = self.options.of_run(run, &self.from)?;
         self.recommend(&recommender, input, Some(&run.dataset))
     }

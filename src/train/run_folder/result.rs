@@ -1,0 +1,64 @@
+//! What a run came to: `result.json`, or `failed.json`.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::config::Metric;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    Failed(Failure),
+    Done(RunResult),
+}
+
+/// The content of `failed.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What went wrong, as the user is told.
+    pub reason: String,
+}
+
+/// The content of `result.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Steps trained.
+    pub steps: u64,
+    /// The step whose weights were best in validation, and were tested.
+    pub best_step: u64,
+    /// Wall-clock seconds of training steps alone.
+    pub train_seconds: f64,
+    /// Wall-clock seconds of everything, validation and test included.
+    pub seconds: f64,
+    /// The most memory that the process held, in MiB; 0 where the system does not tell.
+    pub peak_memory_mib: u64,
+    pub device: String,
+    pub threads: i32,
+    pub seed: u64,
+    /// The program's version and commit.
+    pub version: String,
+    pub commit: String,
+    pub test_users: usize,
+    /// Metrics at `best_step`.
+    #[serde(with = "by_name")]
+    pub validation: Vec<(Metric, f64)>,
+    #[serde(with = "by_name")]
+    pub test: Vec<(Metric, f64)>,
+}
+
+/// Metrics as a map from `recall@50` and the like, in their order.
+pub mod by_name {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// # Errors
+    /// Those of the format.
+    pub fn serialize<S: Serializer>(metrics: &[(Metric, f64)], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(metrics.iter().map(|(metric, value)| (metric.to_string(), value)))
+    }
+
+    /// # Errors
+    /// A name that is no metric.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(Metric, f64)>, D::Error> {
+        Ok(BTreeMap::<Metric, f64>::deserialize(from)?.into_iter().collect())
+    }
+}
