@@ -6,7 +6,7 @@
 pub mod candidates;
 mod kernels;
 pub mod mean_pool;
-pub mod padded;
+mod padded;
 pub mod ranking;
 pub mod row_loss;
 mod row_weighting;

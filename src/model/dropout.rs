@@ -21,7 +21,7 @@ pub enum Draws {
 
 /// The draws of dropout in one part of a batch at one step: a function of these and of the seed.
 pub enum Dropout {
-    Host(RefCell<ChaCha8Rng>),
+    Host(Box<RefCell<ChaCha8Rng>>),
     Device,
 }
 
@@ -30,7 +30,7 @@ impl Dropout {
     pub fn new(seed: u64, step: u64, part: u64, draws: Draws) -> Self {
         let mut rng = stream(seed, Purpose::Dropout, (step << 16) | part);
         match draws {
-            Draws::Host => Self::Host(RefCell::new(rng)),
+            Draws::Host => Self::Host(Box::new(RefCell::new(rng))),
             Draws::Device => {
                 tch::manual_seed(rng.random());
                 Self::Device

@@ -32,8 +32,4 @@ pub trait Step {
 }
 
 #[cfg(test)]
-mod mean_pool_tests;
-#[cfg(test)]
-mod product_tests;
-#[cfg(test)]
 mod tests;

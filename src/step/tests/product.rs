@@ -4,12 +4,12 @@
 use rand::RngExt;
 use tch::{Device, Tensor};
 
-use super::{Plan, Stepper};
 use crate::batch::Drawer;
-use crate::config::{Config, Settings};
+use crate::config::{Config, Samples, Settings};
 use crate::data::Sequences;
 use crate::model::Model;
 use crate::random::{Purpose, stream};
+use crate::step::{Plan, Stepper};
 
 const ITEMS: usize = 40;
 const STEPS: u64 = 3;
@@ -96,7 +96,7 @@ fn every_encoder_goes_with_every_loss_and_every_sampler_by_either_path() {
                             );
                             let settings = toml::from_str::<Settings>(&text).unwrap();
                             let mut config = settings.checked().unwrap();
-                            if config.sampling.samples == crate::config::Samples::Users {
+                            if config.sampling.samples == Samples::Users {
                                 config.sampling.first_position = 1;
                             }
                             let by_loops = losses(&config, &sequences, Device::Cpu);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
-use super::*;
-use crate::batch::{Assembly, Candidates, Samples};
+use crate::batch::{Assembly, Batch, Candidates, Samples};
 use crate::config::{Config, Reject, Settings};
-use crate::model::Queries;
+use crate::model::{Model, Queries};
+use crate::optim::Gradients;
+use crate::profile::Profile;
 use crate::random::{Purpose, stream};
+use crate::step::{HostStep, Plan, Step, StepPath, TensorStep};
 
 fn losses() -> Vec<String> {
     let mut all: Vec<String> =

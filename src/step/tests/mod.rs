@@ -1,0 +1,105 @@
+//! Steps and their parts against plain computations, by either path.
+
+mod candidates;
+mod mean_pool;
+mod product;
+mod steps;
+
+use rand::RngExt;
+use tch::{Device, Kind, Tensor};
+
+use super::loops::HostCandidates;
+use super::tensors::TensorCandidates;
+use super::*;
+use crate::batch::HostDrawer;
+use crate::config::{Config, LogQ, Settings};
+use crate::data::Sequences;
+use crate::random::{Purpose, stream};
+
+const ITEMS: usize = 60;
+const SESSIONS: usize = 120;
+
+fn config(text: &str) -> Config {
+    let text = format!(
+        "[data]\npath = \"x\"\n[train]\nsteps = 1000\n[sampling]\nsamples = \"positions\"\nbatch = 6\n{text}"
+    );
+    toml::from_str::<Settings>(&text).unwrap().checked().unwrap()
+}
+
+const NEGATIVES: &str = "[[sampling.negatives]]\nfrom = \"uniform\"\ncount = 40\nper = \"batch\"\n[[sampling.negatives]]\nfrom = \"in-batch\"\ncount = 7\nper = \"session\"\n[[sampling.negatives]]\nfrom = \"popularity\"\ncount = 3\nper = \"event\"\n";
+
+fn sequences() -> Sequences {
+    let mut rng = stream(4, Purpose::Generation, 0);
+    let mut all = Sequences { items: vec![], offsets: vec![0] };
+    for _ in 0..SESSIONS {
+        let length = rng.random_range(2..8);
+        all.items.extend((0..length).map(|_| rng.random_range(1..=ITEMS as u32)));
+        all.offsets.push(all.items.len());
+    }
+    all
+}
+
+struct Case {
+    config: Config,
+    model: Model,
+    /// `[items + 1]`
+    log_counts: Vec<f32>,
+    batch: Batch,
+}
+
+impl Case {
+    fn new(text: &str) -> Self {
+        Self::of(text, 6)
+    }
+
+    /// With a batch of so many sessions.
+    fn of(text: &str, batch: usize) -> Self {
+        let mut config = config(text);
+        config.sampling.batch = batch;
+        Self::by(config)
+    }
+
+    fn by(config: Config) -> Self {
+        let plan = Plan::of(&config, Device::Cpu);
+        let sequences = sequences();
+        let members = (0..SESSIONS).collect();
+        let assembly = plan.assembly(&config);
+        let drawer = HostDrawer::new(&config, &sequences, members, ITEMS, assembly).unwrap();
+        let model = Model::new(&config.tower, ITEMS, 1, Device::Cpu);
+        Self { model, log_counts: drawer.log_counts(), batch: drawer.draw(0), config }
+    }
+
+    fn log_counts_of(&self) -> Option<Tensor> {
+        let corrected = self.config.loss.log_q() != LogQ::None;
+        corrected.then(|| Tensor::from_slice(&self.log_counts))
+    }
+
+    fn tensor_candidates(&self) -> TensorCandidates {
+        TensorCandidates::new(&self.config, self.log_counts_of())
+    }
+
+    fn host_candidates(&self) -> HostCandidates {
+        HostCandidates::new(&self.config, self.log_counts_of())
+    }
+
+    fn stepper(&self) -> Stepper {
+        let plan = Plan::of(&self.config, Device::Cpu);
+        Stepper::new(&self.config, &plan, &self.model, 1000, || self.log_counts.clone())
+    }
+
+    /// Vectors and rows that are far from each other, and rows of one table.
+    fn vectors(&self) -> Tensor {
+        tch::manual_seed(3);
+        let table = self.model.items.scored().weights();
+        let _guard = tch::no_grad_guard();
+        let _ = table.shallow_clone().normal_(0.0, 0.7);
+        Tensor::randn([self.batch.query_count(), table.size()[1]], (Kind::Float, Device::Cpu))
+    }
+}
+
+/// Configurations of users whose step has no loop of its own.
+fn users(text: &str) -> Config {
+    let batch = if text.contains("batch") { "" } else { "batch = 4\n" };
+    let text = format!("[data]\npath = \"x\"\n[sampling]\n{batch}first_position = 1\n{text}");
+    toml::from_str::<Settings>(&text).unwrap().checked().unwrap()
+}
