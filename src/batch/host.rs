@@ -71,7 +71,8 @@ impl<'a> HostDrawer<'a> {
     /// Batches of `members`, for a catalogue of `items`.
     ///
     /// # Errors
-    /// As [`eligible`].
+    /// A [`crate::error::Misuse`] when there are fewer than a batch needs that have something to
+    /// learn from.
     pub fn new(
         config: &Config,
         sequences: &'a Sequences,
