@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::name_of;
+use super::{Kernel, name_of};
 use crate::misuse;
 
 /// The family of a loss.
@@ -30,22 +30,6 @@ pub enum LossKind {
     BprMax,
 }
 
-/// A comparison kernel φ: the differentiable count of "this negative is ranked above".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kernel {
-    /// 1 if the gap is above 0, else 0; has no gradient, so it can only estimate ranks.
-    UnitStep,
-    /// 1 / (1 + e^−d)
-    Sigmoid,
-    /// max(0, d + margin)
-    Hinge,
-    /// e^d
-    Exponential,
-    /// ln(1 + e^d)
-    Softplus,
-}
-
 /// How the rank in the whole catalogue is estimated from M negatives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,6 +51,22 @@ pub enum LogQ {
     /// Likewise, the positive left out of the sum, and an example weighted by 1 − p(positive)
     /// without a gradient.
     Corrected,
+}
+
+impl LossKind {
+    /// The name that papers print.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Cro => "CROLoss",
+            Self::CroLambda => "CROLoss-lambda",
+            Self::CrossEntropy => "Cross-entropy",
+            Self::Triplet => "Triplet",
+            Self::Bpr => "BPR",
+            Self::Bce => "BCE",
+            Self::Gbce => "gBCE",
+            Self::BprMax => "BPR-max",
+        }
+    }
 }
 
 /// The loss, with what its kind reads.

@@ -52,6 +52,17 @@ pub enum EncoderKind {
     Gru,
 }
 
+impl EncoderKind {
+    /// The name in reports.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::MeanPool => "mean pooling",
+            Self::Transformer => "Transformer",
+            Self::Gru => "GRU",
+        }
+    }
+}
+
 /// What scores go through before the loss; both keep the order of scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,9 +1,8 @@
 //! What every encoder can do.
 
-use tch::{Device, Tensor};
+use tch::Tensor;
 
-use super::{Dropout, Gru, Layout, MeanPool, Transformer};
-use crate::config::{EncoderConfig, TowerConfig};
+use super::{Dropout, Layout};
 use crate::optim::Named;
 
 /// Turns histories into user vectors.
@@ -20,18 +19,4 @@ pub trait Encoder {
 
     /// The trained parameters by name; the tensors share the encoder's memory.
     fn parameters(&self) -> Named;
-}
-
-/// The encoder of a configuration, with initial weights drawn from `seed`.
-pub fn build(config: &TowerConfig, seed: u64, device: Device) -> Box<dyn Encoder> {
-    let (dim, history) = (config.dim, config.history as i64);
-    match config.encoder {
-        EncoderConfig::MeanPool => Box::new(MeanPool::new(dim, seed, device)),
-        EncoderConfig::Transformer { layers, heads, dropout } => {
-            Box::new(Transformer::new([dim, history, layers, heads], dropout, seed, device))
-        }
-        EncoderConfig::Gru { layers, dropout } => {
-            Box::new(Gru::new([dim, layers], dropout, seed, device))
-        }
-    }
 }

@@ -13,6 +13,10 @@ mod model;
 mod scoring;
 mod transformer;
 
+use tch::Device;
+
+use crate::config::{EncoderConfig, TowerConfig};
+
 pub use dropout::{Draws, Dropout};
 pub use encoder::Encoder;
 pub use gru::Gru;
@@ -22,6 +26,20 @@ pub use mean_pool::MeanPool;
 pub use model::{Model, Queries, save};
 pub use scoring::Scoring;
 pub use transformer::Transformer;
+
+/// The encoder of a configuration, with initial weights drawn from `seed`.
+fn build_encoder(config: &TowerConfig, seed: u64, device: Device) -> Box<dyn Encoder> {
+    let (dim, history) = (config.dim, config.history as i64);
+    match config.encoder {
+        EncoderConfig::MeanPool => Box::new(MeanPool::new(dim, seed, device)),
+        EncoderConfig::Transformer { layers, heads, dropout } => {
+            Box::new(Transformer::new([dim, history, layers, heads], dropout, seed, device))
+        }
+        EncoderConfig::Gru { layers, dropout } => {
+            Box::new(Gru::new([dim, layers], dropout, seed, device))
+        }
+    }
+}
 
 #[cfg(test)]
 mod encoder_tests;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Tensor};
 
-use super::{Dropout, Encoder, Items, Layout, Scoring, encoder};
+use super::{Dropout, Encoder, Items, Layout, Scoring, build_encoder};
 use crate::config::TowerConfig;
 use crate::files;
 use crate::optim::Named;
@@ -32,7 +32,7 @@ impl Model {
     pub fn new(config: &TowerConfig, items: usize, seed: u64, device: Device) -> Self {
         Self {
             items: Items::new(config, items, seed, device),
-            encoder: encoder::build(config, seed, device),
+            encoder: build_encoder(config, seed, device),
             scoring: Scoring::new(config),
             history: config.history,
         }

@@ -10,7 +10,6 @@ use crate::report::shared::claim::{
     Claim, Verdict, any_up_none_down, compared_text, of_sign, percent_text, points_text, sign,
     sign_of,
 };
-use crate::report::shared::loss_names::{kernel_name, method_name};
 use crate::report::shared::statistics::Interval;
 use crate::report::shared::study::{Study, Variant};
 
@@ -44,7 +43,7 @@ struct Judge<'s, 'p> {
 impl Judge<'_, '_> {
     fn better(&self, a: LossKind, b: LossKind, x: Option<&Variant>, y: Option<&Variant>) -> Claim {
         let at = self.study.deciding_at().unwrap_or(50);
-        let statement = format!("{} finds more than {} (Table 2)", method_name(a), method_name(b));
+        let statement = format!("{} finds more than {} (Table 2)", a.title(), b.title());
         let rule = format!(
             "Holds if the 95 % interval of the paired difference of Recall@{at} is above zero and every seed's difference is too; does not hold if both are below; else not decided."
         );
@@ -219,7 +218,7 @@ impl Judge<'_, '_> {
         let mut numbers = missing_gains(&found);
         for (kernel, zero, first) in &found {
             for &at in &self.study.at {
-                let of = format!("{}, Recall@{at}", kernel_name(*kernel));
+                let of = format!("{}, Recall@{at}", kernel.name());
                 let compared = self.recalls.compare(first, zero, at);
                 signs.push(sign(&compared));
                 numbers.push(format!("{of}: {}", compared_text(&compared)));
@@ -238,7 +237,7 @@ impl Judge<'_, '_> {
         let mut numbers = missing_gains(&found);
         let mut signs = vec![];
         for (kernel, zero, first) in &found {
-            let name = kernel_name(*kernel);
+            let name = kernel.name();
             match self.gain_falls([*first, *zero]) {
                 Ok((small, large, change)) => {
                     signs.push(change.map_or(0, |c| sign_of(&c)));
@@ -298,9 +297,7 @@ fn up_for_both(kernels: usize, signs: &[i8]) -> Verdict {
 fn missing_gains(found: &[(Kernel, &Variant, &Variant)]) -> Vec<String> {
     let missing =
         [Kernel::Hinge, Kernel::Softplus].into_iter().filter(|k| found.iter().all(|f| f.0 != *k));
-    missing
-        .map(|k| format!("{}: the sweep has no points at α = 0 and α = 1", kernel_name(k)))
-        .collect()
+    missing.map(|k| format!("{}: the sweep has no points at α = 0 and α = 1", k.name())).collect()
 }
 
 #[cfg(test)]

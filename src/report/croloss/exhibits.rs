@@ -3,7 +3,6 @@
 use super::paper_row::{PaperRow, family_of, row_of, same_alpha};
 use super::published::Published;
 use crate::config::{Kernel, LossKind};
-use crate::report::shared::loss_names::kernel_name;
 use crate::report::shared::study::{Study, Variant, representative};
 
 /// The kernels of CROLoss, in the order of the paper's Table 3.
@@ -101,7 +100,7 @@ impl<'a, 'p> Table3<'a, 'p> {
         let rows: Vec<KernelRow> = kinds
             .iter()
             .map(|&kind| KernelRow {
-                label: match (kind.rank_kernel.map(kernel_name), kind.kernel.map(kernel_name)) {
+                label: match (kind.rank_kernel.map(Kernel::name), kind.kernel.map(Kernel::name)) {
                     (Some(rank), Some(kernel)) => format!("lambda: {rank} + {kernel}"),
                     (_, kernel) => kernel.unwrap_or_default().into(),
                 },
@@ -198,7 +197,8 @@ pub fn style_of(row: PaperRow) -> usize {
         (LossKind::CroLambda, _) => 4,
         (LossKind::Bpr | LossKind::BprMax, _) => 5,
         (LossKind::Cro, _) => 3,
-        (LossKind::Bce | LossKind::Gbce, _) => 0,
+        // Of no table of the paper.
+        _ => 0,
     }
 }
 

@@ -6,7 +6,6 @@ use super::exhibits::{KERNELS, Table2, gains, kernels_at_one_alpha, sigmoid_over
 use super::paper_row::{alpha_text, row_of};
 use super::user_recall::UserRecalls;
 use crate::report::shared::drawing::{Axis, Figure, Line, Panel, Point};
-use crate::report::shared::loss_names::{kernel_name, method_name};
 use crate::report::shared::statistics::{Interval, mean_sd};
 use crate::report::shared::study::{Study, Variant, recall};
 use crate::report::shared::validation_curves::{self, Series};
@@ -41,7 +40,7 @@ fn curves_of_rows<'a, 'p>(table2: &Table2<'a, 'p>) -> Vec<Series<'a, 'p>> {
     let rows = table2.rows();
     let series = |variant: &'a Variant<'p>| {
         let row = row_of(variant)?;
-        Some(Series { name: method_name(row.method).into(), style: style_of(row), variant })
+        Some(Series { name: row.method.title().into(), style: style_of(row), variant })
     };
     if rows.len() > 1 { rows.into_iter().filter_map(series).collect() } else { vec![] }
 }
@@ -66,7 +65,7 @@ fn by_kernel(study: &Study) -> Result<Option<Figure>> {
             let (mean, sd) = mean_sd(&values)?;
             Some((at as f64, mean, sd.map(|sd| (mean - sd, mean + sd))))
         });
-        Line { points: points.collect(), ..Line::new(kernel_name(*kernel), style, vec![]) }
+        Line { points: points.collect(), ..Line::new(kernel.name(), style, vec![]) }
     };
     let absolute: Vec<Line> = kernels.iter().map(line).collect();
     let relative = absolute.iter().map(|line| {
@@ -173,7 +172,7 @@ fn gain(study: &Study, recalls: &UserRecalls) -> Result<Option<Figure>> {
         });
         let points: Vec<_> = points.collect();
         if !points.is_empty() {
-            lines.push(Line { points, ..Line::new(kernel_name(kernel), style, vec![]) });
+            lines.push(Line { points, ..Line::new(kernel.name(), style, vec![]) });
         }
     }
     if lines.is_empty() || study.at.len() < 2 {

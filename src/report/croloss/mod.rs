@@ -15,7 +15,6 @@ use self::exhibits::{Table2, Table3, Table4};
 use self::paper_row::row_of;
 use self::published::Published;
 use self::user_recall::UserRecalls;
-use super::shared::loss_names::method_name;
 use super::shared::report::{Findings, Wording};
 use super::shared::significance::{self, Comparison};
 use super::shared::study::{Study, Variant};
@@ -82,7 +81,7 @@ fn tests(study: &Study, table2: &Table2, recalls: &UserRecalls) -> Option<Table>
     for (a, b, x, y) in table2.pairs() {
         let (Some(x), Some(y)) = (x, y) else { continue };
         all.extend(study.at.iter().map(|&at| Comparison {
-            pair: format!("{} − {}", method_name(a), method_name(b)),
+            pair: format!("{} − {}", a.title(), b.title()),
             of: format!("@{at}"),
             paired: recalls.compare(x, y, at),
         }));

@@ -1,7 +1,6 @@
 //! Which of the paper's rows a configuration is.
 
 use crate::config::{Estimator, Kernel, LossConfig, LossKind};
-use crate::report::shared::loss_names::{kernel_name, method_name};
 use crate::report::shared::study::{Study, Variant};
 
 /// The margin of the paper's hinge kernel and triplet loss.
@@ -53,13 +52,14 @@ impl PaperRow {
     /// As tables have it: `CROLoss-lambda (sigmoid, softplus, α = 1.0)`.
     pub fn label(&self) -> String {
         let alpha = self.alpha.map(|alpha| format!("α = {}", alpha_text(alpha)));
-        let parts: Vec<String> = [self.rank_kernel.map(kernel_name), self.kernel.map(kernel_name)]
-            .into_iter()
-            .flatten()
-            .map(String::from)
-            .chain(alpha)
-            .collect();
-        let name = method_name(self.method);
+        let parts: Vec<String> =
+            [self.rank_kernel.map(Kernel::name), self.kernel.map(Kernel::name)]
+                .into_iter()
+                .flatten()
+                .map(String::from)
+                .chain(alpha)
+                .collect();
+        let name = self.method.title();
         if parts.is_empty() { name.into() } else { format!("{name} ({})", parts.join(", ")) }
     }
 }

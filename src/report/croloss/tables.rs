@@ -3,7 +3,7 @@
 use super::exhibits::{KernelRow, Table2, Table3, Table4};
 use super::paper_row::{alpha_text, row_label, row_of};
 use super::published::Published;
-use crate::report::shared::loss_names::kernel_name;
+use crate::config::Kernel;
 use crate::report::shared::study::{Study, Variant, recall};
 use crate::report::shared::table::{Cell, Facet, Table, Value};
 use crate::report::shared::variant_cells::metric_cell;
@@ -92,7 +92,7 @@ pub fn table3(study: &Study, table: &Table3, published: &Published) -> Vec<Table
 /// φ₁ × φ₂ × N.
 pub fn table4(study: &Study, table: &Table4, published: &Published) -> Table {
     let row = |(rank, kernel, variant): &(_, _, &Variant)| {
-        let names = [*rank, *kernel].map(|kernel| Cell::Text(kernel_name(kernel).into()));
+        let names = [*rank, *kernel].map(|kernel: Kernel| Cell::Text(kernel.name().into()));
         let cell = |&at: &usize| recall_cell(Some(variant), at, 4, published);
         names.into_iter().chain(study.at.iter().map(cell)).collect()
     };

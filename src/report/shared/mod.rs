@@ -6,7 +6,6 @@ mod config_columns;
 pub mod drawing;
 #[cfg(test)]
 pub mod fixtures;
-pub mod loss_names;
 pub mod markdown;
 pub mod page;
 pub mod paired_difference;

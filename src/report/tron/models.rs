@@ -1,7 +1,6 @@
 //! The models of a sweep under their names, and what each came to.
 
 use crate::config::{Config, EncoderKind, LossKind, Metric, MetricKind};
-use crate::report::shared::loss_names::method_name;
 use crate::report::shared::study::{Study, Variant, representative};
 use crate::report::shared::table::{Cell, Table};
 use crate::report::shared::variant_cells::{metric_cell, result_cell};
@@ -120,12 +119,8 @@ fn plain_name(variant: &Variant) -> String {
     if let Some(known) = KnownModel::of(config) {
         return known.name().into();
     }
-    let loss = method_name(config.loss.kind());
-    let encoder = match config.tower.encoder.kind() {
-        EncoderKind::Transformer => "Transformer",
-        EncoderKind::Gru => "GRU",
-        EncoderKind::MeanPool => "mean pooling",
-    };
+    let loss = config.loss.kind().title();
+    let encoder = config.tower.encoder.kind().title();
     let top_k = match config.sampling.top_k {
         0 => String::new(),
         k => format!(", top {k}"),
