@@ -6,6 +6,8 @@
 //! gradients, an optimiser step, a run folder, an exact ranking and its metrics.
 //!
 //! The library computes and never prints; [`cli`] is the thin layer that draws and prints.
+//!
+//! The rooms, what each holds and which uses which are in `docs/architecture.md` of the repository.
 
 pub mod batch;
 pub mod bench;
