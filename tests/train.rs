@@ -21,6 +21,9 @@ fn a_run_leaves_all_its_files_and_its_result_can_be_had_again() {
     for name in ["config.toml", "run.json", "metrics.jsonl", "best.safetensors", "result.json"] {
         assert!(run.join(name).exists(), "{name}");
     }
+    let plan = &json(&run.join("run.json"))["plan"];
+    let [batches, step, optimizer] = ["batches", "step", "optimizer"].map(|key| plan[key].clone());
+    assert_eq!([batches, step, optimizer], ["host", "mean-pool-loops", "host-loops"]);
     let names: Vec<String> = fs::read_dir(&run)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -47,6 +50,20 @@ fn a_run_leaves_all_its_files_and_its_result_can_be_had_again() {
     let table = place.ok(&["compare", "run", "run"]);
     let recall = 100.0 * result["test"]["recall@50"].as_f64().unwrap();
     assert!(table.contains(&format!("{recall:.2}")), "{table}");
+}
+
+#[test]
+fn a_run_says_by_what_it_is_computed() {
+    let place = Place::new();
+    let said = |set: &str| {
+        let command = ["train", "c.toml", "--out", "run", "--force", "--set", set];
+        let output = place.command(&command).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let loops = said("seed=1");
+    assert!(loops.starts_with("on cpu: batches drawn ahead on the host, steps in one"), "{loops}");
+    let ops = said("train.fused=false");
+    assert!(ops.lines().next().unwrap().ends_with("ranking by tensor ops"), "{ops}");
 }
 
 #[test]

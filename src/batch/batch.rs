@@ -65,7 +65,8 @@ pub struct Assembly {
     pub device: Device,
     /// Chunks at most.
     pub chunks: usize,
-    /// Whether loops of the host read it: they want its rows apart, and in one list.
+    /// Whether loops of the host read it: they want the rows of one table in one list, and each
+    /// row's places in it found.
     pub host: bool,
     /// Whether one table serves input and output.
     pub tied: bool,

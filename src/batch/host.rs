@@ -4,9 +4,9 @@ use anyhow::Result;
 use rand::RngExt;
 
 use super::batch::{Assembly, Batch, Samples};
-use super::candidates::{Candidates, Expected, Pool, Source};
+use super::candidates::{Candidates, Expected, Pool, Source, powers};
 use super::epochs::Epochs;
-use crate::config::{Config, Order, Origin, Per, Samples as Kind, SamplingConfig};
+use crate::config::{Config, NegativeSource, Order, Origin, Per, Samples as Kind, SamplingConfig};
 use crate::data::Sequences;
 use crate::misuse;
 use crate::model::Queries;
@@ -45,15 +45,17 @@ pub fn eligible(
     if long.len() >= wanted {
         return Ok(long);
     }
-    let need = match sampling.samples {
-        Kind::Users => format!("more than {first} interactions (sampling.first_position)"),
-        Kind::Positions => "two items or more".into(),
+    let (who, need) = match sampling.samples {
+        Kind::Users => {
+            ("users", format!("more than {first} interactions (sampling.first_position)"))
+        }
+        Kind::Positions => ("sessions", "two items or more".into()),
     };
-    if !random || long.is_empty() {
-        misuse!("no training user or session of the dataset has {need}");
+    if long.is_empty() {
+        misuse!("the dataset has no training {who} with {need}");
     }
     misuse!(
-        "sampling.batch = {}: only {} training users have {need}, and a batch takes distinct users",
+        "sampling.batch = {}: only {} training {who} have {need}, and a random batch takes distinct {who}; a smaller one, or sampling.order = \"shuffled\", will do",
         sampling.batch,
         long.len()
     )
@@ -64,6 +66,37 @@ fn first_target(sampling: &SamplingConfig) -> usize {
     match sampling.samples {
         Kind::Users => sampling.first_position,
         Kind::Positions => 1,
+    }
+}
+
+/// `[items]`: what draws from `from` are in proportion to.
+fn weights(
+    from: Origin,
+    sampling: &SamplingConfig,
+    sequences: &Sequences,
+    members: &[usize],
+    items: usize,
+) -> Vec<f64> {
+    match (from, sampling.samples) {
+        (Origin::Uniform, _) => vec![1.0; items],
+        (Origin::Popularity { power }, _) => {
+            powers(&Expected::clicks(sequences, members, items), power)
+        }
+        // Each click of a session is read in each epoch.
+        (Origin::InBatch, Kind::Positions) => {
+            powers(&Expected::clicks(sequences, members, items), 1.0)
+        }
+        // Each of a user's positions is the target alike, and each user as often.
+        (Origin::InBatch, Kind::Users) => {
+            let mut weights = vec![0.0; items];
+            for &user in members {
+                let targets = sequences.get(user).get(sampling.first_position..);
+                let targets = targets.unwrap_or_default();
+                let share = 1.0 / targets.len().max(1) as f64;
+                targets.iter().for_each(|&item| weights[item as usize - 1] += share);
+            }
+            weights
+        }
     }
 }
 
@@ -82,19 +115,14 @@ impl<'a> HostDrawer<'a> {
     ) -> Result<Self> {
         let Config { sampling, tower, seed, .. } = config;
         let eligible = eligible(sequences, &members, sampling)?;
-        let popular = |source: &crate::config::NegativeSource| {
-            matches!(source.from, Origin::Popularity { .. })
-        };
-        let clicks = match sampling.negatives.iter().any(popular) {
-            true => Expected::clicks(sequences, &members, items),
-            false => vec![],
-        };
-        let source = |source| Source::new(source, items, &clicks);
+        let weights = |from| weights(from, sampling, sequences, &members, items);
+        let source = |source: &NegativeSource| Source::new(source, items, || weights(source.from));
+        let sources = sampling.negatives.iter().map(source).collect();
         Ok(Self {
             sequences,
             members,
             epochs: Epochs::new(eligible, sampling.batch, sampling.order, *seed),
-            sources: sampling.negatives.iter().map(source).collect(),
+            sources,
             sampling: sampling.clone(),
             items,
             history: tower.history,
@@ -110,24 +138,9 @@ impl<'a> HostDrawer<'a> {
 
     /// As [`Expected::log_counts`].
     pub fn log_counts(&self) -> Vec<f32> {
-        let clicks = Expected::clicks(self.sequences, &self.members, self.items);
-        let in_batch = match self.sampling.samples {
-            Kind::Users => self.targets(),
-            Kind::Positions => clicks.iter().map(|&count| count as f64).collect(),
-        };
-        Expected::log_counts(&self.sampling.negatives, &clicks, &in_batch)
-    }
-
-    /// How often each item is the target of a user, in proportion: each user's positions alike.
-    fn targets(&self) -> Vec<f64> {
-        let mut weights = vec![0.0; self.items];
-        let first = self.sampling.first_position;
-        for &user in &self.members {
-            let targets = self.sequences.get(user).get(first..).unwrap_or_default();
-            let share = 1.0 / targets.len().max(1) as f64;
-            targets.iter().for_each(|&item| weights[item as usize - 1] += share);
-        }
-        weights
+        let Self { sampling, sequences, members, items, .. } = self;
+        let weights = |from| weights(from, sampling, sequences, members, *items);
+        Expected::log_counts(&sampling.negatives, *items, weights)
     }
 
     /// The batch of training step `step`, a function of it alone.
@@ -192,15 +205,15 @@ impl<'a> HostDrawer<'a> {
         let mut drawn = Candidates::default();
         let of = |per| self.sources.iter().filter(move |source| source.per == per);
         for source in of(Per::Batch) {
-            source.draw(&mut rng, &pool, 0, self.items, &mut drawn.shared);
+            source.draw(&mut rng, &pool, 0, &mut drawn.shared);
         }
         for history in 0..samples.histories() {
             for source in of(Per::Session) {
-                source.draw(&mut rng, &pool, history, self.items, &mut drawn.of_history);
+                source.draw(&mut rng, &pool, history, &mut drawn.of_history);
             }
             for _ in pool.starts[history]..pool.starts[history + 1] {
                 for source in of(Per::Event) {
-                    source.draw(&mut rng, &pool, history, self.items, &mut drawn.of_query);
+                    source.draw(&mut rng, &pool, history, &mut drawn.of_query);
                 }
             }
         }

@@ -31,11 +31,11 @@ impl Evaluate {
     pub fn run(self) -> Result<()> {
         let run = TrainedRun::open(&self.run, &self.sets)?;
         let part = self.split;
-        let session = run.session()?;
-        let model = run.model(&session)?;
+        let context = run.context()?;
+        let model = run.model(&context)?;
         let users = run.dataset.users_of(part).len() as u64;
         let mut bar = Bar::new(users, format!("ranking for {} users", part.name()));
-        let metrics = session.evaluate(&model, part, &mut |event| {
+        let metrics = context.evaluate(&model, part, &mut |event| {
             if let Event::Ranking { done, .. } = event {
                 bar.set(done);
             }

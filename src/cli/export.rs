@@ -26,7 +26,7 @@ impl Export {
     pub fn run(self) -> Result<()> {
         files::refuse_foreign(&self.out, self.force, &Written::FOLDER)?;
         let run = TrainedRun::open(&self.run, &[])?;
-        let model = run.model(&run.session()?)?;
+        let model = run.model(&run.context()?)?;
         Written::write(&model, &run.config, &run.dataset, &self.out, self.force)?;
         table::say(format_args!("Export: {}; its README.md says how to use it", self.out.display()))
     }

@@ -79,9 +79,9 @@ impl RecommenderOptions {
         }
         run.config.device = self.device.unwrap_or(run.config.device);
         run.config.threads = self.threads.unwrap_or(run.config.threads);
-        let session = run.session()?;
-        let model = run.model(&session)?;
-        let device = session.plan.device;
+        let context = run.context()?;
+        let model = run.model(&context)?;
+        let device = context.plan.device;
         let originals = run.dataset.items.iter().map(|item| item.original.clone()).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;

@@ -92,7 +92,7 @@ impl Layer {
     /// Puts the values into `table`. One that changes `loss.kind` starts the table `loss` anew,
     /// because another loss reads other keys; one of a pair that says the same thing (`train.epochs`
     /// and `train.steps`, for example) takes the place of the other, and epochs that of the steps
-    /// between validations.
+    /// between validations and of random batches.
     ///
     /// # Errors
     /// [`crate::error::Misuse`] where a part of a key is a value already.
@@ -108,6 +108,12 @@ impl Layer {
             && !train.contains_key("epochs")
         {
             train.remove("validate_every");
+            // The default of steps, in a configuration that was saved; epochs have another one.
+            if let Some(Value::Table(sampling)) = table.get_mut("sampling")
+                && sampling.get("order").and_then(Value::as_str) == Some("random")
+            {
+                sampling.remove("order");
+            }
         }
         for pair in PAIRS.iter().filter(|pair| pair.iter().any(|key| self.0.contains_key(*key))) {
             pair.iter().for_each(|key| take(table, key));

@@ -174,6 +174,13 @@ impl SamplingSettings {
             reject: self.checked_reject(samples)?,
             top_k: self.top_k.unwrap_or(0),
         };
+        let in_batch = config.negatives.iter().any(|source| source.from == Origin::InBatch);
+        if in_batch && config.batch < 2 {
+            misuse!(
+                "sampling.batch = {}: in-batch candidates (sampling.negatives) are clicks of a batch's *other* users or sessions, so it needs at least two",
+                config.batch
+            );
+        }
         let candidates = config.candidates();
         if config.top_k > candidates {
             misuse!(

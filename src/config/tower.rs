@@ -83,12 +83,6 @@ impl EncoderConfig {
 }
 
 impl TowerConfig {
-    /// What the inner product of user and item vector is multiplied with: γ, or 1 where vectors
-    /// have lengths of their own.
-    pub fn factor(&self) -> f64 {
-        if self.normalize { self.scale } else { 1.0 }
-    }
-
     /// The share of numbers that training sets to zero.
     pub fn dropout(&self) -> f64 {
         match self.encoder {
@@ -273,13 +267,13 @@ mod tests {
         let sasrec = parse("encoder = \"transformer\"").unwrap();
         let expected = EncoderConfig::Transformer { layers: 2, heads: 1, dropout: 0.2 };
         assert_eq!((sasrec.encoder, sasrec.dropout()), (expected, 0.2));
-        assert_eq!((sasrec.factor(), sasrec.tied), (1.0, true));
+        assert_eq!((sasrec.normalize, sasrec.tied), (false, true));
         let two_tower = parse("").unwrap();
         assert_eq!(two_tower, TowerConfig::default());
-        assert_eq!((two_tower.factor(), two_tower.dropout()), (10.0, 0.0));
+        assert_eq!((two_tower.normalize, two_tower.dropout()), (true, 0.0));
         let gru = parse("encoder = \"gru\"\nnormalize = true").unwrap();
         assert_eq!(gru.encoder, EncoderConfig::Gru { layers: 1, dropout: 0.0 });
-        assert_eq!(gru.factor(), 10.0);
+        assert!(gru.normalize);
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub fn use_threads(threads: u32) {
     if threads > 0 {
         tch::set_num_threads(threads as i32);
     }
-    // libtorch's threads are made later and inherit the setting of this one. A second session in
+    // libtorch's threads are made later and inherit the setting of this one. A second run in
     // one process keeps the pool of the first: all that a refusal means.
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(threads as usize)

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use polars::df;
 use polars::prelude::{ParquetReader, ParquetWriter, SerReader};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
+use super::manifest::Manifest;
 use super::{readme, towers};
 use crate::config::Config;
 use crate::data::{Dataset, Item};
@@ -26,24 +26,6 @@ const ITEM_TOWER: &str = "item_tower.pt";
 const VECTORS_NPY: &str = "item_vectors.npy";
 const VECTORS: &str = "item_vectors.safetensors";
 const ITEMS: &str = "items.parquet";
-
-/// The content of `export.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Manifest {
-    pub format: u32,
-    /// The program's version and commit.
-    pub croloss: String,
-    pub commit: String,
-    /// The dataset that was trained on.
-    pub dataset: String,
-    pub dataset_checksum: String,
-    pub items: usize,
-    pub dim: i64,
-    /// The latest items of a history that the user tower reads.
-    pub history: usize,
-    /// SHA-256 of each file of the folder.
-    pub files: std::collections::BTreeMap<String, String>,
-}
 
 /// An export that was read back, all files found whole.
 pub struct Export {

@@ -1,8 +1,10 @@
 //! Trained towers as TorchScript, item vectors, and what is needed to serve them.
 
 mod folder;
+mod manifest;
 mod readme;
 mod script;
 mod towers;
 
-pub use folder::{Export, Manifest, sha256_of};
+pub use folder::{Export, sha256_of};
+pub use manifest::Manifest;

@@ -1,6 +1,6 @@
 //! The README of an export, with snippets that work as they stand.
 
-use super::Manifest;
+use super::manifest::Manifest;
 
 /// Markdown that tells what is in the folder and how to use it.
 pub(super) fn text(manifest: &Manifest) -> String {

@@ -1,4 +1,4 @@
-//! The session encoders against PyTorch's own layers, and what a causal encoder must never do.
+//! The encoders against PyTorch's own layers, and what a causal encoder must never do.
 
 use std::path::Path;
 use std::process::Command;

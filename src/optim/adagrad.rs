@@ -5,7 +5,8 @@
 use anyhow::{Result, bail};
 use tch::{Kind, Tensor};
 
-use super::{RowGradient, Rule, entry};
+use super::state::{Named, entry};
+use super::{RowGradient, Rule};
 use crate::device::memory::table_zeros;
 
 /// p −= rate·g / (√Σg² + ε)
@@ -58,7 +59,7 @@ impl Adagrad {
     }
 
     /// All that the next step depends on besides the parameter, by name; sums share memory.
-    pub fn state(&self) -> Vec<(&'static str, Tensor)> {
+    pub fn state(&self) -> Named {
         vec![("step", Tensor::from(self.step)), ("sum", self.sum.shallow_clone())]
     }
 

@@ -5,7 +5,8 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 use tch::Tensor;
 
-use super::{RowGradient, Rule, entry};
+use super::state::{Named, entry};
+use super::{RowGradient, Rule};
 use crate::device::{ComputePath, memory};
 
 /// Adam for one parameter tensor.
@@ -63,7 +64,7 @@ impl Adam {
     }
 
     /// All that the next step depends on besides the parameter, by name; moments share memory.
-    pub fn state(&self) -> Vec<(&'static str, Tensor)> {
+    pub fn state(&self) -> Named {
         vec![
             ("step", Tensor::from(self.step)),
             ("m", self.m.shallow_clone()),

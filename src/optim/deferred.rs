@@ -8,10 +8,9 @@
 use anyhow::{Result, bail};
 use tch::{Kind, Tensor};
 
+use super::state::{Named, entry};
 use super::tails::Tails;
-use super::{
-    RowGradient, Rule, TouchedRows, deferred_host as host, deferred_tensors as tensors, entry,
-};
+use super::{RowGradient, Rule, TouchedRows, deferred_host as host, deferred_tensors as tensors};
 use crate::device::ComputePath;
 use crate::device::memory::table_zeros;
 
@@ -94,7 +93,7 @@ impl DeferredAdam {
     }
 
     /// All that the next step depends on besides the table, by name; moments share memory.
-    pub fn state(&self) -> Vec<(&'static str, Tensor)> {
+    pub fn state(&self) -> Named {
         vec![
             ("step", Tensor::from(self.tails.now())),
             ("m", self.moments.select(1, 0)),

@@ -31,7 +31,7 @@ pub struct RowGradient {
 impl RowGradient {
     /// `values` `[places, dim]`: one gradient for each place of `rows`.
     pub fn new(rows: Arc<TouchedRows>, values: Tensor) -> Self {
-        Self { rows, values, sources: None }
+        Self { rows, values: values.contiguous(), sources: None }
     }
 
     /// `[places, dim]`: one gradient for each place.

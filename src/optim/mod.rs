@@ -9,13 +9,14 @@ mod deferred_tensors;
 mod gradients;
 mod parameter;
 mod rule;
+mod state;
 mod table;
 mod tails;
 mod touched;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tch::Tensor;
 
 use crate::config::OptimizerConfig;
@@ -26,16 +27,12 @@ pub use adam::Adam;
 pub use deferred::DeferredAdam;
 pub use gradients::{Gradients, RowGradient};
 pub use rule::Rule;
+pub use state::{Named, State};
 pub use touched::{Distinct, TouchedRows};
 
 use parameter::ParameterOptimizer;
+use state::entry;
 use table::TableOptimizer;
-
-/// Weights by name.
-pub type Named = Vec<(&'static str, Tensor)>;
-
-/// A state by name, `encoder.bias/m`.
-pub type State = Vec<(String, Tensor)>;
 
 /// Moves all of a model's weights: the encoder's few parameters densely, tables by rows.
 pub struct Optimisers {
@@ -69,6 +66,7 @@ impl Optimisers {
     /// Brings `rows`, those of each table in its order, to the present. Must come before they are
     /// read.
     pub fn catch_up(&mut self, rows: &[Arc<TouchedRows>]) {
+        assert_eq!(rows.len(), self.tables.len(), "a list of rows for each table");
         for ((_, table, optimizer), rows) in self.tables.iter_mut().zip(rows) {
             optimizer.catch_up(table, rows);
         }
@@ -81,6 +79,8 @@ impl Optimisers {
 
     /// One step of all weights; rows with a gradient must be in the present.
     pub fn apply(&mut self, gradients: &Gradients) {
+        assert_eq!(gradients.encoder.len(), self.encoder.len(), "a gradient for each parameter");
+        assert_eq!(gradients.tables.len(), self.tables.len(), "a gradient for each table");
         for ((_, parameter, optimizer), gradient) in self.encoder.iter_mut().zip(&gradients.encoder)
         {
             optimizer.step(parameter, gradient);
@@ -100,11 +100,25 @@ impl Optimisers {
         encoder.chain(tables).flat_map(named).collect()
     }
 
-    /// Takes over what [`Optimisers::state`] gave.
+    /// Takes over what [`Optimisers::state`] gave, or nothing of it.
     ///
     /// # Errors
-    /// Names the entry that is missing or does not fit.
+    /// Names the entry that is missing, does not fit, or belongs to other optimisers.
     pub fn restore<S: AsRef<str>>(&mut self, state: &[(S, Tensor)]) -> Result<()> {
+        let own = self.state();
+        for (name, value) in &own {
+            let saved = entry(state, name)?;
+            ensure!(
+                saved.size() == value.size(),
+                "the optimiser state `{name}` is of shape {:?}, not {:?}",
+                saved.size(),
+                value.size()
+            );
+        }
+        for (name, _) in state {
+            let known = own.iter().any(|(own, _)| own == name.as_ref());
+            ensure!(known, "the optimiser state has `{}`, of another optimiser", name.as_ref());
+        }
         let of = |name: &str| -> Vec<(String, Tensor)> {
             let own = |(entry, value): &(S, Tensor)| {
                 let entry = entry.as_ref().strip_prefix(name)?.strip_prefix('/')?;
@@ -120,12 +134,6 @@ impl Optimisers {
         }
         Ok(())
     }
-}
-
-/// The entry `name` of a saved state.
-fn entry<'a, S: AsRef<str>>(state: &'a [(S, Tensor)], name: &str) -> Result<&'a Tensor> {
-    let found = state.iter().find(|(n, _)| n.as_ref() == name);
-    found.map(|(_, t)| t).with_context(|| format!("the optimiser state lacks `{name}`"))
 }
 
 #[cfg(test)]

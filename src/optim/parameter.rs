@@ -3,7 +3,8 @@
 use anyhow::Result;
 use tch::Tensor;
 
-use super::{Adagrad, Adam, Named, Rule};
+use super::state::Named;
+use super::{Adagrad, Adam, Rule};
 use crate::config::OptimizerKind;
 use crate::device::ComputePath;
 

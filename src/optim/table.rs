@@ -3,7 +3,8 @@
 use anyhow::Result;
 use tch::Tensor;
 
-use super::{Adagrad, Adam, DeferredAdam, Named, RowGradient, Rule, TouchedRows};
+use super::state::Named;
+use super::{Adagrad, Adam, DeferredAdam, RowGradient, Rule, TouchedRows};
 use crate::config::OptimizerKind;
 use crate::device::ComputePath;
 

@@ -96,5 +96,8 @@ fn a_state_that_lacks_a_weight_is_refused_by_its_name() {
     let mut state = own.state();
     state.retain(|(name, _)| name != "outputs/v");
     let error = format!("{:#}", own.restore(&state).unwrap_err());
-    assert!(error.contains("`outputs`") && error.contains("`v`"), "{error}");
+    assert!(error.contains("`outputs/v`"), "{error}");
+    let deferred = weights.optimisers(OptimizerKind::DeferredAdam, ComputePath::HostLoops);
+    let error = own.restore(&deferred.state()).unwrap_err().to_string();
+    assert!(error.contains("`items/last`, of another optimiser"), "{error}");
 }

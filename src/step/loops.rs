@@ -36,7 +36,8 @@ impl HostStep {
     /// For a loss that is no function of rows.
     pub fn mean_pool(config: &Config) -> Self {
         let loss = RowLoss::new(&config.loss).expect("the plan asks for loops of such losses only");
-        let loops = MeanPoolLoops::new(loss, config.tower.scale, Scoring::EPSILON);
+        let factor = Scoring::new(&config.tower).factor();
+        let loops = MeanPoolLoops::new(loss, factor, Scoring::EPSILON);
         Self::MeanPool(Box::new(loops))
     }
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 use tch::Device;
 
 use crate::batch::{Assembly, DeviceDrawer};
-use crate::config::{Activation, Config, DeviceChoice, EncoderConfig, Per, Reject, Samples};
+use crate::config::{
+    Activation, Config, DeviceChoice, EncoderConfig, OptimizerKind, Per, Reject, Samples,
+};
 use crate::device::{self, ComputePath};
 use crate::host::row_loss::RowLoss;
 use crate::model::Draws;
@@ -58,7 +60,10 @@ impl Plan {
             batches: if on_device { Draws::Device } else { Draws::Host },
             dropout: if host { Draws::Host } else { Draws::Device },
             step,
-            optimizer: ranking,
+            optimizer: match config.optimizer.kind {
+                OptimizerKind::Adagrad => ComputePath::TensorOps,
+                OptimizerKind::DeferredAdam | OptimizerKind::Adam => ranking,
+            },
             ranking,
         }
     }
@@ -216,6 +221,11 @@ mod tests {
         ] {
             assert_eq!(step(text), StepPath::HostLoops, "{text}");
         }
+        let adagrad = plan("optimizer.kind = \"adagrad\"", Device::Cpu);
+        assert_eq!(
+            (adagrad.step, adagrad.optimizer),
+            (StepPath::MeanPoolLoops, ComputePath::TensorOps)
+        );
         let slow = plan("train.fused = false", Device::Cpu);
         assert_eq!(slow.step, StepPath::TensorOps);
         assert_eq!(

@@ -152,7 +152,7 @@ impl TensorCandidates {
         let (negative, slots) = match self.top_k {
             0 => (self.all(tile, &targets), None),
             k => {
-                let (best, slots) = self.best(tile, &targets, k);
+                let (best, slots) = self.top_k(tile, &targets, k);
                 (best, Some(slots))
             }
         };
@@ -173,12 +173,12 @@ impl TensorCandidates {
             let scores = tile.scores_of(&slots);
             parts.push(self.without_rejected(scores, tile, &slots, targets));
         }
-        Tensor::cat(&parts, 1)
+        if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(&parts, 1) }
     }
 
     /// The k best candidates of each query: scores `[count, k]`, −∞ where fewer count, and
     /// slots `[count, k]`. Which they are is found without gradients.
-    fn best(&self, tile: &Tile, targets: &Tensor, k: i64) -> (Tensor, Tensor) {
+    fn top_k(&self, tile: &Tile, targets: &Tensor, k: i64) -> (Tensor, Tensor) {
         let (best, slots) = {
             let _guard = tch::no_grad_guard();
             let (best, places) = self.all(tile, targets).topk(k, 1, true, false);

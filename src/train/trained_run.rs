@@ -42,7 +42,7 @@ impl TrainedRun {
     ///
     /// # Errors
     /// When the device is not there.
-    pub fn session(&self) -> Result<RunContext<'_>> {
+    pub fn context(&self) -> Result<RunContext<'_>> {
         RunContext::new(&self.config, &self.dataset)
     }
 
@@ -50,8 +50,8 @@ impl TrainedRun {
     ///
     /// # Errors
     /// Names the file of weights that cannot be used.
-    pub fn model(&self, session: &RunContext) -> Result<Model> {
-        let model = session.model();
+    pub fn model(&self, context: &RunContext) -> Result<Model> {
+        let model = context.model();
         model.load(&self.folder.weights_path())?;
         Ok(model)
     }

@@ -18,7 +18,7 @@ const INNER: usize = 256;
 /// Slopes that stand in memory at once: 64 MiB of float32.
 const GROUP: usize = 1 << 24;
 
-/// The candidates of the whole queries.
+/// Losses over all candidates of a query.
 pub struct AllCandidates {
     /// [`GROUP`], or what a test sets.
     pub group: usize,
@@ -54,12 +54,12 @@ impl AllCandidates {
         let group = (self.group / queries.candidates()).max(1).next_multiple_of(QUERIES);
         let mut parts = vec![];
         for first in (0..queries.len()).step_by(group) {
-            let (every, end) = (&*self, queries.len().min(first + group));
-            let mut own =
-                in_tasks(first, end, |from, count| every.part(queries, loss, from, count));
-            self.add(queries, first, &own);
-            own.iter_mut().for_each(|part| part.slopes = vec![]);
-            parts.append(&mut own);
+            let (own, end) = (&*self, queries.len().min(first + group));
+            let mut of_group =
+                in_tasks(first, end, |from, count| own.part(queries, loss, from, count));
+            self.add(queries, first, &of_group);
+            of_group.iter_mut().for_each(|part| part.slopes = vec![]);
+            parts.append(&mut of_group);
         }
         parts
     }
@@ -91,7 +91,7 @@ impl AllCandidates {
         }
     }
 
-    /// Positions `first..first + count`; the slopes of the shared candidates are left in the part.
+    /// Queries `first..first + count`; the slopes of the shared candidates are left in the part.
     fn part(
         &self,
         queries: &Queries,

@@ -8,7 +8,7 @@ pub struct Term {
     pub slope: f32,
 }
 
-/// For each row with a gradient, the querys that it comes from.
+/// For each row with a gradient, the queries that it comes from.
 pub struct ByRow {
     /// Slots of the rows, ascending.
     pub slots: Vec<u32>,

@@ -9,14 +9,14 @@ use super::queries::{Queries, QueryGradients, ScoreLoss, in_tasks};
 use crate::host::simd::{Aligned, Lanes, Matrix, gemm, vectorised};
 use crate::host::top_k::{Hit, TopK};
 
-/// Positions whose vectors lie side by side: so narrow a block is read line by line and stays in
+/// Queries whose vectors lie side by side: so narrow a block is read line by line and stays in
 /// the first level of the cache, where the rows of a wider one would fall on each other's places.
 const BLOCK: usize = 32;
 
 /// Rows a tile, and queries that go against each of them at most: the more, the less often all
 /// rows come from memory, as long as a tile's rows and scores stay near.
 const ROWS: usize = 64;
-const POSITIONS: usize = 256;
+const SIDE_BY_SIDE: usize = 256;
 
 /// The k best candidates of the queries of a batch.
 pub struct TopCandidates<'a> {
@@ -34,9 +34,9 @@ impl<'a> TopCandidates<'a> {
         let count = queries.len();
         // What is found does not depend on the cut.
         let each = count.div_ceil(rayon::current_num_threads()).next_multiple_of(BLOCK);
-        let each = each.clamp(BLOCK, POSITIONS);
+        let each = each.clamp(BLOCK, SIDE_BY_SIDE);
         let tasks: Vec<usize> = (0..count).step_by(each).collect();
-        let of_task = |&from: &usize| best(queries, k, &shared, from, each.min(count - from));
+        let of_task = |&from: &usize| top_of(queries, k, &shared, from, each.min(count - from));
         let found = tasks.par_iter().with_max_len(1).flat_map_iter(of_task).collect();
         Self { queries, k, found }
     }
@@ -47,7 +47,7 @@ impl<'a> TopCandidates<'a> {
         in_tasks(0, self.queries.len(), part)
     }
 
-    /// Positions `from..from + count`.
+    /// Queries `from..from + count`.
     fn part(&self, loss: &dyn ScoreLoss, from: usize, count: usize) -> QueryGradients {
         let queries = self.queries;
         let (mut scores, mut slots) = (vec![], vec![]);
@@ -84,7 +84,7 @@ impl<'a> TopCandidates<'a> {
 
 /// For each of the queries `from..from + count` its k best candidates; a query with fewer has
 /// all. `shared` `[scored]`: how often each is a candidate of all queries.
-fn best(queries: &Queries, k: usize, shared: &[u32], from: usize, count: usize) -> Vec<Vec<Hit>> {
+fn top_of(queries: &Queries, k: usize, shared: &[u32], from: usize, count: usize) -> Vec<Vec<Hit>> {
     let Queries { level, vectors, rows: candidates, .. } = *queries;
     let (wide, columns) = (vectors.wide(), count.next_multiple_of(BLOCK));
     let mut across = Aligned::zeros(wide * columns);

@@ -27,7 +27,7 @@ fn plain(case: &Case, vectors: &Tensor, reject: &str) -> Vec<(f32, Vec<(f32, usi
     let (targets, session) = (list(&batch.targets), list(&batch.history));
     let (shared, own) = (list(&batch.shared), list(&batch.own));
     let (of_session, of_position) = (list(&batch.of_history), list(&batch.of_query));
-    let factor = case.config.tower.factor() as f32;
+    let factor = case.factor() as f32;
     (0..targets.len())
         .map(|at| {
             let score = |slot: usize| {
@@ -69,7 +69,7 @@ fn by_positions(case: &Case, vectors: &Tensor, reject: &str) -> (Tensor, Tensor,
             .map(|s| s as i64)
             .collect();
         let chosen = candidates.index_select(0, &Tensor::from_slice(&slots));
-        let mut scores = chosen.mv(&vectors.get(at as i64)) * case.config.tower.factor();
+        let mut scores = chosen.mv(&vectors.get(at as i64)) * case.factor();
         if case.config.tower.activation == Activation::Elu {
             scores = scores.where_self(&scores.gt(0.0), &((scores.exp() - 1.0) * 0.5));
         }
@@ -215,7 +215,7 @@ fn the_loops_do_without_candidates_of_the_whole_batch() {
 }
 
 #[test]
-fn tensor_ops_equals_loops_over_positions_and_candidates() {
+fn tensor_ops_equal_loops_over_positions_and_candidates() {
     for form in FORMS {
         for tower in TOWERS {
             for loss in [

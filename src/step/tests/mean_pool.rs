@@ -5,10 +5,10 @@ use std::sync::Arc;
 use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
+use super::{ITEMS, of_table};
 use crate::batch::{Assembly, Batch, Candidates, Samples};
 use crate::config::{Config, Reject, Settings};
 use crate::model::{Model, Queries};
-use crate::optim::Gradients;
 use crate::profile::Profile;
 use crate::random::{Purpose, stream};
 use crate::step::{HostStep, Plan, Step, StepPath, TensorStep};
@@ -57,7 +57,7 @@ fn compare(loss: &str, scale: f64, dim: i64, batch: &Batch, reject: Reject) {
     let text = format!("[data]\npath = \"\"\n[loss]\n{loss}");
     let mut config: Config = toml::from_str::<Settings>(&text).unwrap().checked().unwrap();
     (config.tower.dim, config.tower.scale, config.sampling.reject) = (dim, scale, reject);
-    let model = Model::new(&config.tower, 60, 1, Device::Cpu);
+    let model = Model::new(&config.tower, ITEMS, 1, Device::Cpu);
     let mut fused = HostStep::mean_pool(&config);
     // Twice: the second run finds the first one's matrices.
     let _ = fused.gradients(&model, batch, 0, &mut Profile::default());
@@ -69,12 +69,8 @@ fn compare(loss: &str, scale: f64, dim: i64, batch: &Batch, reject: Reject) {
     close(&format!("{what}: loss"), &got.loss, &expected.loss);
     close(&format!("{what}: kernel"), &got.encoder[0], &expected.encoder[0]);
     close(&format!("{what}: bias"), &got.encoder[1], &expected.encoder[1]);
-    let of_table = |gradients: &Gradients| {
-        let own = &gradients.tables[0];
-        let table = Tensor::zeros([61, dim], (Kind::Float, Device::Cpu));
-        table.index_add(0, own.rows.ids(), &own.expanded())
-    };
-    close(&format!("{what}: rows"), &of_table(&got), &of_table(&expected));
+    let [own, expected] = [&got, &expected].map(|gradients| of_table(&gradients.tables[0]));
+    close(&format!("{what}: rows"), &own, &expected);
     assert!(Arc::ptr_eq(&got.tables[0].rows, &batch.rows[0]));
 }
 

@@ -14,6 +14,7 @@ use super::*;
 use crate::batch::HostDrawer;
 use crate::config::{Config, LogQ, Settings};
 use crate::data::Sequences;
+use crate::optim::RowGradient;
 use crate::random::{Purpose, stream};
 
 const ITEMS: usize = 60;
@@ -61,6 +62,10 @@ impl Case {
 
     fn by(config: Config) -> Self {
         let plan = Plan::of(&config, Device::Cpu);
+        Self::planned(config, &plan)
+    }
+
+    fn planned(config: Config, plan: &Plan) -> Self {
         let sequences = sequences();
         let members = (0..SESSIONS).collect();
         let assembly = plan.assembly(&config);
@@ -83,8 +88,16 @@ impl Case {
     }
 
     fn stepper(&self) -> Stepper {
-        let plan = Plan::of(&self.config, Device::Cpu);
-        Stepper::new(&self.config, &plan, &self.model, 1000, || self.log_counts.clone())
+        self.stepper_by(&Plan::of(&self.config, Device::Cpu))
+    }
+
+    fn stepper_by(&self, plan: &Plan) -> Stepper {
+        Stepper::new(&self.config, plan, &self.model, 1000, || self.log_counts.clone())
+    }
+
+    /// What inner products are multiplied with, from the configuration alone.
+    fn factor(&self) -> f64 {
+        if self.config.tower.normalize { self.config.tower.scale } else { 1.0 }
     }
 
     /// Vectors and rows that are far from each other, and rows of one table.
@@ -97,9 +110,21 @@ impl Case {
     }
 }
 
-/// Configurations of users whose step has no loop of its own.
+/// A configuration of users, of which four make a batch.
 fn users(text: &str) -> Config {
     let batch = if text.contains("batch") { "" } else { "batch = 4\n" };
     let text = format!("[data]\npath = \"x\"\n[sampling]\n{batch}first_position = 1\n{text}");
     toml::from_str::<Settings>(&text).unwrap().checked().unwrap()
+}
+
+/// `[ITEMS + 1, dim]`: the gradient of rows as one of the table.
+fn of_table(gradient: &RowGradient) -> Tensor {
+    let size = [ITEMS as i64 + 1, gradient.values.size()[1]];
+    let table = Tensor::zeros(size, (Kind::Float, Device::Cpu));
+    table.index_add(0, gradient.rows.ids(), &gradient.expanded())
+}
+
+/// The plan of a GPU, run here.
+fn plan_of_a_gpu(config: &Config) -> Plan {
+    Plan { device: Device::Cpu, ..Plan::of(config, Device::Cuda(0)) }
 }

@@ -44,7 +44,7 @@ const TOWERS: [&str; 2] = [
     "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"",
 ];
 
-/// Beside what a point of the product says, these go round.
+/// Beside what a point of the product says, these go round: any of them meets any other.
 const REJECTS: [&str; 3] = ["none", "label", "session"];
 const OPTIMIZERS: [&str; 3] = ["deferred-adam", "adam", "adagrad"];
 const ORDERS: [&str; 3] = ["random", "shuffled", "given"];
@@ -88,8 +88,9 @@ fn every_encoder_goes_with_every_loss_and_every_sampler_by_either_path() {
                 for source in SOURCES {
                     for top_k in [0, 4] {
                         for tower in TOWERS {
-                            let [reject, optimizer, order] =
-                                [REJECTS, OPTIMIZERS, ORDERS].map(|all| all[point % all.len()]);
+                            let reject = REJECTS[point % 3];
+                            let optimizer = OPTIMIZERS[point / 3 % 3];
+                            let order = ORDERS[point / 9 % 3];
                             point += 1;
                             let text = format!(
                                 "data.path = \"\"\n[tower]\ndim = 4\nhistory = 5\n{encoder}\n{tower}\n[sampling]\nsamples = \"{samples}\"\nbatch = 6\ntop_k = {top_k}\nreject = \"{reject}\"\norder = \"{order}\"\nnegatives = [{source}]\n[loss]\n{loss}\n[optimizer]\nkind = \"{optimizer}\"\nlearning_rate = 0.01\n"

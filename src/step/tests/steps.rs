@@ -3,10 +3,10 @@
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::batch::DeviceDrawer;
+use crate::batch::{Candidates, DeviceDrawer, Samples};
 use crate::device::{ComputePath, operations, read_back};
 use crate::loss::Scores;
-use crate::model::{Layout, Queries};
+use crate::model::{Draws, Layout, Queries};
 use crate::optim::{Adam, Rule};
 
 #[test]
@@ -53,18 +53,20 @@ fn a_step_moves_the_tables_by_the_gradients_of_what_was_read_and_scored() {
 
 /// What a GPU runs, run here.
 #[test]
-fn the_step_by_tensor_ops_reads_nothing_back() {
+fn the_step_of_a_gpu_reads_nothing_back() {
     for tower in [
         "encoder = \"transformer\"",
         "encoder = \"gru\"\ntied = false\noutput_bias = true\nactivation = \"elu\"",
     ] {
         for (top_k, optimizer) in [(5, "deferred-adam"), (0, "adam"), (5, "adagrad")] {
-            let mut case = Case::new(&format!(
+            let config = config(&format!(
                 "top_k = {top_k}\n{NEGATIVES}[tower]\ndim = 6\n{tower}\n[loss]\nkind = \"ssm\"\nlog_q = \"corrected\"\n[optimizer]\nkind = \"{optimizer}\"\n"
             ));
-            case.config.train.fused = false;
-            let case = Case::by(case.config);
-            let mut stepper = case.stepper();
+            let plan = plan_of_a_gpu(&config);
+            assert_eq!((plan.batches, plan.dropout), (Draws::Host, Draws::Device));
+            let case = Case::planned(config, &plan);
+            assert_eq!(case.batch.chunks.len(), 1);
+            let mut stepper = case.stepper_by(&plan);
             for step in 1..4 {
                 let mut step = || drop(stepper.step(&case.model, &case.batch, step));
                 assert!(operations(&mut step).len() > 60);
@@ -130,27 +132,68 @@ fn steps_on_one_batch_lower_its_loss_and_leave_padding_alone() {
 
 /// What a GPU runs, run here: batches cut by tensor ops too.
 #[test]
-fn the_step_of_users_by_tensor_ops_reads_nothing_back() {
-    for optimizer in ["deferred-adam", "adam"] {
-        let config = users(&format!("[optimizer]\nkind = \"{optimizer}\"\n[train]\nfused = false"));
-        let plan = Plan::of(&config, Device::Cpu);
-        assert_eq!(plan.step, StepPath::TensorOps);
-        assert_eq!(
-            (plan.optimizer, plan.ranking),
-            (ComputePath::TensorOps, ComputePath::TensorOps)
-        );
-        let sequences = sequences();
-        let members: Vec<usize> = (0..SESSIONS).collect();
-        let drawer =
-            DeviceDrawer::new(&config, &sequences, &members, ITEMS, plan.assembly(&config))
-                .unwrap();
+fn the_step_of_users_on_a_gpu_reads_nothing_back() {
+    for (optimizer, more) in [
+        ("deferred-adam", ""),
+        ("adam", "top_k = 5\n"),
+        ("adagrad", "[tower]\ntied = false\n"),
+        ("deferred-adam", "[tower]\nencoder = \"transformer\"\n"),
+    ] {
+        let config = users(&format!("{more}[optimizer]\nkind = \"{optimizer}\""));
+        let plan = plan_of_a_gpu(&config);
+        assert_eq!((plan.step, plan.batches), (StepPath::TensorOps, Draws::Device));
+        let drawer = device_drawer(&config, &plan);
         let model = Model::new(&config.tower, ITEMS, 1, Device::Cpu);
         let mut stepper = Stepper::new(&config, &plan, &model, 9, Vec::new);
         for step in 0..3 {
             let mut step = || drop(stepper.step(&model, &drawer.draw(step), step));
             let names = operations(&mut step);
             assert!(names.len() > 40, "{names:?}");
-            assert_eq!(read_back(&mut step), None, "{optimizer}");
+            assert_eq!(read_back(&mut step), None, "{more}{optimizer}");
+        }
+    }
+}
+
+fn device_drawer(config: &Config, plan: &Plan) -> DeviceDrawer {
+    let members: Vec<usize> = (0..SESSIONS).collect();
+    DeviceDrawer::new(config, &sequences(), &members, ITEMS, plan.assembly(config)).unwrap()
+}
+
+/// In a batch that was cut on the device an item has a slot for each time that it stands there, and
+/// histories are padded: the same loss and the same gradients as of the batch that the host would
+/// have put together of the same ids.
+#[test]
+fn a_batch_cut_on_the_device_says_what_one_of_the_host_does() {
+    for (reject, tower) in [
+        ("label", ""),
+        ("none", ""),
+        ("label", "[tower]\nencoder = \"transformer\"\ndropout = 0.0\n"),
+        ("label", "[tower]\ntied = false\n"),
+    ] {
+        let config = users(&format!("reject = \"{reject}\"\n{tower}"));
+        let plan = plan_of_a_gpu(&config);
+        let cut = device_drawer(&config, &plan).draw(3);
+        let ids = |slots: &Tensor| cut.scored.index_select(0, &slots.view([-1]));
+        let whole = |t: &Tensor| Vec::<i64>::try_from(t.contiguous().view([-1])).unwrap();
+        let (mut items, mut starts) = (vec![], vec![0]);
+        for padded in whole(&cut.inputs).chunks(config.tower.history) {
+            items.extend(padded.iter().filter(|id| **id != 0));
+            starts.push(items.len() as u32);
+        }
+        let targets = whole(&ids(&cut.targets));
+        let samples = Samples { items, starts, queries: Queries::Last, targets };
+        let candidates = Candidates { shared: whole(&ids(&cut.shared)), ..Default::default() };
+        let put = Batch::new(samples, candidates, plan.assembly(&config));
+        assert_ne!(put.scored.size(), cut.scored.size(), "an item stands there twice");
+        let model = Model::new(&config.tower, ITEMS, 1, Device::Cpu);
+        let gradients = |batch: &Batch| {
+            let mut step = TensorStep::new(&config, &plan, None);
+            let own = step.gradients(&model, batch, 0, &mut Profile::default());
+            let of_tables = own.tables.iter().map(of_table).collect::<Vec<_>>();
+            [own.loss].into_iter().chain(own.encoder).chain(of_tables).collect::<Vec<_>>()
+        };
+        for (own, expected) in gradients(&cut).iter().zip(gradients(&put)) {
+            assert!(own.allclose(&expected, 1e-4, 1e-6, false), "{reject}, {tower}");
         }
     }
 }
