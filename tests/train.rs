@@ -61,9 +61,18 @@ fn a_run_says_by_what_it_is_computed() {
         String::from_utf8(output.stderr).unwrap()
     };
     let loops = said("seed=1");
-    assert!(loops.starts_with("on cpu: batches drawn ahead on the host, steps in one"), "{loops}");
+    assert!(
+        loops.starts_with("on cpu: batches host; steps mean-pool loops; moves loops"),
+        "{loops}"
+    );
     let ops = said("train.fused=false");
-    assert!(ops.lines().next().unwrap().ends_with("ranking by tensor ops"), "{ops}");
+    assert!(
+        ops.lines()
+            .next()
+            .unwrap()
+            .ends_with("steps tensor ops; moves tensor ops; ranks tensor ops"),
+        "{ops}"
+    );
 }
 
 #[test]

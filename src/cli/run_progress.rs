@@ -38,7 +38,7 @@ impl RunProgress {
             Event::Started { steps, plan } => {
                 self.steps = steps;
                 self.bar.set_length(steps);
-                self.line(format!("on {plan}"));
+                self.line(plan.to_string());
             }
             Event::Step { step, loss } => {
                 self.bar.set_position(step);

@@ -133,28 +133,26 @@ fn pooled(config: &Config) -> bool {
         && RowLoss::new(&config.loss).is_some()
 }
 
+/// One line of a terminal, `on cpu: batches host; steps mean-pool loops; moves loops; ranks loops`:
+/// who draws batches, by what steps are taken, rows moved, catalogues ranked.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let draws = match self.batches {
-            Draws::Host => "drawn ahead on the host",
-            Draws::Device => "cut on the device",
+        let batches = match self.batches {
+            Draws::Host => "host",
+            Draws::Device => "device",
         };
-        let step = match self.step {
-            StepPath::TensorOps => "by tensor ops",
-            StepPath::HostLoops => "by tensor ops for the encoder and host loops for candidates",
-            StepPath::MeanPoolLoops => "in one host loop",
+        let steps = match self.step {
+            StepPath::TensorOps => "tensor ops",
+            StepPath::HostLoops => "loops",
+            StepPath::MeanPoolLoops => "mean-pool loops",
         };
-        let path = |path| match path {
-            ComputePath::TensorOps => "by tensor ops",
-            ComputePath::HostLoops => "by host loops",
+        let by = |path| match path {
+            ComputePath::TensorOps => "tensor ops",
+            ComputePath::HostLoops => "loops",
         };
-        write!(
-            f,
-            "{}: batches {draws}, steps {step}, weights moved {}, ranking {}",
-            device::name(self.device),
-            path(self.optimizer),
-            path(self.ranking)
-        )
+        let (device, moves, ranks) =
+            (device::name(self.device), by(self.optimizer), by(self.ranking));
+        write!(f, "on {device}: batches {batches}; steps {steps}; moves {moves}; ranks {ranks}")
     }
 }
 
@@ -183,7 +181,10 @@ mod tests {
         ] {
             assert_eq!(of(text).batches, Draws::Host, "{text}");
         }
-        assert!(own.to_string().starts_with("cuda:1: batches cut on the device, steps by tensor"));
+        let said = own.to_string();
+        let expected =
+            "on cuda:1: batches device; steps tensor ops; moves tensor ops; ranks tensor ops";
+        assert_eq!((said.as_str(), said.len()), (expected, 79));
     }
 
     #[test]
