@@ -172,6 +172,32 @@ fn seen_items_can_be_taken_out_of_the_ranking() {
     assert!(excluded.as_f64() > kept.as_f64(), "{excluded} {kept}");
 }
 
+/// Evaluation asks for no monitor: recall@10 may be measured no more.
+#[test]
+fn other_list_lengths_are_evaluated_than_were_monitored() {
+    let place = Place::new();
+    let result = train(&place, "run", &[]);
+    let metrics = |more: &[&str]| -> Value {
+        let out = place.ok(&[&["evaluate", "run", "--json"], more].concat());
+        serde_json::from_str::<Value>(&out).unwrap()["metrics"].clone()
+    };
+    let of_fifty = metrics(&["--set", "evaluation.at=[50]"]);
+    assert_eq!(of_fifty["recall@50"], result["test"]["recall@50"]);
+    assert_eq!(of_fifty.get("recall@10"), None);
+    let of_two = metrics(&["--at", "300,50"]);
+    assert_eq!(of_two["ndcg@50"], result["test"]["ndcg@50"]);
+    assert_eq!(of_two["recall@300"], 1.0, "all of the catalogue");
+    assert_eq!(metrics(&["--at", "50", "--set", "evaluation.at=[7]"]), of_fifty);
+    place.refused(&["evaluate", "run", "--set", "evaluation.at=[]"], 2, &["evaluation.at"]);
+    let zero = place.command(&["evaluate", "run", "--at", "0"]).output().unwrap();
+    assert_eq!(zero.status.code(), Some(2));
+    place.refused(
+        &["train", "run/config.toml", "--out", "b", "--set", "evaluation.at=[50]"],
+        2,
+        &["train.monitor", "recall@10"],
+    );
+}
+
 /// Deferred Adam is dense Adam: a whole training, on real data where it is at hand, ends at the
 /// same recall. The order of float additions alone moves it by some hundredths of a point.
 #[test]

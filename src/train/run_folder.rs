@@ -106,12 +106,13 @@ impl RunFolder {
         self.path.join(CONFIG)
     }
 
-    /// The effective configuration, changed by `sets` (`KEY=VALUE`).
+    /// The effective configuration, changed by `sets` (`KEY=VALUE`); what the training monitored
+    /// need not be measured any more.
     ///
     /// # Errors
     /// [`crate::error::Misuse`] that names the line or the key that is wrong.
     pub fn config(&self, sets: &[String]) -> Result<Config> {
-        config::load(&self.config_path(), sets)
+        config::load_trained(&self.config_path(), sets)
     }
 
     /// Where the weights of the best validation are.
