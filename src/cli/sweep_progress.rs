@@ -52,9 +52,13 @@ impl SweepProgress {
                 self.slots[slot].set_position(step);
                 self.slots[slot].set_prefix(format!(", loss {loss:.4}"));
             }
-            Event::Ended { slot, point, failure } => {
+            Event::Ended { slot, point, outcome } => {
                 self.ended += 1;
-                let what = failure.map_or("done".into(), |reason| format!("failed: {reason}"));
+                let monitor = point.config.train.monitor;
+                let what = match outcome {
+                    Ok(best) => format!("done, {monitor} {:.2} % in validation", 100.0 * best),
+                    Err(reason) => format!("failed: {reason}"),
+                };
                 let line = format!("[{}/{}] {}: {what}", self.ended, self.points, point.name);
                 self.bars.suspend(|| table::note(line));
                 self.slots[slot].set_message("");
