@@ -26,6 +26,8 @@ fn exported() -> Place {
 struct Server {
     child: Child,
     address: SocketAddr,
+    /// The command that the server says at its start.
+    example: String,
 }
 
 impl Server {
@@ -37,10 +39,12 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (mut line, mut example) = (String::new(), String::new());
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        said.read_line(&mut example).unwrap();
         let address = line.trim().split("http://").nth(1).expect(&line).parse().unwrap();
-        Self { child, address }
+        Self { child, address, example }
     }
 
     fn connect(&self) -> TcpStream {
@@ -179,6 +183,14 @@ fn answers_are_those_of_the_command_line_and_as_described() {
     assert_eq!(answer["recommendations"][1]["error"], "its one item is not known");
     assert_eq!(answer["recommendations"][2]["error"], "the history is empty");
     assert_eq!(server.post(json!({"histories": []})), (200, json!({"recommendations": []})));
+    // The line that is said at the start works, and numbers are ids.
+    let (body, url) = server.example["curl -d '".len()..].split_once("' ").unwrap();
+    assert_eq!(url, format!("http://{}/recommend\n", server.address));
+    let (status, answer) = server.post(body);
+    assert_eq!((status, scored(&answer["recommendations"][0]).len()), (200, 5), "{answer}");
+    let (status, by_number) = server.post(json!({"histories": [[7, items[0], 8]]}));
+    assert_eq!((status, &by_number["recommendations"][0]["unknown"]), (200, &json!(2)));
+    assert_eq!(server.post(json!({"histories": [["7", items[0], "8"]]})), (200, by_number));
 
     assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
     assert_eq!(server.get("/elsewhere").0, 404);
@@ -190,9 +202,9 @@ fn answers_are_those_of_the_command_line_and_as_described() {
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     assert_eq!(paths, ["/healthz", "/metrics", "/openapi.json", "/recommend"]);
     assert_eq!(document["components"]["schemas"]["Wish"]["properties"]["top"]["maximum"], 50);
-    assert_eq!(server.metric("croloss_requests_total{path=\"/recommend\",status=\"200\"}"), 3);
-    assert_eq!(server.metric("croloss_histories_total"), 31);
-    assert_eq!(server.metric("croloss_unknown_items_total"), 2);
+    assert_eq!(server.metric("croloss_requests_total{path=\"/recommend\",status=\"200\"}"), 6);
+    assert_eq!(server.metric("croloss_histories_total"), 34);
+    assert_eq!(server.metric("croloss_unknown_items_total"), 6);
     assert_eq!(server.metric("croloss_in_flight"), 1);
 }
 
@@ -218,7 +230,7 @@ fn refused() -> Vec<(String, u16, &'static str)> {
         (json!({"histories": [["a"]], "top": -1}).to_string(), 400, "top"),
         (json!({"histories": [["a"]], "top": 0}).to_string(), 400, "top"),
         (json!({"histories": [["a"]], "top": 51}).to_string(), 400, "1..=50"),
-        (json!({"histories": [[1, 2]]}).to_string(), 400, "histories[0][0]"),
+        (json!({"histories": [[1.5, 2]]}).to_string(), 400, "histories[0][0]"),
         (json!({"histories": [[null]]}).to_string(), 400, "histories[0][0]"),
         (json!({"histories": [{"a": 1}]}).to_string(), 400, "histories[0]"),
         (json!({"histories": vec![["a"]; 41]}).to_string(), 400, "at most 40"),

@@ -115,6 +115,14 @@ fn a_point_that_fails_is_recorded_and_the_others_go_on() {
     assert!(errors.contains("diverged"), "{errors}");
     let runs = place.path("runs/s");
     assert_eq!(results(&runs).len(), 2, "{errors}");
+    // What is done says what chose its weights, as its own result has it.
+    for name in results(&runs).keys() {
+        let best = &json(&runs.join(name).join("result.json"))["validation"]["recall@10"];
+        let best = 100.0 * best.as_f64().unwrap();
+        let point = name.rsplit_once('-').unwrap().0;
+        let line = format!("{point}: done, recall@10 {best:.2} % in validation");
+        assert!(errors.contains(&line), "{line}: {errors}");
+    }
     let failed = fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().path());
     let failed: Vec<_> = failed.filter(|path| path.join("failed.json").exists()).collect();
     assert_eq!(failed.len(), 1);

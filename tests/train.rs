@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{CONFIG, Place, json};
+use polars::prelude::*;
 use serde_json::Value;
 
 fn train(place: &Place, out: &str, more: &[&str]) -> Value {
@@ -196,6 +197,109 @@ fn seen_items_can_be_taken_out_of_the_ranking() {
     let without: Value = serde_json::from_str(&without).unwrap();
     let (kept, excluded) = (&result["test"]["recall@50"], &without["metrics"]["recall@50"]);
     assert!(excluded.as_f64() > kept.as_f64(), "{excluded} {kept}");
+}
+
+/// The definition once more, from the dataset's own files: of each test user the distinct items
+/// after four fifths of the sequence, by their ids in the log.
+#[test]
+fn ranks_name_users_and_items_as_the_log_does() {
+    use std::collections::{BTreeMap, BTreeSet};
+    let place = Place::new();
+    let result = train(&place, "run", &["--set", "train.steps=20"]);
+    let read = |path: &str| {
+        ParquetReader::new(fs::File::open(place.path(path)).unwrap()).finish().unwrap()
+    };
+    let frame = read("run/ranks.parquet");
+    let texts = |name: &str| -> Vec<String> {
+        let column = frame.column(name).unwrap().str().unwrap();
+        column.iter().map(|text| text.unwrap().to_owned()).collect()
+    };
+    let numbers = |name: &str| -> Vec<u64> {
+        let column = frame.column(name).unwrap().cast(&DataType::UInt64).unwrap();
+        column.u64().unwrap().iter().map(Option::unwrap).collect()
+    };
+    let dataset = croloss::data::Dataset::load(&place.path("data")).unwrap();
+    let mut expected = BTreeMap::new();
+    for user in dataset.users_of(croloss::data::Split::Test) {
+        let sequence = dataset.sequences.get(user);
+        let targets: BTreeSet<u32> = sequence[sequence.len() * 4 / 5..].iter().copied().collect();
+        expected.insert(user as u64, targets);
+    }
+    let mut found: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
+    let mut listed: BTreeMap<u64, u64> = BTreeMap::new();
+    let (users, items, ranks) = (numbers("user"), numbers("item"), numbers("rank"));
+    let (user_ids, item_ids) = (texts("original_user"), texts("original_item"));
+    for row in 0..frame.height() {
+        assert_eq!(user_ids[row], dataset.users[users[row] as usize]);
+        assert_eq!(item_ids[row], dataset.items[items[row] as usize - 1].original);
+        assert!(found.entry(users[row]).or_default().insert(items[row] as u32));
+        *listed.entry(users[row]).or_default() += u64::from(ranks[row] <= 50);
+    }
+    assert_eq!(found, expected);
+    let recall = |(user, hits): (&u64, &u64)| *hits as f64 / found[user].len() as f64;
+    let mean = listed.iter().map(recall).sum::<f64>() / listed.len() as f64;
+    assert!((mean - result["test"]["recall@50"].as_f64().unwrap()).abs() < 1e-12);
+    // And each rank is its own item's: the best of a user stands where `recommend` has it.
+    fs::write(place.path("one.jsonl"), {
+        let user = users[0] as usize;
+        let sequence = dataset.sequences.get(user);
+        let known: Vec<&str> = sequence[..sequence.len() * 4 / 5]
+            .iter()
+            .map(|&item| dataset.items[item as usize - 1].original.as_str())
+            .collect();
+        serde_json::json!({ "history": known }).to_string()
+    })
+    .unwrap();
+    let top = dataset.item_count().to_string();
+    place.ok(&["recommend", "run", "--input", "one.jsonl", "--top", &top, "--out", "one.csv"]);
+    let order = fs::read_to_string(place.path("one.csv")).unwrap();
+    let place_of = |item: &str| {
+        order.lines().skip(1).position(|line| line.split(',').any(|cell| cell == item)).unwrap()
+    };
+    for row in (0..frame.height()).take_while(|row| users[*row] == users[0]) {
+        // Ties aside, of which a trained model has hardly any.
+        assert_eq!(place_of(&item_ids[row]) as u64 + 1, ranks[row], "{}", item_ids[row]);
+    }
+}
+
+#[test]
+fn a_run_without_a_result_says_what_it_lacks() {
+    let place = Place::new();
+    train(&place, "run", &["--set", "train.steps=20"]);
+    fs::remove_file(place.path("run/result.json")).unwrap();
+    let call = ["compare", "run"];
+    place.refused(&call, 1, &["run is not finished", "croloss train run/config.toml", "--force"]);
+    fs::write(place.path("run/failed.json"), "{\"reason\": \"the loss is NaN\"}").unwrap();
+    place.refused(&call, 1, &["run failed", "the loss is NaN"]);
+    fs::remove_file(place.path("run/failed.json")).unwrap();
+    place.ok(&["train", "run/config.toml", "--out", "run", "--force"]);
+    place.ok(&call);
+}
+
+/// Evaluation asks for no monitor: recall@10 may be measured no more.
+#[test]
+fn other_list_lengths_are_evaluated_than_were_monitored() {
+    let place = Place::new();
+    let result = train(&place, "run", &[]);
+    let metrics = |more: &[&str]| -> Value {
+        let out = place.ok(&[&["evaluate", "run", "--json"], more].concat());
+        serde_json::from_str::<Value>(&out).unwrap()["metrics"].clone()
+    };
+    let of_fifty = metrics(&["--set", "evaluation.at=[50]"]);
+    assert_eq!(of_fifty["recall@50"], result["test"]["recall@50"]);
+    assert_eq!(of_fifty.get("recall@10"), None);
+    let of_two = metrics(&["--at", "300,50"]);
+    assert_eq!(of_two["ndcg@50"], result["test"]["ndcg@50"]);
+    assert_eq!(of_two["recall@300"], 1.0, "all of the catalogue");
+    assert_eq!(metrics(&["--at", "50", "--set", "evaluation.at=[7]"]), of_fifty);
+    place.refused(&["evaluate", "run", "--set", "evaluation.at=[]"], 2, &["evaluation.at"]);
+    let zero = place.command(&["evaluate", "run", "--at", "0"]).output().unwrap();
+    assert_eq!(zero.status.code(), Some(2));
+    place.refused(
+        &["train", "run/config.toml", "--out", "b", "--set", "evaluation.at=[50]"],
+        2,
+        &["train.monitor", "recall@10"],
+    );
 }
 
 /// Deferred Adam is dense Adam: a whole training, on real data where it is at hand, ends at the

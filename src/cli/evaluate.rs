@@ -1,5 +1,6 @@
 //! `croloss evaluate`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -19,6 +20,9 @@ pub struct Evaluate {
     /// The users that are ranked for
     #[arg(long, value_parser = one_of(&Split::ALL, Split::name, |_| ""), default_value = "test")]
     split: Split,
+    /// The list lengths N of every metric, in place of the run's evaluation.at: --at 10,20
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    at: Vec<NonZeroU32>,
     /// Put a value in place of the run's: --set evaluation.seen=exclude (can be repeated)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
@@ -29,7 +33,12 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn run(self) -> Result<()> {
-        let run = TrainedRun::open(&self.run, &self.sets)?;
+        let mut sets = self.sets;
+        if !self.at.is_empty() {
+            let at: Vec<u32> = self.at.iter().map(|n| n.get()).collect();
+            sets.push(format!("evaluation.at={at:?}"));
+        }
+        let run = TrainedRun::open(&self.run, &sets)?;
         let part = self.split;
         let context = run.context()?;
         let model = run.model(&context)?;

@@ -34,7 +34,7 @@ impl Bar {
     fn of(total: u64, message: String, bytes: bool, amount: &str) -> Bar {
         let bar = stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total).with_message(message.clone());
-            let template = format!("{{msg}} [{{bar:30}}] {amount}, {{eta}} left");
+            let template = format!("{{msg}} [{{wide_bar}}] {amount}, {{eta}} left");
             // A template that cannot be read would be a mistake in this file; the usual one does.
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style.progress_chars("=> "));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use super::recommender::RecommenderOptions;
 use super::table;
@@ -13,7 +14,7 @@ use crate::serve::{Limits, serve};
 
 /// Answer requests for recommendations over HTTP
 ///
-/// POST /recommend takes {"histories": [["a", "b"]], "top": 10, "exclude_seen": false} and gives
+/// POST /recommend takes {"histories": [["a", 7]], "top": 10, "exclude_seen": false} and gives
 /// {"recommendations": [{"items": [{"item": "c", "score": 0.9}], "unknown": 0}]}; /openapi.json
 /// describes it in full, /healthz says whether the service is up, /metrics counts for Prometheus.
 /// SIGTERM and SIGINT end it when all accepted requests are answered.
@@ -63,8 +64,15 @@ impl Serve {
             connections: self.max_connections,
         };
         let items = table::count(recommender.catalogue.len() as u64);
+        let example = curl(address, recommender.catalogue.original(0));
         serve(recommender, listener, limits, || {
-            table::say(format_args!("{items} items; listening on http://{address}"))
+            table::say(format_args!("{items} items; listening on http://{address}\n{example}"))
         })
     }
+}
+
+/// A request for `item`, to be pasted into a shell.
+fn curl(address: SocketAddr, item: &str) -> String {
+    let body = json!({"histories": [[item]], "top": 5}).to_string().replace('\'', r"'\''");
+    format!("curl -d '{body}' http://{address}/recommend")
 }

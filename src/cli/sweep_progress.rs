@@ -27,9 +27,8 @@ impl SweepProgress {
             let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
             bars.add(bar).with_style(steps_style(template))
         };
-        let slots = (0..jobs)
-            .map(|_| add("{prefix}: {pos}/{len} steps, {rate}{msg}, at most {eta} left"))
-            .collect();
+        let slots =
+            (0..jobs).map(|_| add("{wide_msg} {pos}/{len}{prefix}, at most {eta} left")).collect();
         let total = add("[{bar:30}] {pos}/{len} points, {elapsed} gone, {eta} left");
         total.set_length(points.len() as u64);
         Self { bars, total, slots, terminal, points: points.len(), ended: 0 }
@@ -42,7 +41,8 @@ impl SweepProgress {
                 let bar = &self.slots[slot];
                 bar.reset();
                 bar.set_length(0);
-                bar.set_prefix(point.name.clone());
+                bar.set_message(point.name.clone());
+                bar.set_prefix("");
                 if !self.terminal {
                     table::note(format_args!("{}: started", point.name));
                 }
@@ -50,14 +50,18 @@ impl SweepProgress {
             Event::Step { slot, step, steps, loss } => {
                 self.slots[slot].set_length(steps);
                 self.slots[slot].set_position(step);
-                self.slots[slot].set_message(format!(", loss {loss:.4}"));
+                self.slots[slot].set_prefix(format!(", loss {loss:.4}"));
             }
-            Event::Ended { slot, point, failure } => {
+            Event::Ended { slot, point, outcome } => {
                 self.ended += 1;
-                let what = failure.map_or("done".into(), |reason| format!("failed: {reason}"));
+                let monitor = point.config.train.monitor;
+                let what = match outcome {
+                    Ok(best) => format!("done, {monitor} {:.2} % in validation", 100.0 * best),
+                    Err(reason) => format!("failed: {reason}"),
+                };
                 let line = format!("[{}/{}] {}: {what}", self.ended, self.points, point.name);
                 self.bars.suspend(|| table::note(line));
-                self.slots[slot].set_prefix("");
+                self.slots[slot].set_message("");
                 self.total.inc(1);
             }
         }

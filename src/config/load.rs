@@ -14,22 +14,32 @@ use super::{Config, Layer, Settings, explain};
 /// # Errors
 /// Names the file and line, or the `--set`, that is wrong.
 pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
+    read(path, sets)?.checked().with_context(|| path.display().to_string())
+}
+
+/// [`load`] for a run whose training is over: what is measured now need not be what was monitored
+/// then.
+///
+/// # Errors
+/// Those of [`load`], but for a `train.monitor` that is not measured.
+pub fn load_trained(path: &Path, sets: &[String]) -> Result<Config> {
+    read(path, sets)?.checked_without_monitor().with_context(|| path.display().to_string())
+}
+
+/// The settings at `path` with `sets` laid over them.
+fn read(path: &Path, sets: &[String]) -> Result<Settings> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     let mut table: Table = text.parse().map_err(|e| explain(path, &text, &e))?;
     let set = Layer::of_sets(sets)?;
     set.lay_over(&mut table)?;
-    let settings = match from_table(table, &set.to_string()) {
-        Ok(settings) => settings,
+    from_table(table, &set.to_string()).map_err(|merged| match toml::from_str::<Settings>(&text) {
         // A mistake of the file itself is told with its line.
-        Err(merged) => match toml::from_str::<Settings>(&text) {
-            Err(own) if own.span().is_some_and(|span| !span.is_empty()) || sets.is_empty() => {
-                return Err(explain(path, &text, &own));
-            }
-            _ => return Err(merged),
-        },
-    };
-    settings.checked().with_context(|| path.display().to_string())
+        Err(own) if own.span().is_some_and(|span| !span.is_empty()) || sets.is_empty() => {
+            explain(path, &text, &own)
+        }
+        _ => merged,
+    })
 }
 
 /// The settings of a table that has no lines any more; `place` says in errors where its

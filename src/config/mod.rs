@@ -32,7 +32,7 @@ pub use explain::{explain, nearest};
 pub use kernel::Kernel;
 pub use keys::keys;
 pub use layer::{Layer, parse_set};
-pub use load::{from_table, load};
+pub use load::{from_table, load, load_trained};
 pub use loss::{Estimator, LogQ, LossConfig, LossKind};
 pub use metric::{Metric, MetricKind};
 pub use negatives::{NegativeSource, Origin, Per};

@@ -47,6 +47,16 @@ impl Settings {
     /// # Errors
     /// [`crate::error::Misuse`] with the key, the value and what is allowed.
     pub fn checked(self) -> Result<Config> {
+        let config = self.checked_without_monitor()?;
+        config.evaluation.check_monitor(config.train.monitor)?;
+        Ok(config)
+    }
+
+    /// [`Settings::checked`] for a training that is over: what it monitored may be measured no more.
+    ///
+    /// # Errors
+    /// Those of [`Settings::checked`], but for the monitor's.
+    pub fn checked_without_monitor(self) -> Result<Config> {
         within("threads", u64::from(self.threads), 0, 1024)?;
         let by_epochs = self.train.epochs.is_some();
         let config = Config {
@@ -63,7 +73,6 @@ impl Settings {
         };
         config.optimizer.check()?;
         config.check_warmup()?;
-        config.evaluation.check_monitor(config.train.monitor)?;
         Ok(config)
     }
 }

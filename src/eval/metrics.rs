@@ -38,18 +38,22 @@ pub struct Metrics {
     protocol: Protocol,
     at: Vec<usize>,
     ranks: Vec<Vec<u64>>,
+    /// Item ids, as `ranks`.
+    targets: Vec<Vec<u32>>,
 }
 
 impl Metrics {
     /// Every kind of metric of `protocol` at each of `at`.
     pub fn new(protocol: Protocol, at: &[usize]) -> Self {
-        Self { protocol, at: at.to_vec(), ranks: vec![] }
+        Self { protocol, at: at.to_vec(), ranks: vec![], targets: vec![] }
     }
 
-    /// Counts one user in, by the ranks of its targets; those of a session's positions in the
-    /// order of the session.
-    pub fn add(&mut self, ranks: Vec<u64>) {
+    /// Counts one user in, by the ranks of its targets and their item ids; those of a session's
+    /// positions in the order of the session.
+    pub fn add(&mut self, ranks: Vec<u64>, targets: Vec<u32>) {
+        debug_assert_eq!(ranks.len(), targets.len());
         self.ranks.push(ranks);
+        self.targets.push(targets);
     }
 
     /// The mean of each metric, in the order of [`Protocol::kinds`]: over users with targets; under
@@ -83,9 +87,9 @@ impl Metrics {
         self.ranks.iter().map(Vec::len).sum()
     }
 
-    /// The ranks of each user's targets, in the order they were counted.
-    pub fn into_ranks(self) -> Vec<Vec<u64>> {
-        self.ranks
+    /// The ranks of each user's targets and their item ids, in the order they were counted.
+    pub fn into_ranks(self) -> (Vec<Vec<u64>>, Vec<Vec<u32>>) {
+        (self.ranks, self.targets)
     }
 }
 
@@ -146,8 +150,8 @@ mod tests {
     #[test]
     fn means_are_over_users() {
         let mut metrics = Metrics::new(Protocol::Holdout, &[5]);
-        metrics.add(RANKS.to_vec());
-        metrics.add(vec![8]);
+        metrics.add(RANKS.to_vec(), vec![5, 1, 7]);
+        metrics.add(vec![8], vec![1]);
         let recall = Metric { kind: MetricKind::Recall, at: 5 };
         assert_eq!(value_of(&metrics.means(), recall), Some(1.0 / 3.0));
         assert_eq!((metrics.users(), metrics.targets()), (2, 4));
@@ -157,8 +161,8 @@ mod tests {
     fn means_over_positions_weigh_every_position_alike() {
         let mut metrics = Metrics::new(Protocol::Positions, &[5]);
         // Reciprocal ranks in the top 5: 1/2 0 1/5 1/4, and 0.
-        metrics.add(vec![2, 7, 5, 4]);
-        metrics.add(vec![8]);
+        metrics.add(vec![2, 7, 5, 4], vec![1, 2, 3, 1]);
+        metrics.add(vec![8], vec![9]);
         let means = metrics.means();
         let names: Vec<String> = means.iter().map(|(metric, _)| metric.to_string()).collect();
         assert_eq!(names, ["recall@5", "mrr@5", "last-recall@5", "last-mrr@5"]);

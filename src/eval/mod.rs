@@ -53,8 +53,13 @@ impl Evaluation<'_> {
                 .map(|q| &q.history[q.history.len().saturating_sub(self.history)..])
                 .collect();
             let vectors = model.users(&pad(&latest).to_device(self.device));
-            for ranks in ranks(&vectors, &items, &queries, self.config.seen)? {
-                metrics.add(ranks);
+            let ranks = ranks(&vectors, &items, &queries, self.config.seen)?;
+            for (query, ranks) in queries.iter().zip(ranks) {
+                let mut found: Vec<(u64, u32)> =
+                    ranks.into_iter().zip(query.targets.iter().copied()).collect();
+                found.sort_unstable();
+                let (ranks, targets) = found.into_iter().unzip();
+                metrics.add(ranks, targets);
             }
             progress(users.len() as u64);
         }

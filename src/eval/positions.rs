@@ -88,7 +88,9 @@ impl PositionEvaluation<'_> {
             rest = later;
         }
         let mut metrics = Metrics::new(Protocol::Positions, &self.config.at);
-        all.into_iter().for_each(|ranks| metrics.add(ranks));
+        for (at, ranks) in all.into_iter().enumerate() {
+            metrics.add(ranks, self.session(at).iter().skip(1).copied().collect());
+        }
         Ok(metrics)
     }
 
@@ -248,7 +250,13 @@ mod tests {
             let expected: Vec<Vec<u64>> =
                 users.iter().map(|&user| brute(&fake, &sessions[user], history, seen)).collect();
             assert_eq!(metrics.targets(), expected.concat().len());
-            assert_eq!(metrics.into_ranks(), expected);
+            let (ranks, targets) = metrics.into_ranks();
+            assert_eq!(ranks, expected);
+            let cut = |user: &usize| {
+                let session = &sessions[*user];
+                session[session.len().saturating_sub(history + 1)..][1..].to_vec()
+            };
+            assert_eq!(targets, users.iter().map(cut).collect::<Vec<_>>());
             // Bounded, by rising length, and little padding.
             let calls = fake.calls.borrow();
             assert!(calls.len() > 1 || history == 1);
@@ -290,7 +298,9 @@ mod tests {
         assert!((value("mrr@20") - (2.0 + 0.25 + 0.25) / 5.0).abs() < 1e-12);
         assert!((value("last-recall@3") - 1.0 / 3.0).abs() < 1e-12);
         assert!((value("last-mrr@20") - (0.5 + 0.25 + 0.25) / 3.0).abs() < 1e-12);
-        assert_eq!(metrics.into_ranks(), [vec![1, 2], vec![], vec![2, 4], vec![4]]);
+        let (ranks, targets) = metrics.into_ranks();
+        assert_eq!(ranks, [vec![1, 2], vec![], vec![2, 4], vec![4]]);
+        assert_eq!(targets, [vec![1, 2], vec![], vec![2, 3], vec![4]]);
     }
 
     #[test]

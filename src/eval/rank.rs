@@ -35,7 +35,7 @@ impl Query<'_> {
     }
 }
 
-/// For each query the ranks of its targets, ascending, from 1; `users` `[queries, dim]`.
+/// For each query the ranks of its targets, in their order, from 1; `users` `[queries, dim]`.
 ///
 /// A target's rank is 1 + the number of other items that score at least as high: a tie counts
 /// against the target, so a model that gives all items one score finds nothing.
@@ -56,14 +56,10 @@ pub fn ranks(
         }
         ComputePath::TensorOps => counts_by_tensors(&users, items, queries, seen)?,
     };
-    let sorted = |mut ranks: Vec<u64>| {
-        ranks.sort_unstable();
-        if ranks.first() == Some(&0) {
-            bail!("the model's scores are not numbers (NaN): its weights have diverged");
-        }
-        Ok(ranks)
-    };
-    counts.into_iter().map(sorted).collect()
+    if counts.iter().any(|ranks| ranks.contains(&0)) {
+        bail!("the model's scores are not numbers (NaN): its weights have diverged");
+    }
+    Ok(counts)
 }
 
 /// For each query and target how many items score at least as high, the target among them.
@@ -161,7 +157,6 @@ mod tests {
                 }
                 ranks.push(rank);
             }
-            ranks.sort();
             ranks
         };
         users.iter().zip(queries).map(of).collect()

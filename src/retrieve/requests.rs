@@ -13,6 +13,7 @@ use polars::prelude::*;
 use serde::Deserialize;
 
 use super::csv;
+use super::id::Id;
 use crate::data::Format;
 use crate::data::parquet::Parquet;
 use crate::misuse;
@@ -139,8 +140,8 @@ impl Requests {
             }
             let row: JsonRequest = serde_json::from_slice(&text)
                 .map_err(|error| anyhow!("{}: this line is no request: {error}", self.at(line)))?;
-            let history = row.history.into_iter().map(Id::text).collect();
-            block.push(line, row.user.map(Id::text), history, done)?;
+            let history = row.history.into_iter().map(|id| id.0).collect();
+            block.push(line, row.user.map(|id| id.0), history, done)?;
         }
     }
 
@@ -225,22 +226,6 @@ impl<'a> Block<'a> {
 struct JsonRequest {
     user: Option<Id>,
     history: Vec<Id>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "an id must be a text or a whole number")]
-enum Id {
-    Text(String),
-    Number(i64),
-}
-
-impl Id {
-    fn text(self) -> String {
-        match self {
-            Id::Text(text) => text,
-            Id::Number(number) => number.to_string(),
-        }
-    }
 }
 
 /// A cell of the history column: a text of ids separated by blanks, one id, or a list of ids.

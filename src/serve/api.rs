@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
-use crate::retrieve::{Catalogue, Hit, Known};
+use crate::retrieve::{Catalogue, Hit, Id, Known};
 
 /// How many items are recommended if a request does not say.
 pub const TOP: usize = 10;
@@ -13,7 +13,7 @@ pub const TOP: usize = 10;
 #[serde(deny_unknown_fields)]
 pub struct Wish {
     /// Original item ids, oldest first.
-    pub histories: Vec<Vec<String>>,
+    pub histories: Vec<Vec<Id>>,
     #[serde(default = "top")]
     pub top: usize,
     #[serde(default)]
@@ -115,15 +115,20 @@ mod tests {
     #[test]
     fn a_body_is_read_and_its_mistakes_are_named() {
         let wish = parse(r#"{"histories": [["a", "b"], []]}"#).unwrap();
-        let histories = vec![vec!["a".into(), "b".into()], vec![]];
+        let histories = vec![vec![Id("a".into()), Id("b".into())], vec![]];
         assert_eq!(wish, Wish { histories, top: 10, exclude_seen: false });
+        let numbers = parse(r#"{"histories": [[7, "7"]]}"#).unwrap();
+        assert_eq!(numbers.histories, [[Id("7".into()), Id("7".into())]]);
         for (body, words) in [
             ("", "EOF"),
             ("{", "EOF"),
             ("[[[\"a\"]], 5, false]", "an object is expected"),
             ("{}", "missing field `histories`"),
             (r#"{"histories": [], "n": 3}"#, "unknown field `n`"),
-            (r#"{"histories": [["a", 7]]}"#, "histories[0][1]: invalid type: integer `7`"),
+            (
+                r#"{"histories": [["a", 7.5]]}"#,
+                "histories[0][1]: invalid type: floating point `7.5`",
+            ),
             (r#"{"histories": ["a"]}"#, "histories[0]: invalid type: string"),
             (r#"{"histories": [], "top": -1}"#, "top: invalid value: integer `-1`"),
             (r#"{"histories": [], "top": 1.5}"#, "top: invalid type: floating point"),

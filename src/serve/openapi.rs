@@ -87,7 +87,10 @@ pub fn document(limits: &Limits) -> Value {
                             "type": "array",
                             "maxItems": limits.history,
                             "description": "Original item ids, oldest first.",
-                            "items": {"type": "string"},
+                            "items": {
+                                "type": ["string", "integer"],
+                                "description": "A whole number stands for its digits.",
+                            },
                         },
                     },
                     "top": {

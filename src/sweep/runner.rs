@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::point::Point;
+use crate::eval::value_of;
 use crate::files;
 use crate::train::{Failure, LogTail, RunFolder};
 
@@ -36,7 +37,8 @@ pub enum Event<'a> {
     Ended {
         slot: usize,
         point: &'a Point,
-        failure: Option<&'a str>,
+        /// The validation metric that the point monitors, at its best step; or why it failed.
+        outcome: Result<f64, &'a str>,
     },
 }
 
@@ -81,7 +83,7 @@ impl Runner {
                         Err(error) => {
                             failed += 1;
                             let failure = format!("{error:#}");
-                            observe(Event::Ended { slot, point, failure: Some(&failure) });
+                            observe(Event::Ended { slot, point, outcome: Err(&failure) });
                         }
                     }
                 }
@@ -90,10 +92,13 @@ impl Runner {
                     observe(Event::Step { slot, step, steps: job.steps().unwrap_or(step), loss });
                 }
                 if let Some(status) = job.child.try_wait()? {
-                    let failure = (!status.success()).then(|| job.reason(&status.to_string()));
-                    failed += usize::from(failure.is_some());
-                    let failure = failure.map(|reason| job.record(reason));
-                    observe(Event::Ended { slot, point: job.point, failure: failure.as_deref() });
+                    let outcome = match status.success() {
+                        true => job.monitored().map_err(|error| format!("{error:#}")),
+                        false => Err(job.record(job.reason(&status.to_string()))),
+                    };
+                    failed += usize::from(outcome.is_err());
+                    let outcome = outcome.as_ref().copied().map_err(String::as_str);
+                    observe(Event::Ended { slot, point: job.point, outcome });
                     *place = None;
                 }
             }
@@ -154,6 +159,14 @@ impl Job<'_> {
     /// The most steps of the run, which it writes down before the first.
     fn steps(&self) -> Option<u64> {
         RunFolder::open(&self.run).ok()?.info().ok()?.steps
+    }
+
+    /// The metric that chose the weights, of the validation that was best.
+    fn monitored(&self) -> Result<f64> {
+        let monitor = self.point.config.train.monitor;
+        let result = RunFolder::open(&self.run)?.result()?;
+        value_of(&result.validation, monitor)
+            .with_context(|| format!("{} has no {monitor} of its validation", self.run.display()))
     }
 
     /// Why the child ended: the last line it said, or how it ended.

@@ -10,8 +10,8 @@ mod trainer;
 
 pub use memory::peak_memory_mib;
 pub use run_folder::{
-    Ending, Failure, LogLine, LogTail, LogWriter, RunFolder, RunInfo, RunResult, TargetRanks,
-    by_name, refuse_foreign,
+    Ending, Failure, LogIds, LogLine, LogTail, LogWriter, RunFolder, RunInfo, RunResult,
+    TargetRanks, by_name, refuse_foreign,
 };
 pub use trained_run::TrainedRun;
 pub use trainer::{Event, RunContext, train};

@@ -18,7 +18,7 @@ use crate::misuse;
 
 pub use info::RunInfo;
 pub use log::{LogLine, LogTail, LogWriter};
-pub use ranks::TargetRanks;
+pub use ranks::{LogIds, TargetRanks};
 pub use result::{Ending, Failure, RunResult, by_name};
 
 const CONFIG: &str = "config.toml";
@@ -106,12 +106,13 @@ impl RunFolder {
         self.path.join(CONFIG)
     }
 
-    /// The effective configuration, changed by `sets` (`KEY=VALUE`).
+    /// The effective configuration, changed by `sets` (`KEY=VALUE`); what the training monitored
+    /// need not be measured any more.
     ///
     /// # Errors
     /// [`crate::error::Misuse`] that names the line or the key that is wrong.
     pub fn config(&self, sets: &[String]) -> Result<Config> {
-        config::load(&self.config_path(), sets)
+        config::load_trained(&self.config_path(), sets)
     }
 
     /// Where the weights of the best validation are.
@@ -156,9 +157,18 @@ impl RunFolder {
         self.read_json(INFO)
     }
 
-    /// Keeps the ranks of the test targets.
-    pub fn write_ranks(&self, ranks: &TargetRanks) -> Result<()> {
-        ranks.save(&self.path.join(RANKS))
+    /// Keeps the ranks of the test targets, whose items are `targets`, with what `ids` calls users
+    /// and items.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn write_ranks(
+        &self,
+        ranks: &TargetRanks,
+        targets: &[Vec<u32>],
+        ids: &LogIds,
+    ) -> Result<()> {
+        ranks.save(&self.path.join(RANKS), targets, ids)
     }
 
     /// The ranks of the test targets.
@@ -177,9 +187,20 @@ impl RunFolder {
     /// What the run came to.
     ///
     /// # Errors
-    /// Names the file that is missing or broken.
+    /// Says that the run has failed, or is not finished; names the file that is broken.
     pub fn result(&self) -> Result<RunResult> {
-        self.read_json(RESULT)
+        if Self::has_result(&self.path) {
+            return self.read_json(RESULT);
+        }
+        let path = self.path.display();
+        if self.path.join(FAILURE).exists() {
+            let Failure { reason } = self.read_json(FAILURE)?;
+            bail!("{path} has no result: the run failed ({reason})");
+        }
+        bail!(
+            "{path} is not finished: it has no {RESULT} yet; wait for its end, or train it again with \
+             `croloss train {path}/{CONFIG} --out {path} --force`"
+        )
     }
 
     /// Whether the run at `path`, if there is one, has a result.

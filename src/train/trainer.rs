@@ -7,7 +7,7 @@ use tch::{Device, Tensor};
 
 use super::log::RunLog;
 use super::memory::peak_memory_mib;
-use super::run_folder::{RunFolder, RunInfo, RunResult, TargetRanks};
+use super::run_folder::{LogIds, RunFolder, RunInfo, RunResult, TargetRanks};
 use super::stopping::Stopping;
 use crate::batch::Drawer;
 use crate::config::{Config, Metric, Protocol, Schedule};
@@ -204,7 +204,9 @@ pub fn train(
     let (test, test_users) = (tested.means(), tested.users());
     log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
     let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
-    run.write_ranks(&TargetRanks { users, ranks: tested.into_ranks() })?;
+    let (ranks, targets) = tested.into_ranks();
+    let ids = LogIds { users: &dataset.users, items: &dataset.items };
+    run.write_ranks(&TargetRanks { users, ranks }, &targets, &ids)?;
     let result = RunResult {
         steps: step,
         best_step,

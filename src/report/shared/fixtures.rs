@@ -8,12 +8,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Config, Metric, Protocol, Settings};
+use crate::data::Item;
 use crate::eval::Metrics;
 
 use super::provenance::{DatasetSummary, Provenance};
 use super::table::Table;
 use crate::sweep::{PointResult, Status};
-use crate::train::{RunFolder, RunResult, TargetRanks};
+use crate::train::{LogIds, RunFolder, RunResult, TargetRanks};
 
 const AT: [usize; 5] = [20, 50, 100, 200, 500];
 
@@ -111,8 +112,12 @@ pub fn save_ranks(point: &mut PointResult, folder: &Path, ranks: &[u64]) {
 pub fn save_user_ranks(point: &mut PointResult, folder: &Path, ranks: Vec<Vec<u64>>) {
     point.run = folder.join(&point.name);
     let run = RunFolder::create(&point.run, &point.config, true).unwrap();
+    let names: Vec<String> = (0..ranks.len()).map(|user| format!("user {user}")).collect();
+    let items = [Item { original: "an item".into(), count: 1 }];
+    let targets: Vec<Vec<u32>> = ranks.iter().map(|ranks| vec![1; ranks.len()]).collect();
     let users = (0..ranks.len() as u32).collect();
-    run.write_ranks(&TargetRanks { users, ranks }).unwrap();
+    let ids = LogIds { users: &names, items: &items };
+    run.write_ranks(&TargetRanks { users, ranks }, &targets, &ids).unwrap();
 }
 
 /// Puts `text` as the log into the run folder of `point`.
@@ -125,7 +130,7 @@ fn made(loss: &str, seed: u64, users: u64) -> (PointResult, Vec<Vec<u64>>) {
     let shares = AT.map(|at| share(&point, at));
     let ranks: Vec<Vec<u64>> = (0..users).map(|user| user_ranks(user, seed, &shares)).collect();
     let mut metrics = Metrics::new(Protocol::Holdout, &AT);
-    ranks.iter().for_each(|ranks| metrics.add(ranks.clone()));
+    ranks.iter().for_each(|ranks| metrics.add(ranks.clone(), vec![1; ranks.len()]));
     if let Status::Done(result) = &mut point.status {
         result.test = metrics.means();
         result.validation = result.test.clone();

@@ -7,9 +7,18 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use polars::prelude::*;
 
+use crate::data::Item;
 use crate::files;
 
-/// The content of `ranks.parquet`: the ranks of all test targets, user by user.
+/// What the log calls users and items.
+pub struct LogIds<'a> {
+    /// By index of user.
+    pub users: &'a [String],
+    /// Item id `i` is at `i - 1`.
+    pub items: &'a [Item],
+}
+
+/// What is read of `ranks.parquet`: the ranks of all test targets, user by user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetRanks {
     /// Indices of users in the dataset.
@@ -20,27 +29,42 @@ pub struct TargetRanks {
 }
 
 impl TargetRanks {
-    /// Writes a Parquet file with the columns `user` and `rank`, a row a target.
+    /// Writes a Parquet file, a row a target: the user and the item by number and as the log has
+    /// them, and the rank. `targets`: item ids, as `ranks`.
     ///
     /// # Errors
     /// Names the file that cannot be written.
-    pub(super) fn save(&self, path: &Path) -> Result<()> {
+    pub(super) fn save(&self, path: &Path, targets: &[Vec<u32>], ids: &LogIds) -> Result<()> {
         let repeat = |(user, ranks): (&u32, &Vec<u64>)| vec![*user; ranks.len()];
         let users: Vec<u32> = self.users.iter().zip(&self.ranks).flat_map(repeat).collect();
-        let mut frame = df!("user" => users, "rank" => self.ranks.concat())?;
+        let items = targets.concat();
+        let user_ids: Vec<&str> =
+            users.iter().map(|user| ids.users[*user as usize].as_str()).collect();
+        let item_ids: Vec<&str> =
+            items.iter().map(|item| ids.items[*item as usize - 1].original.as_str()).collect();
+        let mut frame = df!(
+            "user" => users,
+            "original_user" => user_ids,
+            "item" => items,
+            "original_item" => item_ids,
+            "rank" => self.ranks.concat(),
+        )?;
         files::write_with(path, |staging| {
             ParquetWriter::new(File::create(staging)?).finish(&mut frame)?;
             Ok(())
         })
     }
 
-    /// Reads what [`TargetRanks::save`] wrote.
+    /// Reads the columns `user` and `rank` of what [`TargetRanks::save`] wrote; earlier versions
+    /// wrote no others.
     ///
     /// # Errors
     /// Names the file that is missing or broken.
     pub(super) fn load(path: &Path) -> Result<Self> {
         let read = || -> Result<Self> {
-            let frame = ParquetReader::new(File::open(path)?).finish()?;
+            let columns = ["user", "rank"].map(str::to_owned).to_vec();
+            let reader = ParquetReader::new(File::open(path)?);
+            let frame = reader.with_columns(Some(columns)).finish()?;
             let mut all = Self { users: vec![], ranks: vec![] };
             for (user, rank) in
                 frame.column("user")?.u32()?.iter().zip(frame.column("rank")?.u64()?.iter())
@@ -75,7 +99,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ranks.parquet");
         let ranks = TargetRanks { users: vec![3, 7], ranks: vec![vec![1, 9], vec![4]] };
-        ranks.save(&path).unwrap();
+        let users: Vec<String> = (0..8).map(|user| format!("u{user}")).collect();
+        let items = ["a", "b"].map(|id| Item { original: id.into(), count: 1 });
+        let ids = LogIds { users: &users, items: &items };
+        ranks.save(&path, &[vec![2, 1], vec![2]], &ids).unwrap();
+        assert_eq!(TargetRanks::load(&path).unwrap(), ranks);
+        let all = ParquetReader::new(File::open(&path).unwrap()).finish().unwrap();
+        let expected = df!(
+            "user" => [3u32, 3, 7],
+            "original_user" => ["u3", "u3", "u7"],
+            "item" => [2u32, 1, 2],
+            "original_item" => ["b", "a", "b"],
+            "rank" => [1u64, 9, 4],
+        );
+        assert_eq!(all, expected.unwrap());
+        let mut earlier = all.select(["user", "rank"]).unwrap();
+        ParquetWriter::new(File::create(&path).unwrap()).finish(&mut earlier).unwrap();
         assert_eq!(TargetRanks::load(&path).unwrap(), ranks);
         fs::write(&path, "x").unwrap();
         assert!(TargetRanks::load(&path).unwrap_err().to_string().contains("ranks.parquet"));
