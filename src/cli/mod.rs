@@ -4,6 +4,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod baseline;
 mod bench;
 mod choice;
 mod compare;
@@ -38,6 +39,7 @@ enum Command {
     Prepare(Box<prepare::Prepare>),
     Generate(generate::Generate),
     Train(train::Train),
+    Baseline(baseline::Baseline),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
@@ -55,6 +57,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Prepare(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Train(command) => command.run(),
+        Command::Baseline(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),
