@@ -22,8 +22,17 @@ fn baselines_are_measured_once_and_kept_with_the_dataset() {
         assert_eq!(row["kept"], false);
         assert!(row["metrics"]["recall@50"].as_f64().unwrap() > 0.0, "{row}");
     }
-    // The same users and targets as a model's.
-    place.ok(&["train", "c.toml", "--out", "run"]);
+    // The same users and targets as a model's, which is shown beside them.
+    let trained = place.ok(&["train", "c.toml", "--out", "run"]);
+    let ease = format!("{:.2}", 100.0 * rows[3]["metrics"]["recall@10"].as_f64().unwrap());
+    let shown = |text: &str, name: &str| {
+        text.lines().any(|line| line.starts_with(name) && line.contains(&ease))
+    };
+    assert!(shown(&trained, "ease (test)"), "{trained}");
+    assert!(shown(&place.ok(&["evaluate", "run"]), "ease (test)"));
+    assert!(shown(&place.ok(&["compare", "run"]), "ease"));
+    let other = place.ok(&["evaluate", "run", "--split", "validation"]);
+    assert!(other.contains("croloss baseline data --split validation --at 10,50"), "{other}");
     assert_eq!(rows[0]["users"], json(&place.path("run/result.json"))["test_users"]);
 
     let again = parsed(&place.ok(&["baseline", "data", "--at", "50,10", "--json"]));

@@ -93,6 +93,16 @@ impl KeptResults {
         known.map(|result| result.narrowed(asked))
     }
 
+    /// All that is known of `asked`, in the order of [`Recipe::NAMES`].
+    pub fn all(&self, asked: &Asked) -> Vec<KeptResult> {
+        let known = self.results.iter().filter(|result| result.answers(&result.recipe, asked));
+        let mut known: Vec<KeptResult> = known.map(|result| result.narrowed(asked)).collect();
+        known.sort_by_key(|result| {
+            Recipe::NAMES.iter().position(|name| *name == result.recipe.name())
+        });
+        known
+    }
+
     /// Puts a result into the dataset folder at `folder`, whole or not at all.
     ///
     /// # Errors
@@ -151,6 +161,12 @@ mod tests {
         for other in [exclude, validation, cut] {
             assert_eq!(kept().find(&Recipe::Popularity, &other), None);
         }
+        let ease = KeptResult { recipe: Recipe::Ease { lambda: 3.0 }, ..result(&[100], 0.5) };
+        KeptResults::keep(folder.path(), "a", &ease).unwrap();
+        let transitions = KeptResult { recipe: Recipe::Transitions, ..ease.clone() };
+        KeptResults::keep(folder.path(), "a", &transitions).unwrap();
+        assert_eq!(kept().all(&asked(&[100])), [result(&[100], 0.125), transitions, ease]);
+        assert_eq!(kept().all(&asked(&[20])), [result(&[20], 0.125)]);
         let other = KeptResults::open(folder.path(), "b");
         assert_eq!(other.find(&Recipe::Popularity, &asked(&[20])), None);
     }

@@ -68,6 +68,16 @@ impl Recipe {
         }
     }
 
+    /// The name, and the hyperparameters that are not those of [`Recipe::defaults`].
+    pub fn label(&self, protocol: Protocol) -> String {
+        let of_name = |recipe: &Recipe| recipe.name() == self.name();
+        let default = Self::defaults(protocol).into_iter().find(of_name);
+        let usual = default.map(|recipe| recipe.parameters()).unwrap_or_default();
+        let changed = self.parameters().into_iter().filter(|pair| !usual.contains(pair));
+        let changed = changed.map(|(key, value)| format!(" {key}={value}"));
+        std::iter::once(self.name().to_owned()).chain(changed).collect()
+    }
+
     /// Puts another value in place of a hyperparameter, as `KEY=VALUE`.
     ///
     /// # Errors
@@ -176,6 +186,8 @@ mod tests {
         let [popularity, _, mut knn, mut ease, mut als] = Recipe::defaults(Protocol::Holdout);
         ease.set("lambda=20.5").unwrap();
         assert_eq!(ease, Recipe::Ease { lambda: 20.5 });
+        assert_eq!(ease.label(Protocol::Holdout), "ease lambda=20.5");
+        assert_eq!(als.label(Protocol::Holdout), "als");
         knn.set("window=3").unwrap();
         assert!(matches!(knn, Recipe::ItemKnn { window: 3, .. }));
         als.set("factors=8").unwrap();

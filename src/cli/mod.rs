@@ -13,6 +13,7 @@ mod evaluate;
 mod export;
 mod generate;
 mod index;
+mod known_baselines;
 mod prepare;
 mod progress;
 mod recommend;
