@@ -9,6 +9,7 @@
 //!
 //! The rooms, what each holds and which uses which are in `docs/architecture.md` of the repository.
 
+pub mod baseline;
 pub mod batch;
 pub mod bench;
 pub mod cli;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::known_baselines::{self, KnownBaselines};
 use super::results::{self, MetricRow};
+use crate::data::Split;
 use crate::train::RunFolder;
 
 /// Print the test results of several runs in one table
@@ -22,6 +24,30 @@ impl Compare {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
             Ok(MetricRow { name, metrics: result.test })
         };
-        results::print(&self.runs.iter().map(row).collect::<Result<Vec<_>>>()?)
+        let mut rows = self.runs.iter().map(row).collect::<Result<Vec<_>>>()?;
+        let known = self.known()?;
+        rows.extend(known.iter().flat_map(|(_, known)| known.rows(false)));
+        results::print(&rows)?;
+        match known {
+            Some((data, known)) => known.say_how(&data),
+            None => Ok(()),
+        }
+    }
+
+    /// The baselines of the runs' dataset, and its folder, if all of them are tested alike.
+    fn known(&self) -> Result<Option<(PathBuf, KnownBaselines)>> {
+        let test = |path: &PathBuf| {
+            let run = RunFolder::open(path)?;
+            let config = run.config(&[])?;
+            let asked = known_baselines::asked(&config, Split::Test);
+            Ok((run.info()?.checksum, asked, config.data.path))
+        };
+        let tests = self.runs.iter().map(test).collect::<Result<Vec<_>>>()?;
+        let alike =
+            tests.windows(2).all(|pair| (&pair[0].0, &pair[0].1) == (&pair[1].0, &pair[1].1));
+        Ok(tests.into_iter().next().filter(|_| alike).map(|(checksum, asked, data)| {
+            let known = KnownBaselines::of(&data, &checksum, asked);
+            (data, known)
+        }))
     }
 }

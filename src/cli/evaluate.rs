@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::choice::one_of;
+use super::known_baselines::{self, KnownBaselines};
 use super::progress::Bar;
 use super::results::{self, MetricRow};
 use super::table;
@@ -55,6 +56,12 @@ impl Evaluate {
             return table::say(serde_json::to_string_pretty(&row)?);
         }
         table::say(format_args!("{} users of the {} part\n", metrics.users(), part.name()))?;
-        results::print(&[row])
+        let asked = known_baselines::asked(&run.config, part);
+        let (data, checksum) = (&run.config.data.path, &run.dataset.manifest.checksum);
+        let known = KnownBaselines::of(data, checksum, asked);
+        let own = row.metrics.clone();
+        let rows: Vec<MetricRow> = std::iter::once(row).chain(known.rows(true)).collect();
+        results::print(&rows)?;
+        known.say_verdict(data, run.config.train.monitor, &own)
     }
 }

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod baseline;
 mod bench;
 mod choice;
 mod compare;
@@ -12,6 +13,7 @@ mod evaluate;
 mod export;
 mod generate;
 mod index;
+mod known_baselines;
 mod prepare;
 mod progress;
 mod recommend;
@@ -38,6 +40,7 @@ enum Command {
     Prepare(Box<prepare::Prepare>),
     Generate(generate::Generate),
     Train(train::Train),
+    Baseline(baseline::Baseline),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
@@ -55,6 +58,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Prepare(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Train(command) => command.run(),
+        Command::Baseline(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),

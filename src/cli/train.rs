@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::known_baselines::{self, KnownBaselines};
 use super::results::{self, MetricRow};
 use super::run_progress::RunProgress;
 use super::table;
 use crate::config;
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::train::{Event, RunFolder, refuse_foreign, train};
 
 /// Train by a configuration, and test the weights that were best in validation
@@ -62,10 +63,16 @@ impl Train {
             outcome.threads,
             outcome.best_step,
         ))?;
-        results::print(&[
+        let asked = known_baselines::asked(&config, Split::Test);
+        let (data, checksum) = (&config.data.path, &dataset.manifest.checksum);
+        let known = KnownBaselines::of(data, checksum, asked);
+        let mut rows = vec![
             MetricRow { name: "validation".into(), metrics: outcome.validation },
-            MetricRow { name: "test".into(), metrics: outcome.test },
-        ])?;
+            MetricRow { name: "test".into(), metrics: outcome.test.clone() },
+        ];
+        rows.extend(known.rows(true));
+        results::print(&rows)?;
+        known.say_verdict(data, config.train.monitor, &outcome.test)?;
         table::say(format_args!("Run folder: {}", self.out.display()))
     }
 }

@@ -29,6 +29,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Both.
+    pub const ALL: [Protocol; 2] = [Protocol::Holdout, Protocol::Positions];
+
     /// What is measured, in the order of result tables.
     pub fn kinds(self) -> &'static [MetricKind] {
         use MetricKind::{HitRate, LastMrr, LastRecall, Mrr, Ndcg, NdcgPublished, Recall};
@@ -57,6 +60,19 @@ pub enum Seen {
     Exclude,
 }
 
+impl Seen {
+    /// Both.
+    pub const ALL: [Seen; 2] = [Seen::Keep, Seen::Exclude];
+
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Seen::Keep => "keep",
+            Seen::Exclude => "exclude",
+        }
+    }
+}
+
 impl Default for EvaluationConfig {
     fn default() -> Self {
         let at = vec![20, 50, 100, 200, 500];
@@ -66,7 +82,10 @@ impl Default for EvaluationConfig {
 
 impl EvaluationConfig {
     /// Sorts the list lengths and refuses values that cannot work.
-    pub(super) fn checked(mut self) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] that names the key.
+    pub fn checked(mut self) -> Result<Self> {
         self.at.sort_unstable();
         self.at.dedup();
         if self.at.first().is_none_or(|&n| n == 0) {

@@ -1,7 +1,10 @@
 //! The parts of a data set: which of its users train, validate and test.
 
+use serde::{Deserialize, Serialize};
+
 /// Which part of the experiment a user belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Split {
     Train,
     Validation,

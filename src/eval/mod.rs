@@ -4,6 +4,7 @@ mod catalogue;
 mod metrics;
 mod positions;
 mod rank;
+mod scores;
 
 use anyhow::{Result, ensure};
 use tch::Device;
@@ -18,10 +19,7 @@ pub use catalogue::Catalogue;
 pub use metrics::{Metrics, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
 pub use rank::{Query, ranks};
-
-/// The part of a sequence, from its start, that is the history of an evaluation; the rest are
-/// its targets.
-const HISTORY_SHARE: f64 = 0.8;
+pub use scores::{ScoreBlocks, Scorer};
 
 /// What is evaluated on: the last fifth of each of these users' sequences.
 pub struct Evaluation<'a> {
@@ -47,7 +45,8 @@ impl Evaluation<'_> {
         let items = Catalogue::of(model, self.path).checked()?;
         let mut metrics = Metrics::new(Protocol::Holdout, &self.config.at);
         for users in self.users.chunks(items.users_a_block()) {
-            let queries: Vec<Query> = users.iter().map(|&user| self.query(user)).collect();
+            let queries: Vec<Query> =
+                users.iter().map(|&user| Query::of_holdout(self.sequences.get(user))).collect();
             let latest: Vec<&[u32]> = queries
                 .iter()
                 .map(|q| &q.history[q.history.len().saturating_sub(self.history)..])
@@ -64,16 +63,6 @@ impl Evaluation<'_> {
             progress(users.len() as u64);
         }
         Ok(metrics)
-    }
-
-    /// History: the first ⌊0.8·len⌋ items. Targets: the distinct items of the rest.
-    fn query(&self, user: usize) -> Query<'_> {
-        let sequence = self.sequences.get(user);
-        let (history, rest) = sequence.split_at((sequence.len() as f64 * HISTORY_SHARE) as usize);
-        let mut targets = rest.to_vec();
-        targets.sort_unstable();
-        targets.dedup();
-        Query { history, targets }
     }
 }
 

@@ -117,11 +117,9 @@ impl PositionEvaluation<'_> {
     ) -> Result<Vec<Vec<u64>>> {
         let sessions: Vec<&[u32]> = chunk.iter().map(|&at| self.session(at)).collect();
         let mut queries = vec![];
-        for (session, &at) in sessions.iter().zip(chunk) {
+        for &at in chunk {
             let whole = self.sequences.get(self.users[at]);
-            for target in whole.len() + 1 - session.len()..whole.len() {
-                queries.push(Query { history: &whole[..target], targets: vec![whole[target]] });
-            }
+            queries.extend(Query::of_positions(whole, self.history));
         }
         let vectors = model.positions(&sessions);
         ensure!(

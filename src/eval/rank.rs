@@ -17,9 +17,31 @@ pub struct Query<'a> {
     pub targets: Vec<u32>,
 }
 
-impl Query<'_> {
+/// The part of a sequence, from its start, that is the history of an evaluation; the rest are
+/// its targets.
+const HISTORY_SHARE: f64 = 0.8;
+
+impl<'a> Query<'a> {
+    /// [`crate::config::Protocol::Holdout`]: history are the first ⌊0.8·len⌋ items of a sequence,
+    /// targets the distinct items of the rest.
+    pub fn of_holdout(sequence: &'a [u32]) -> Self {
+        let (history, rest) = sequence.split_at((sequence.len() as f64 * HISTORY_SHARE) as usize);
+        let mut targets = rest.to_vec();
+        targets.sort_unstable();
+        targets.dedup();
+        Query { history, targets }
+    }
+
+    /// [`crate::config::Protocol::Positions`]: of the `latest` last items of a session, its first
+    /// left out, each from all those before it.
+    pub fn of_positions(session: &'a [u32], latest: usize) -> impl Iterator<Item = Query<'a>> {
+        let first = session.len().saturating_sub(latest).max(1);
+        (first..session.len())
+            .map(|at| Query { history: &session[..at], targets: vec![session[at]] })
+    }
+
     /// Distinct items of the history that are no target, if these are left out.
-    fn hidden(&self, seen: Seen) -> Vec<u32> {
+    pub(super) fn hidden(&self, seen: Seen) -> Vec<u32> {
         if seen == Seen::Keep {
             return vec![];
         }

@@ -1,0 +1,190 @@
+//! What baselines came to, kept with the dataset: `baselines.json` in its folder.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Recipe;
+use crate::config::{EvaluationConfig, Metric};
+use crate::data::Split;
+use crate::files;
+use crate::train::by_name;
+
+/// The file's name within the dataset folder.
+const FILE: &str = "baselines.json";
+
+/// The version of the file that this program writes and reads. It rises when a baseline gives
+/// other figures than before.
+const FORMAT: u32 = 1;
+
+/// What is to be measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    pub split: Split,
+    pub evaluation: EvaluationConfig,
+    /// Under [`crate::config::Protocol::Positions`]: so many of the last items of a session are to
+    /// be found; all but the first if not given.
+    pub latest: Option<usize>,
+}
+
+/// What a baseline came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptResult {
+    pub recipe: Recipe,
+    pub asked: Asked,
+    /// Users that were ranked for, and what they had to be found.
+    pub users: usize,
+    pub targets: usize,
+    /// Wall-clock seconds of fitting and of ranking.
+    pub fit_seconds: f64,
+    pub rank_seconds: f64,
+    #[serde(with = "by_name")]
+    pub metrics: Vec<(Metric, f64)>,
+}
+
+impl KeptResult {
+    /// Whether it is what `recipe` gives for `asked`, at more list lengths perhaps.
+    fn answers(&self, recipe: &Recipe, asked: &Asked) -> bool {
+        let (own, other) = (&self.asked.evaluation, &asked.evaluation);
+        self.recipe == *recipe
+            && self.asked.split == asked.split
+            && self.asked.latest == asked.latest
+            && (own.protocol, own.seen) == (other.protocol, other.seen)
+            && other.at.iter().all(|at| own.at.contains(at))
+    }
+
+    /// The same at the list lengths that are asked for alone.
+    fn narrowed(&self, asked: &Asked) -> KeptResult {
+        let mut result = self.clone();
+        result.metrics.retain(|(metric, _)| asked.evaluation.at.contains(&metric.at));
+        result.asked = asked.clone();
+        result
+    }
+}
+
+/// Results of baselines on one dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptResults {
+    format: u32,
+    /// Of the dataset.
+    checksum: String,
+    results: Vec<KeptResult>,
+}
+
+impl KeptResults {
+    /// What is kept in the dataset folder at `folder`, whose checksum is `checksum`: nothing where
+    /// the file is not there, cannot be read, or tells of other data.
+    pub fn open(folder: &Path, checksum: &str) -> Self {
+        let read = || serde_json::from_str(&fs::read_to_string(folder.join(FILE)).ok()?).ok();
+        let there: Option<Self> = read();
+        let ours = there.filter(|kept| kept.format == FORMAT && kept.checksum == checksum);
+        ours.unwrap_or_else(|| KeptResults {
+            format: FORMAT,
+            checksum: checksum.to_owned(),
+            results: vec![],
+        })
+    }
+
+    /// What `recipe` gives for `asked`, if it is known.
+    pub fn find(&self, recipe: &Recipe, asked: &Asked) -> Option<KeptResult> {
+        let known = self.results.iter().find(|result| result.answers(recipe, asked));
+        known.map(|result| result.narrowed(asked))
+    }
+
+    /// All that is known of `asked`, in the order of [`Recipe::NAMES`].
+    pub fn all(&self, asked: &Asked) -> Vec<KeptResult> {
+        let known = self.results.iter().filter(|result| result.answers(&result.recipe, asked));
+        let mut known: Vec<KeptResult> = known.map(|result| result.narrowed(asked)).collect();
+        known.sort_by_key(|result| {
+            Recipe::NAMES.iter().position(|name| *name == result.recipe.name())
+        });
+        known
+    }
+
+    /// Puts a result into the dataset folder at `folder`, whole or not at all.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to: nothing is lost but the time to compute it again.
+    pub fn keep(folder: &Path, checksum: &str, result: &KeptResult) -> Result<()> {
+        // Read anew: another process may have kept something meanwhile.
+        let mut kept = Self::open(folder, checksum);
+        kept.results.retain(|old| !result.answers(&old.recipe, &old.asked));
+        kept.results.push(result.clone());
+        let text = serde_json::to_string_pretty(&kept).context("cannot write JSON")? + "\n";
+        files::write_file(&folder.join(FILE), text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Protocol, Seen};
+
+    fn asked(at: &[usize]) -> Asked {
+        let evaluation =
+            EvaluationConfig { protocol: Protocol::Holdout, at: at.to_vec(), seen: Seen::Keep };
+        Asked { split: Split::Test, evaluation, latest: None }
+    }
+
+    fn result(at: &[usize], value: f64) -> KeptResult {
+        let metric = |at: &usize| (format!("recall@{at}").parse().unwrap(), value);
+        KeptResult {
+            recipe: Recipe::Popularity,
+            asked: asked(at),
+            users: 3,
+            targets: 7,
+            fit_seconds: 0.5,
+            rank_seconds: 0.25,
+            metrics: at.iter().map(metric).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_and_of_other_data_nothing_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = || KeptResults::open(folder.path(), "a");
+        let find = |at: &[usize]| kept().find(&Recipe::Popularity, &asked(at));
+        assert_eq!(find(&[20]), None);
+        KeptResults::keep(folder.path(), "a", &result(&[20, 100], 0.125)).unwrap();
+        assert_eq!(find(&[20, 100]), Some(result(&[20, 100], 0.125)));
+        assert_eq!(find(&[100]), Some(result(&[100], 0.125)));
+        assert_eq!(find(&[50]), None);
+        assert_eq!(kept().find(&Recipe::Transitions, &asked(&[20])), None);
+        let exclude = Asked {
+            evaluation: EvaluationConfig { seen: Seen::Exclude, ..asked(&[20]).evaluation },
+            ..asked(&[20])
+        };
+        let validation = Asked { split: Split::Validation, ..asked(&[20]) };
+        let cut = Asked { latest: Some(5), ..asked(&[20]) };
+        for other in [exclude, validation, cut] {
+            assert_eq!(kept().find(&Recipe::Popularity, &other), None);
+        }
+        let ease = KeptResult { recipe: Recipe::Ease { lambda: 3.0 }, ..result(&[100], 0.5) };
+        KeptResults::keep(folder.path(), "a", &ease).unwrap();
+        let transitions = KeptResult { recipe: Recipe::Transitions, ..ease.clone() };
+        KeptResults::keep(folder.path(), "a", &transitions).unwrap();
+        assert_eq!(kept().all(&asked(&[100])), [result(&[100], 0.125), transitions, ease]);
+        assert_eq!(kept().all(&asked(&[20])), [result(&[20], 0.125)]);
+        let other = KeptResults::open(folder.path(), "b");
+        assert_eq!(other.find(&Recipe::Popularity, &asked(&[20])), None);
+    }
+
+    #[test]
+    fn a_newer_result_takes_the_place_of_what_it_holds_and_another_dataset_of_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let keep = |checksum: &str, result: &KeptResult| {
+            KeptResults::keep(folder.path(), checksum, result).unwrap();
+            KeptResults::open(folder.path(), checksum).results
+        };
+        keep("a", &result(&[20], 0.125));
+        assert_eq!(keep("a", &result(&[50], 0.25)).len(), 2);
+        assert_eq!(keep("a", &result(&[20, 50], 0.5)), [result(&[20, 50], 0.5)]);
+        assert_eq!(keep("b", &result(&[20], 0.125)), [result(&[20], 0.125)]);
+        fs::write(folder.path().join(FILE), "{").unwrap();
+        assert_eq!(keep("b", &result(&[50], 0.25)), [result(&[50], 0.25)]);
+        let nowhere = folder.path().join("none");
+        assert!(KeptResults::keep(&nowhere, "a", &result(&[20], 0.5)).is_err());
+    }
+}

@@ -1,0 +1,28 @@
+//! `popularity`: the same ranking for everybody.
+
+use anyhow::Result;
+
+use super::{Training, row_by_row};
+use crate::eval::Scorer;
+
+/// An item's score is how often it stands in the training sequences.
+pub struct Popularity {
+    /// `[items]`
+    counts: Vec<f64>,
+}
+
+impl Popularity {
+    /// Counts.
+    pub fn fit(training: Training) -> Self {
+        let mut counts = vec![0.0; training.items];
+        training.each().flatten().for_each(|&id| counts[id as usize - 1] += 1.0);
+        Self { counts }
+    }
+}
+
+impl Scorer for Popularity {
+    fn score(&self, histories: &[&[u32]], scores: &mut [f64]) -> Result<()> {
+        row_by_row(histories, scores, |_, row| row.copy_from_slice(&self.counts));
+        Ok(())
+    }
+}

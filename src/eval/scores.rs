@@ -1,0 +1,181 @@
+//! Evaluation of what gives a score to every item, whatever it is made of: no item vectors needed.
+
+use anyhow::{Result, bail, ensure};
+use rayon::prelude::*;
+
+use super::metrics::Metrics;
+use super::rank::Query;
+use crate::config::{EvaluationConfig, Protocol, Seen};
+use crate::data::Sequences;
+
+/// Scores that are held at once: 32 MiB of float64.
+const SCORES: usize = 1 << 22;
+
+/// Users whose queries are gathered at once.
+const USERS: usize = 256;
+
+/// Scores a catalogue from a history.
+pub trait Scorer {
+    /// `[histories, items]`, full of zeros when it comes: of each history, ids from 1 and oldest
+    /// first, the score of each item, item `i + 1` in column `i`.
+    ///
+    /// # Errors
+    /// When they cannot be computed.
+    fn score(&self, histories: &[&[u32]], scores: &mut [f64]) -> Result<()>;
+}
+
+/// What a [`Scorer`] is evaluated on, the scores of a block of histories at a time.
+pub struct ScoreBlocks<'a> {
+    pub sequences: &'a Sequences,
+    pub users: &'a [usize],
+    /// The size of the catalogue.
+    pub items: usize,
+    pub config: &'a EvaluationConfig,
+    /// Of positions: only so many of the last items of a session are to be found, as by a session
+    /// model that reads no more; the scorer sees all that came before.
+    pub latest: usize,
+}
+
+impl ScoreBlocks<'_> {
+    /// The ranks of every user's targets and their metrics at every N: ranks as those of
+    /// [`super::ranks`], queries as those of a model under the same protocol. `progress` hears how
+    /// many users more are done.
+    ///
+    /// # Errors
+    /// When there is nobody to rank for, or a target's score is not a number.
+    pub fn run(&self, scorer: &dyn Scorer, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
+        let block = (SCORES / self.items.max(1)).max(1);
+        let mut buffer = vec![0.0; block * self.items];
+        let mut metrics = Metrics::new(self.config.protocol, &self.config.at);
+        for users in self.users.chunks(USERS) {
+            let (mut queries, mut counts) = (vec![], vec![]);
+            for &user in users {
+                let before = queries.len();
+                let sequence = self.sequences.get(user);
+                match self.config.protocol {
+                    Protocol::Holdout => queries.push(Query::of_holdout(sequence)),
+                    Protocol::Positions => {
+                        queries.extend(Query::of_positions(sequence, self.latest));
+                    }
+                }
+                counts.push(queries.len() - before);
+            }
+            let mut ranks = vec![];
+            for queries in queries.chunks(block) {
+                let scores = &mut buffer[..queries.len() * self.items];
+                scores.fill(0.0);
+                let histories: Vec<&[u32]> = queries.iter().map(|query| query.history).collect();
+                scorer.score(&histories, scores)?;
+                let rows = scores.par_chunks_mut(self.items).zip(queries);
+                let of_row = |(row, query): (&mut [f64], _)| ranks_in(row, query, self.config.seen);
+                ranks.extend(rows.map(of_row).collect::<Result<Vec<_>>>()?);
+            }
+            let mut ranks = ranks.into_iter();
+            for count in counts {
+                metrics.add(ranks.by_ref().take(count).flatten().collect());
+            }
+            progress(users.len() as u64);
+        }
+        ensure!(
+            metrics.targets() > 0,
+            "there is nobody to rank for: the part has no users with anything to be found"
+        );
+        Ok(metrics)
+    }
+}
+
+/// The ranks of a query's targets, ascending, from 1; items that it hides lose their scores.
+fn ranks_in(scores: &mut [f64], query: &Query, seen: Seen) -> Result<Vec<u64>> {
+    for id in query.hidden(seen) {
+        scores[id as usize - 1] = f64::NEG_INFINITY;
+    }
+    let rank = |&target: &u32| {
+        let own = scores[target as usize - 1];
+        if own.is_nan() {
+            bail!("the scores are not numbers (NaN)");
+        }
+        Ok(scores.iter().filter(|score| **score >= own).count() as u64)
+    };
+    let mut ranks = query.targets.iter().map(rank).collect::<Result<Vec<_>>>()?;
+    ranks.sort_unstable();
+    Ok(ranks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Metric;
+    use crate::eval::value_of;
+
+    /// Whatever came before, items 1 to 4 score 3 2 1 1.
+    struct Constant;
+
+    impl Scorer for Constant {
+        fn score(&self, histories: &[&[u32]], scores: &mut [f64]) -> Result<()> {
+            assert_eq!(scores.len(), 4 * histories.len());
+            scores.chunks_mut(4).for_each(|row| row.copy_from_slice(&[3.0, 2.0, 1.0, 1.0]));
+            Ok(())
+        }
+    }
+
+    fn sequences(all: &[&[u32]]) -> Sequences {
+        let mut offsets = vec![0];
+        all.iter().for_each(|one| offsets.push(offsets[offsets.len() - 1] + one.len()));
+        Sequences { items: all.concat(), offsets }
+    }
+
+    fn ranks(all: &[&[u32]], latest: usize, protocol: Protocol, seen: Seen) -> Vec<Vec<u64>> {
+        let sequences = sequences(all);
+        let users: Vec<usize> = (0..all.len()).collect();
+        let config = EvaluationConfig { protocol, at: vec![1, 3], seen };
+        let blocks =
+            ScoreBlocks { sequences: &sequences, users: &users, items: 4, config: &config, latest };
+        let mut done = 0;
+        let metrics = blocks.run(&Constant, &mut |more| done += more).unwrap();
+        assert_eq!(done, all.len() as u64);
+        let recall = "recall@3".parse::<Metric>().unwrap();
+        assert!(value_of(&metrics.means(), recall).is_some());
+        metrics.into_ranks()
+    }
+
+    #[test]
+    fn a_tie_counts_against_the_target_and_seen_items_can_be_left_out() {
+        let all: [&[u32]; 2] = [&[1, 2, 1, 2, 4], &[1, 3, 2, 2, 3]];
+        let of = |seen| ranks(&all, usize::MAX, Protocol::Holdout, seen);
+        assert_eq!(of(Seen::Keep), [[4], [4]]);
+        // 1 and 2 are hidden; 3 is a target and therefore not.
+        assert_eq!(of(Seen::Exclude), [[2], [2]]);
+    }
+
+    #[test]
+    fn positions_are_those_of_a_session_model() {
+        let all: [&[u32]; 4] = [&[4, 1, 2], &[3], &[1, 1, 2, 3], &[2, 4]];
+        let of = |latest, seen| ranks(&all, latest, Protocol::Positions, seen);
+        assert_eq!(of(2, Seen::Keep), [vec![1, 2], vec![], vec![2, 4], vec![4]]);
+        assert_eq!(of(9, Seen::Keep), [vec![1, 2], vec![], vec![1, 2, 4], vec![4]]);
+        assert_eq!(of(2, Seen::Exclude), [vec![1, 1], vec![], vec![1, 2], vec![3]]);
+    }
+
+    #[test]
+    fn what_cannot_be_ranked_is_an_error() {
+        struct Broken;
+        impl Scorer for Broken {
+            fn score(&self, _: &[&[u32]], scores: &mut [f64]) -> Result<()> {
+                scores.fill(f64::NAN);
+                Ok(())
+            }
+        }
+        let sequences = sequences(&[&[1, 2, 3, 4, 1]]);
+        let config = EvaluationConfig::default();
+        let run = |users: &[usize]| {
+            let (sequences, config) = (&sequences, &config);
+            ScoreBlocks { sequences, users, items: 4, config, latest: 1 }
+                .run(&Broken, &mut |_| ())
+                .map(|_| ())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(run(&[0]).contains("NaN"));
+        assert!(run(&[]).contains("nobody to rank for"));
+    }
+}

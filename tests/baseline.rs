@@ -1,0 +1,92 @@
+//! `croloss baseline` from outside: a table, JSON, what is kept with the dataset, what is refused.
+
+mod common;
+
+use std::fs;
+
+use common::{Place, json};
+use serde_json::Value;
+
+fn parsed(text: &str) -> Vec<Value> {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn baselines_are_measured_once_and_kept_with_the_dataset() {
+    let place = Place::new();
+    let first = place.ok(&["baseline", "data", "--at", "10,50", "--json"]);
+    let rows = parsed(&first);
+    let names: Vec<&str> = rows.iter().map(|row| row["recipe"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["popularity", "transitions", "item-knn", "ease", "als"]);
+    for row in &rows {
+        assert_eq!(row["kept"], false);
+        assert!(row["metrics"]["recall@50"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    // The same users and targets as a model's, which is shown beside them.
+    let trained = place.ok(&["train", "c.toml", "--out", "run"]);
+    let ease = format!("{:.2}", 100.0 * rows[3]["metrics"]["recall@10"].as_f64().unwrap());
+    let shown = |text: &str, name: &str| {
+        text.lines().any(|line| line.starts_with(name) && line.contains(&ease))
+    };
+    assert!(shown(&trained, "ease (test)"), "{trained}");
+    assert!(shown(&place.ok(&["evaluate", "run"]), "ease (test)"));
+    assert!(shown(&place.ok(&["compare", "run"]), "ease"));
+    let other = place.ok(&["evaluate", "run", "--split", "validation"]);
+    assert!(other.contains("croloss baseline data --split validation --at 10,50"), "{other}");
+    assert_eq!(rows[0]["users"], json(&place.path("run/result.json"))["test_users"]);
+
+    let again = parsed(&place.ok(&["baseline", "data", "--at", "50,10", "--json"]));
+    for (first, again) in rows.iter().zip(&again) {
+        assert_eq!(again["kept"], true);
+        assert_eq!((&first["metrics"], &first["users"]), (&again["metrics"], &again["users"]));
+    }
+    // What stands in the file is what is shown, and other data are not believed.
+    let path = place.path("data/baselines.json");
+    let mut kept = json(&path);
+    kept["results"][0]["metrics"]["recall@10"] = 0.4321.into();
+    fs::write(&path, kept.to_string()).unwrap();
+    let only = ["baseline", "data", "--only", "popularity", "--at", "10"];
+    let table = place.ok(&only);
+    assert!(table.contains("43.21") && table.contains("kept"), "{table}");
+    kept["checksum"] = "another".into();
+    fs::write(&path, kept.to_string()).unwrap();
+    let table = place.ok(&only);
+    assert!(!table.contains("43.21") && !table.contains("kept"), "{table}");
+    let expected = 100.0 * rows[0]["metrics"]["recall@10"].as_f64().unwrap();
+    assert!(table.contains(&format!("{expected:.2}")), "{table}");
+}
+
+#[test]
+fn sessions_seen_items_and_hyperparameters_are_told_apart() {
+    let place = Place::new();
+    let of = |more: &[&str]| {
+        let mut arguments = vec!["baseline", "data", "--only", "item-knn", "--at", "20", "--json"];
+        arguments.extend(more);
+        parsed(&place.ok(&arguments)).remove(0)
+    };
+    let all = [
+        of(&[]),
+        of(&["--seen", "exclude"]),
+        of(&["--split", "validation"]),
+        of(&["--with", "item-knn.neighbours=3"]),
+        of(&["--protocol", "positions"]),
+        of(&["--protocol", "positions", "--history", "2"]),
+    ];
+    for (at, row) in all.iter().enumerate() {
+        assert_eq!(row["kept"], false);
+        assert!(all[..at].iter().all(|other| other["metrics"] != row["metrics"]), "{row}");
+    }
+    assert!(all[4]["metrics"]["last-mrr@20"].as_f64().unwrap() > 0.0);
+    assert!(all[5]["targets"].as_u64() < all[4]["targets"].as_u64());
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let place = Place::new();
+    place.refused(&["baseline", "nowhere"], 1, &["nowhere", "croloss prepare"]);
+    place.refused(&["baseline", "data", "--at", "0"], 2, &["evaluation.at"]);
+    place.refused(&["baseline", "data", "--history", "5"], 2, &["--history", "positions"]);
+    let with = |value| ["baseline", "data", "--only", "ease", "--with", value];
+    place.refused(&with("ease.lambda=-1"), 2, &["ease.lambda = -1"]);
+    place.refused(&with("als.alpha=2"), 2, &["als", "not among"]);
+}
