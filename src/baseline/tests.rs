@@ -85,7 +85,7 @@ fn check(recipe: Recipe, plain: impl for<'a> Fn(&'a [&'a [u32]]) -> Plain<'a>) {
                     config: &config,
                     latest,
                 };
-                let ranks = blocks.run(&*scorer, &mut |_| ()).unwrap().into_ranks();
+                let (ranks, _) = blocks.run(&*scorer, &mut |_| ()).unwrap().into_ranks();
                 let expected = plain_ranks(&plain, &sequences, &test, &config, latest);
                 assert_eq!(ranks, expected, "{recipe:?} {config:?}");
             }

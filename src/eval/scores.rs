@@ -70,9 +70,11 @@ impl ScoreBlocks<'_> {
                 let of_row = |(row, query): (&mut [f64], _)| ranks_in(row, query, self.config.seen);
                 ranks.extend(rows.map(of_row).collect::<Result<Vec<_>>>()?);
             }
-            let mut ranks = ranks.into_iter();
+            let targets = queries.iter().map(|query| query.targets.clone());
+            let mut found = ranks.into_iter().zip(targets);
             for count in counts {
-                metrics.add(ranks.by_ref().take(count).flatten().collect());
+                let (ranks, targets): (Vec<_>, Vec<_>) = found.by_ref().take(count).unzip();
+                metrics.add(ranks.concat(), targets.concat());
             }
             progress(users.len() as u64);
         }
@@ -84,7 +86,7 @@ impl ScoreBlocks<'_> {
     }
 }
 
-/// The ranks of a query's targets, ascending, from 1; items that it hides lose their scores.
+/// The ranks of a query's targets, in their order, from 1; items that it hides lose their scores.
 fn ranks_in(scores: &mut [f64], query: &Query, seen: Seen) -> Result<Vec<u64>> {
     for id in query.hidden(seen) {
         scores[id as usize - 1] = f64::NEG_INFINITY;
@@ -96,9 +98,7 @@ fn ranks_in(scores: &mut [f64], query: &Query, seen: Seen) -> Result<Vec<u64>> {
         }
         Ok(scores.iter().filter(|score| **score >= own).count() as u64)
     };
-    let mut ranks = query.targets.iter().map(rank).collect::<Result<Vec<_>>>()?;
-    ranks.sort_unstable();
-    Ok(ranks)
+    query.targets.iter().map(rank).collect()
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(done, all.len() as u64);
         let recall = "recall@3".parse::<Metric>().unwrap();
         assert!(value_of(&metrics.means(), recall).is_some());
-        metrics.into_ranks()
+        metrics.into_ranks().0
     }
 
     #[test]
