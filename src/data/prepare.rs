@@ -7,6 +7,7 @@ use super::interactions::Interactions;
 use super::manifest::{DroppedCounts, Manifest};
 use super::read::Log;
 use super::rules::Rules;
+use super::span::Span;
 use super::split::Split;
 use super::split_rule::SplitRule;
 use super::split_users::UserFacts;
@@ -79,6 +80,7 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
             rules: rules.clone(),
             split: split.settled(),
             dropped: report,
+            span: Span::of(&events),
             files: log.files,
             ..Manifest::default()
         },

@@ -10,7 +10,7 @@ use tch::Device;
 
 use crate::batch::pad;
 use crate::config::{EvaluationConfig, Metric, Protocol};
-use crate::data::Sequences;
+use crate::data::{Sequences, distinct};
 use crate::device::ComputePath;
 use crate::model::Model;
 
@@ -61,15 +61,17 @@ impl Evaluation<'_> {
         Ok(metrics)
     }
 
-    /// History: the first ⌊0.8·len⌋ items. Targets: the distinct items of the rest.
+    /// History and, each once, targets.
     fn query(&self, user: usize) -> Query<'_> {
         let sequence = self.sequences.get(user);
-        let (history, rest) = sequence.split_at((sequence.len() as f64 * HISTORY_SHARE) as usize);
-        let mut targets = rest.to_vec();
-        targets.sort_unstable();
-        targets.dedup();
-        Query { history, targets }
+        let (history, rest) = sequence.split_at(held_out_from(sequence.len()));
+        Query { history, targets: distinct(rest) }
     }
+}
+
+/// Where in a sequence of this length the targets begin: behind the first ⌊0.8·length⌋ items.
+pub fn held_out_from(length: usize) -> usize {
+    (length as f64 * HISTORY_SHARE) as usize
 }
 
 /// The value of one metric in a list of them.

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::catalogue::{Catalogue, rows_a_block};
 use crate::config::Seen;
+use crate::data::distinct;
 use crate::device::{ComputePath, memory};
 use crate::host::ranking::{self, Ranked};
 use crate::model::Scoring;
@@ -23,9 +24,7 @@ impl Query<'_> {
         if seen == Seen::Keep {
             return vec![];
         }
-        let mut hidden = self.history.to_vec();
-        hidden.sort_unstable();
-        hidden.dedup();
+        let mut hidden = distinct(self.history);
         hidden.retain(|id| self.targets.binary_search(id).is_err());
         hidden
     }
