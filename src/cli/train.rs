@@ -53,19 +53,26 @@ impl Train {
                 table::say(format_args!("{ms:>10.3} ms a step: {part}"))?;
             }
         }
+        let measured = !outcome.test.is_empty();
+        let best = match measured {
+            true => format!("; best at step {}", outcome.best_step),
+            false => String::new(),
+        };
         table::say(format_args!(
-            "{} steps in {:.1} s of training, {:.1} s in all, on {} with {} threads; best at step {}",
-            outcome.steps,
-            outcome.train_seconds,
-            outcome.seconds,
-            outcome.device,
-            outcome.threads,
-            outcome.best_step,
+            "{} steps in {:.1} s of training, {:.1} s in all, on {} with {} threads{best}",
+            outcome.steps, outcome.train_seconds, outcome.seconds, outcome.device, outcome.threads,
         ))?;
-        results::print(&[
-            MetricRow { name: "validation".into(), metrics: outcome.validation },
-            MetricRow { name: "test".into(), metrics: outcome.test },
-        ])?;
+        if measured {
+            results::print(&[
+                MetricRow { name: "validation".into(), metrics: outcome.validation },
+                MetricRow { name: "test".into(), metrics: outcome.test },
+            ])?;
+        } else {
+            table::say(
+                "Nothing was measured: the dataset is all training (split.by = \"none\"). The \
+                 weights of the last step are kept",
+            )?;
+        }
         table::say(format_args!("Run folder: {}", self.out.display()))
     }
 }

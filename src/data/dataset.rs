@@ -69,6 +69,11 @@ impl Dataset {
         (0..self.split.len()).filter(|user| self.split[*user] == part).collect()
     }
 
+    /// Whether anything can be measured: where everything trains nothing can.
+    pub fn is_measured(&self) -> bool {
+        self.split.iter().any(|part| *part != Split::Train)
+    }
+
     /// The items of the catalogue; ids go from 1 to this, both included.
     pub fn item_count(&self) -> usize {
         self.items.len()

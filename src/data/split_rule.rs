@@ -18,12 +18,13 @@ pub enum SplitBy {
     Time,
     Days,
     Given,
+    None,
 }
 
 impl SplitBy {
     /// Every way, in the order of help.
-    pub const ALL: [SplitBy; 5] =
-        [SplitBy::Seed, SplitBy::Hash, SplitBy::Time, SplitBy::Days, SplitBy::Given];
+    pub const ALL: [SplitBy; 6] =
+        [SplitBy::Seed, SplitBy::Hash, SplitBy::Time, SplitBy::Days, SplitBy::Given, SplitBy::None];
 
     /// The name in descriptions and options.
     pub fn name(self) -> &'static str {
@@ -33,6 +34,7 @@ impl SplitBy {
             SplitBy::Time => "time",
             SplitBy::Days => "days",
             SplitBy::Given => "given",
+            SplitBy::None => "none",
         }
     }
 
@@ -51,6 +53,7 @@ impl SplitBy {
             SplitBy::Given => {
                 "The users of the test files test; of the others the latest validate. For sessions"
             }
+            SplitBy::None => "Everything trains, and nothing is measured",
         }
     }
 }
