@@ -377,7 +377,7 @@ fn bad_calls_and_descriptions_are_told_with_status_2() {
         ("prepare --input d --format csv", "there is no file d"),
         (
             "prepare --input log.csv --user user --item item --split time",
-            "a split by time needs validation_from and test_from",
+            "a split by time or cut needs validation_from and test_from",
         ),
         (
             "prepare --input log.csv --user user --item item --split hash --seed 3",

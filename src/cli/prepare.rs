@@ -78,11 +78,13 @@ pub struct Prepare {
     /// The seed of a split by seed [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
-    /// For a split by time, in the log's unit: users whose last event is at or after it validate.
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    /// A date, or a number in the log's unit. For a split by time: users whose last event is at or
+    /// after it validate. For a split by cut: nothing at or after it trains; it validates.
+    #[arg(long, value_name = "TIME", value_parser = time, allow_negative_numbers = true)]
     validation_from: Option<i64>,
-    /// For a split by time, in the log's unit: users whose last event is at or after it test.
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    /// A date, or a number in the log's unit. For a split by time: users whose last event is at or
+    /// after it test. For a split by cut: what is at or after it tests.
+    #[arg(long, value_name = "TIME", value_parser = time, allow_negative_numbers = true)]
     test_from: Option<i64>,
     /// For a split by days: how many of the latest days test; times are dates or seconds.
     #[arg(long, value_name = "N")]
@@ -106,6 +108,11 @@ fn separator(text: &str) -> Result<char, String> {
         (_, Some(character), None) => Ok(character),
         _ => Err("give one character".to_owned()),
     }
+}
+
+fn time(text: &str) -> Result<i64, String> {
+    let wanted = "give a number, or a date like 2011-11-01 or 2011-11-01T12:00:00";
+    data::parse_time(text).ok_or_else(|| wanted.to_owned())
 }
 
 fn keep(text: &str) -> Result<(String, Vec<String>), String> {

@@ -1,5 +1,6 @@
 //! From raw logs to datasets: readers, preparation rules, the dataset folder, the generator.
 
+mod cut;
 mod dataset;
 mod description;
 mod folder;
@@ -16,12 +17,14 @@ mod split;
 mod split_rule;
 mod split_users;
 
+pub use cut::Cut;
 pub use dataset::{Dataset, Item, Sequences};
 pub use description::Description;
 pub use generate::{Preset, Size, generate};
 pub use interactions::Interactions;
 pub use manifest::{Counts, DroppedCounts, Manifest};
 pub use prepare::prepare;
+pub(crate) use read::time::parse as parse_time;
 pub use read::{Format, Log, Source, SourceFile};
 pub use rules::Rules;
 pub use shares::distinct;

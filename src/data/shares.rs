@@ -61,6 +61,7 @@ mod tests {
             sequences: Sequences { items, offsets },
             times: Some(times),
             split: vec![],
+            cuts: None,
             manifest: Manifest { counts: Counts::default(), ..Manifest::default() },
         };
         assert!(repeats > 100 && ties > 100);

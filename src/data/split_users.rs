@@ -43,7 +43,7 @@ impl SplitRule {
                 Some(test) => self.latest_validate(facts, test.iter().copied()),
                 None => misuse!("a given split needs a log with test files (test_files)"),
             },
-            SplitBy::None => return Ok(vec![Split::Train; users]),
+            SplitBy::Cut | SplitBy::None => return Ok(vec![Split::Train; users]),
         };
         for part in Split::ALL {
             if !split.contains(&part) {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_split_everybody_trains() {
+    fn without_a_split_of_users_everybody_trains() {
         let rule = SplitRule { by: SplitBy::None, ..SplitRule::default() };
         assert_eq!(rule.apply(of(3)).unwrap(), [Split::Train; 3]);
     }

@@ -1,5 +1,6 @@
 //! The training loop: steps, validation, early stopping, the test of the best weights.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -11,7 +12,7 @@ use super::run_folder::{RunFolder, RunInfo, RunResult, TargetRanks};
 use super::stopping::Stopping;
 use crate::batch::Drawer;
 use crate::config::{Config, DEFAULT_STEPS, Length, Metric, Protocol, Schedule};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Sequences, Split};
 use crate::device;
 use crate::eval::{Evaluation, Metrics, PositionEvaluation, value_of};
 use crate::misuse;
@@ -57,11 +58,11 @@ impl<'a> RunContext<'a> {
         Model::new(tower, self.dataset.item_count(), *seed, self.plan.device)
     }
 
-    /// The batches of training, checked against the dataset.
+    /// The batches of training, checked against the dataset, from its [`Dataset::training`].
     ///
     /// # Errors
     /// [`crate::error::Misuse`] when the dataset is too small for the configuration.
-    pub fn drawer(&self) -> Result<Drawer<'a>> {
+    pub fn drawer<'d>(&self, training: &'d Sequences) -> Result<Drawer<'d>> {
         let Self { config, dataset, plan } = self;
         if dataset.is_measured() {
             self.refuse_empty(Split::Validation)?;
@@ -73,9 +74,8 @@ impl<'a> RunContext<'a> {
                  train.epochs, or train.steps to the steps that are to be trained"
             );
         }
-        let (sequences, train) = (&dataset.sequences, dataset.users_of(Split::Train));
-        let items = dataset.item_count();
-        Drawer::new(config, plan.batches, plan.assembly(config), sequences, train, items)
+        let (train, items) = (dataset.users_of(Split::Train), dataset.item_count());
+        Drawer::new(config, plan.batches, plan.assembly(config), training, train, items)
     }
 
     fn refuse_empty(&self, part: Split) -> Result<()> {
@@ -112,7 +112,12 @@ impl<'a> RunContext<'a> {
         users: Vec<usize>,
         observe: &mut dyn FnMut(Event),
     ) -> Result<Metrics> {
-        let sequences = &self.dataset.sequences;
+        // Nobody who is asked of what trains needs to know the rest.
+        let sequences = &*match part {
+            Split::Train => self.dataset.training(),
+            Split::Validation | Split::Test => Cow::Borrowed(&self.dataset.sequences),
+        };
+        let windows = self.dataset.windows(part, &users);
         let (config, history) = (&self.config.evaluation, self.config.tower.history);
         let (mut done, count) = (0, users.len() as u64);
         let mut progress = |more| {
@@ -121,10 +126,14 @@ impl<'a> RunContext<'a> {
         };
         let Plan { device, ranking: path, .. } = self.plan;
         match config.protocol {
-            Protocol::Holdout => Evaluation { sequences, users, config, history, device, path }
-                .run(model, &mut progress),
-            Protocol::Positions => PositionEvaluation { sequences, users, config, history, path }
-                .run(model, &mut progress),
+            Protocol::Holdout => {
+                Evaluation { sequences, users, windows, config, history, device, path }
+                    .run(model, &mut progress)
+            }
+            Protocol::Positions => {
+                PositionEvaluation { sequences, users, windows, config, history, path }
+                    .run(model, &mut progress)
+            }
         }
     }
 }
@@ -143,7 +152,8 @@ pub fn train(
     observe: &mut dyn FnMut(Event),
 ) -> Result<RunResult> {
     let context = RunContext::new(config, dataset)?;
-    let (plan, drawer) = (&context.plan, context.drawer()?);
+    let training = dataset.training();
+    let (plan, drawer) = (&context.plan, context.drawer(&training)?);
     let Schedule { steps, validate_every } = config.schedule(drawer.per_epoch())?;
     let run = make_folder()?;
     observe(Event::Started { steps, plan });

@@ -30,7 +30,7 @@ pub fn print(dataset: &Dataset, out: &Path) -> Result<()> {
         let mut items = vec![false; dataset.item_count()];
         let mut interactions = 0;
         for user in &users {
-            let sequence = dataset.sequences.get(*user);
+            let sequence = dataset.items_of(part, *user);
             interactions += sequence.len() as u64;
             sequence.iter().for_each(|item| items[*item as usize - 1] = true);
         }
@@ -41,7 +41,8 @@ pub fn print(dataset: &Dataset, out: &Path) -> Result<()> {
             ["… and distinct items".into(), count(items)],
         ]);
         if part != Split::Train && !users.is_empty() && !dataset.manifest.split.is_of_sessions() {
-            rows.push(targets(dataset, &users));
+            rows.push(targets(dataset, part, &users));
+            rows.extend(unknown(dataset, part, users.len()));
         }
     }
     let manifest = &dataset.manifest;
@@ -88,17 +89,29 @@ fn moments(dataset: &Dataset) -> Vec<[String; 2]> {
     rows
 }
 
-/// What there is to be found of `users` when the last fifth of each is held out.
-fn targets(dataset: &Dataset, users: &[usize]) -> [String; 2] {
+/// What there is to be found of `users`: where they are split, when the last fifth is held out.
+fn targets(dataset: &Dataset, part: Split, users: &[usize]) -> [String; 2] {
     let (mut once, mut all) = (0, 0);
     for user in users {
-        let sequence = dataset.sequences.get(*user);
-        let targets = &sequence[held_out_from(sequence.len())..];
+        let items = dataset.items_of(part, *user);
+        let targets = match &dataset.cuts {
+            Some(_) => items,
+            None => &items[held_out_from(items.len())..],
+        };
         once += distinct(targets).len() as u64;
         all += targets.len() as u64;
     }
-    let name = "… and targets in their last fifths, a user's repeats once";
-    [name.into(), format!("{} of {}", count(once), count(all))]
+    let fifth = if dataset.cuts.is_some() { "" } else { " in their last fifths" };
+    let name = format!("… and targets{fifth}, a user's repeats once");
+    [name, format!("{} of {}", count(once), count(all))]
+}
+
+/// Of a split by cut, who has interactions in `part` but none before, so that none can be asked for.
+fn unknown(dataset: &Dataset, part: Split, users: usize) -> Option<[String; 2]> {
+    dataset.cuts.as_ref()?;
+    let met = (0..dataset.users.len()).filter(|user| !dataset.items_of(part, *user).is_empty());
+    let name = "… left out: users with nothing before".into();
+    Some([name, count((met.count() - users) as u64)])
 }
 
 fn lengths(dataset: &Dataset) -> impl Iterator<Item = (&'static str, String)> {

@@ -2,7 +2,7 @@
 
 /// The time that `text` tells: a number as it stands (decimals are cut off towards the past), a
 /// date or date with time (UTC) as seconds since 1970. `None` if it is none of these.
-pub(in crate::data) fn parse(text: &str) -> Option<i64> {
+pub(crate) fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
     number(text).or_else(|| date_time(text))
 }
