@@ -119,6 +119,39 @@ fn a_table_is_prepared_and_summed_up() {
 }
 
 #[test]
+fn the_summary_tells_the_log_s_span_repeats_ties_and_targets() {
+    let place = Place::new();
+    // Of each user's ten events the last five are the first five again, and two fall on each day:
+    // half are repeats and half are tied. The last two are targets, of user 5 twice the same item.
+    let mut text = "user,item,time\n".to_owned();
+    for user in 0..20 {
+        for step in 0..10 {
+            let item = if user == 5 && step == 8 { 4 } else { step % 5 };
+            text += &format!("u{user},i{item},2011-12-{:02}\n", step / 2 + 5);
+        }
+    }
+    place.put("log.csv", text.clone() + "once,i1,2010-12-01T08:26:00\n");
+    let said = place.succeeds(&format!("prepare --input log.csv {TABLE} --split hash"));
+    for (name, value) in [
+        ("first time in the log", "2010-12-01T08:26:00"),
+        ("last time in the log", "2011-12-09"),
+        ("repeats", "50.00 %"),
+        ("tied times", "50.00 %"),
+    ] {
+        assert_eq!(row(&said, name), value, "{name}");
+    }
+    let targets: Vec<&str> = said.lines().filter(|line| line.contains("last fifths")).collect();
+    let ends = targets.iter().map(|line| line.rsplit("  ").next().unwrap());
+    // By the fixed hash users 6, 10, 11 and 15 validate, 1 and 5 test.
+    assert_eq!(ends.collect::<Vec<_>>(), ["8 of 8", "3 of 4"]);
+
+    place
+        .put("plain.txt", (0..60).map(|at| format!("{} {}\n", at / 6, at % 6)).collect::<String>());
+    let said = place.succeeds("prepare --input plain.txt --format user-item");
+    assert!(!said.contains("time") && row(&said, "repeats") == "0.00 %", "{said}");
+}
+
+#[test]
 fn options_go_before_the_description() {
     let place = Place::new();
     place.put("log.csv", log());
@@ -344,7 +377,7 @@ fn bad_calls_and_descriptions_are_told_with_status_2() {
         ("prepare --input d --format csv", "there is no file d"),
         (
             "prepare --input log.csv --user user --item item --split time",
-            "a split by time needs validation_from and test_from",
+            "a split by time or cut needs validation_from and test_from",
         ),
         (
             "prepare --input log.csv --user user --item item --split hash --seed 3",

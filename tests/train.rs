@@ -193,6 +193,13 @@ fn evaluation_refuses_what_does_not_belong_to_the_run() {
 fn seen_items_can_be_taken_out_of_the_ranking() {
     let place = Place::new();
     let result = train(&place, "run", &[]);
+    let said = place.ok(&["evaluate", "run"]);
+    assert!(
+        said.contains("40 users of the test part, ") && !said.contains("seen targets"),
+        "{said}"
+    );
+    let said = place.ok(&["evaluate", "run", "--set", "evaluation.seen=exclude"]);
+    assert!(said.contains("a user's repeats counted once\nItems of a user's history"), "{said}");
     let without = place.ok(&["evaluate", "run", "--json", "--set", "evaluation.seen=exclude"]);
     let without: Value = serde_json::from_str(&without).unwrap();
     let (kept, excluded) = (&result["test"]["recall@50"], &without["metrics"]["recall@50"]);

@@ -30,8 +30,8 @@ pub fn run(
 ) -> Result<KeptResult> {
     let items = dataset.item_count();
     recipe.check(items)?;
-    let (sequences, train) = (&dataset.sequences, dataset.users_of(Split::Train));
-    let training = Training { sequences, users: &train, items };
+    let (known, train) = (dataset.training(), dataset.users_of(Split::Train));
+    let training = Training { sequences: &known, users: &train, items };
     let (mut done, parts) = (0, recipe.parts());
     observe(Stage::Fitting { done, parts });
     let start = Instant::now();
@@ -45,8 +45,9 @@ pub fn run(
     observe(Stage::Ranking { done, users: count });
     let start = Instant::now();
     let blocks = ScoreBlocks {
-        sequences,
+        sequences: &dataset.sequences,
         users: &users,
+        windows: dataset.windows(asked.split, &users),
         items,
         config: &asked.evaluation,
         latest: asked.latest.unwrap_or(usize::MAX),

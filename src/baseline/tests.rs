@@ -60,9 +60,7 @@ fn plain_ranks(
         }
         let (history, rest) = sequence.split_at(sequence.len() * 8 / 10);
         let targets: Vec<u32> = rest.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        let mut ranks: Vec<u64> = targets.iter().map(|&id| rank(history, id, &targets)).collect();
-        ranks.sort();
-        ranks
+        targets.iter().map(|&id| rank(history, id, &targets)).collect()
     };
     users.iter().map(of).collect()
 }
@@ -81,6 +79,7 @@ fn check(recipe: Recipe, plain: impl for<'a> Fn(&'a [&'a [u32]]) -> Plain<'a>) {
                 let blocks = ScoreBlocks {
                     sequences: &sequences,
                     users: &test,
+                    windows: None,
                     items: ITEMS,
                     config: &config,
                     latest,

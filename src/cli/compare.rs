@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::known_baselines::{self, KnownBaselines};
 use super::results::{self, MetricRow};
 use crate::data::Split;
+use crate::misuse;
 use crate::train::RunFolder;
 
 /// Print the test results of several runs in one table
@@ -21,6 +22,12 @@ impl Compare {
     pub fn run(self) -> Result<()> {
         let row = |path: &PathBuf| {
             let result = RunFolder::open(path)?.result()?;
+            if result.test.is_empty() {
+                misuse!(
+                    "nothing was measured in {}: its dataset is all training (split.by = \"none\")",
+                    path.display()
+                );
+            }
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
             Ok(MetricRow { name, metrics: result.test })
         };

@@ -10,6 +10,7 @@ use super::known_baselines::{self, KnownBaselines};
 use super::progress::Bar;
 use super::results::{self, MetricRow};
 use super::table;
+use crate::config::{Protocol, Seen};
 use crate::data::Split;
 use crate::train::{Event, TrainedRun};
 
@@ -55,7 +56,22 @@ impl Evaluate {
         if self.json {
             return table::say(serde_json::to_string_pretty(&row)?);
         }
-        table::say(format_args!("{} users of the {} part\n", metrics.users(), part.name()))?;
+        let once = match run.config.evaluation.protocol {
+            Protocol::Holdout => ", a user's repeats counted once",
+            Protocol::Positions => "",
+        };
+        let (users, targets) = (metrics.users(), metrics.targets());
+        table::say(format_args!(
+            "{users} users of the {} part, {targets} targets{once}",
+            part.name()
+        ))?;
+        if run.config.evaluation.seen == Seen::Exclude {
+            table::say(
+                "Items of a user's history are not ranked, unless they are targets: seen targets \
+                 stay to be found, and no user is left out for having no new ones",
+            )?;
+        }
+        table::say("")?;
         let asked = known_baselines::asked(&run.config, part);
         let (data, checksum) = (&run.config.data.path, &run.dataset.manifest.checksum);
         let known = KnownBaselines::of(data, checksum, asked);

@@ -7,9 +7,10 @@ use anyhow::Result;
 
 use super::choice::one_of;
 use super::progress::Bar;
-use super::table::{self, count};
-use crate::data::{self, Dataset, Description, Format, Moment, Split, SplitBy};
+use crate::data::{self, Dataset, Description, Format, Moment, SplitBy};
 use crate::{files, misuse};
+
+mod summary;
 
 /// Turns an interaction log into a dataset folder: filtered, ordered, numbered and split.
 ///
@@ -77,11 +78,13 @@ pub struct Prepare {
     /// The seed of a split by seed [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
-    /// For a split by time, in the log's unit: users whose last event is at or after it validate.
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    /// A date, or a number in the log's unit. For a split by time: users whose last event is at or
+    /// after it validate. For a split by cut: nothing at or after it trains; it validates.
+    #[arg(long, value_name = "TIME", value_parser = time, allow_negative_numbers = true)]
     validation_from: Option<i64>,
-    /// For a split by time, in the log's unit: users whose last event is at or after it test.
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    /// A date, or a number in the log's unit. For a split by time: users whose last event is at or
+    /// after it test. For a split by cut: what is at or after it tests.
+    #[arg(long, value_name = "TIME", value_parser = time, allow_negative_numbers = true)]
     test_from: Option<i64>,
     /// For a split by days: how many of the latest days test; times are dates or seconds.
     #[arg(long, value_name = "N")]
@@ -105,6 +108,11 @@ fn separator(text: &str) -> Result<char, String> {
         (_, Some(character), None) => Ok(character),
         _ => Err("give one character".to_owned()),
     }
+}
+
+fn time(text: &str) -> Result<i64, String> {
+    let wanted = "give a number, or a date like 2011-11-01 or 2011-11-01T12:00:00";
+    data::parse_time(text).ok_or_else(|| wanted.to_owned())
 }
 
 fn keep(text: &str) -> Result<(String, Vec<String>), String> {
@@ -136,7 +144,7 @@ impl Prepare {
         bar.message("writing");
         dataset.save(&out, force)?;
         drop(bar);
-        summary(&dataset, &out)
+        summary::print(&dataset, &out)
     }
 
     /// The description with the options laid over it.
@@ -197,79 +205,4 @@ fn lay_over<T>(value: &mut T, option: Option<T>) {
     if let Some(option) = option {
         *value = option;
     }
-}
-
-fn summary(dataset: &Dataset, out: &std::path::Path) -> Result<()> {
-    let (counts, dropped) = (dataset.counts(), &dataset.manifest.dropped);
-    let cells = counts.users as f64 * counts.items as f64;
-    let mut rows = vec![
-        ["users".into(), count(counts.users)],
-        ["items".into(), count(counts.items)],
-        ["interactions".into(), count(counts.interactions)],
-        ["density".into(), format!("{:.4} %", 100.0 * counts.interactions as f64 / cells)],
-    ];
-    rows.extend(lengths(dataset).map(|(name, value)| [format!("sequence length, {name}"), value]));
-    for (part, verb) in
-        [(Split::Train, "train"), (Split::Validation, "validate"), (Split::Test, "test")]
-    {
-        let users = dataset.users_of(part);
-        let mut items = vec![false; dataset.item_count()];
-        let mut interactions = 0;
-        for user in &users {
-            let sequence = dataset.sequences.get(*user);
-            interactions += sequence.len() as u64;
-            sequence.iter().for_each(|item| items[*item as usize - 1] = true);
-        }
-        let items = items.iter().filter(|met| **met).count() as u64;
-        rows.extend([
-            [format!("users that {verb}"), count(users.len() as u64)],
-            ["… and their interactions".into(), count(interactions)],
-            ["… and distinct items".into(), count(items)],
-        ]);
-    }
-    let manifest = &dataset.manifest;
-    rows.push(["left out by keep: interactions".into(), count(dropped.left_out)]);
-    let mut tell = |what: String, number: u64, interactions: u64| {
-        rows.push([format!("dropped: {what}"), count(number)]);
-        rows.push(["… and their interactions".into(), count(interactions)]);
-    };
-    let (few, rules) = (manifest.rules.min_user_count, &manifest.rules);
-    if rules.short_users_first {
-        let (users, interactions) =
-            (dropped.early_short_users, dropped.early_short_user_interactions);
-        tell(format!("users with fewer than {few} at first"), users, interactions);
-    }
-    let what = format!("items with fewer than {} interactions", rules.min_item_count);
-    tell(what, dropped.rare_items, dropped.rare_item_interactions);
-    let what = format!("users with fewer than {few} remaining");
-    tell(what, dropped.short_users, dropped.short_user_interactions);
-    if manifest.split.is_of_sessions() {
-        let what = "items that only the test has met".into();
-        tell(what, dropped.unseen_items, dropped.unseen_item_interactions);
-        let what = format!("users that test with fewer than {few} left");
-        tell(what, dropped.short_test_users, dropped.short_test_user_interactions);
-    }
-    rows.push(["written to".into(), out.display().to_string()]);
-    table::print(rows)
-}
-
-fn lengths(dataset: &Dataset) -> impl Iterator<Item = (&'static str, String)> {
-    let offsets = &dataset.sequences.offsets;
-    let mut lengths: Vec<u64> = offsets.windows(2).map(|pair| (pair[1] - pair[0]) as u64).collect();
-    lengths.sort_unstable();
-    // The smallest length that at least this share of the users does not exceed.
-    let at = |share: f64| {
-        let rank = (share * lengths.len() as f64).ceil() as usize;
-        count(lengths[rank.clamp(1, lengths.len()) - 1])
-    };
-    let mean = lengths.iter().sum::<u64>() as f64 / lengths.len() as f64;
-    [
-        ("least", at(0.0)),
-        ("5 %", at(0.05)),
-        ("median", at(0.5)),
-        ("mean", format!("{mean:.2}")),
-        ("95 %", at(0.95)),
-        ("most", at(1.0)),
-    ]
-    .into_iter()
 }

@@ -54,25 +54,32 @@ impl Train {
                 table::say(format_args!("{ms:>10.3} ms a step: {part}"))?;
             }
         }
+        let measured = !outcome.test.is_empty();
+        let best = match measured {
+            true => format!("; best at step {}", outcome.best_step),
+            false => String::new(),
+        };
         table::say(format_args!(
-            "{} steps in {:.1} s of training, {:.1} s in all, on {} with {} threads; best at step {}",
-            outcome.steps,
-            outcome.train_seconds,
-            outcome.seconds,
-            outcome.device,
-            outcome.threads,
-            outcome.best_step,
+            "{} steps in {:.1} s of training, {:.1} s in all, on {} with {} threads{best}",
+            outcome.steps, outcome.train_seconds, outcome.seconds, outcome.device, outcome.threads,
         ))?;
-        let asked = known_baselines::asked(&config, Split::Test);
-        let (data, checksum) = (&config.data.path, &dataset.manifest.checksum);
-        let known = KnownBaselines::of(data, checksum, asked);
-        let mut rows = vec![
-            MetricRow { name: "validation".into(), metrics: outcome.validation },
-            MetricRow { name: "test".into(), metrics: outcome.test.clone() },
-        ];
-        rows.extend(known.rows(true));
-        results::print(&rows)?;
-        known.say_verdict(data, config.train.monitor, &outcome.test)?;
+        if measured {
+            let asked = known_baselines::asked(&config, Split::Test);
+            let (data, checksum) = (&config.data.path, &dataset.manifest.checksum);
+            let known = KnownBaselines::of(data, checksum, asked);
+            let mut rows = vec![
+                MetricRow { name: "validation".into(), metrics: outcome.validation },
+                MetricRow { name: "test".into(), metrics: outcome.test.clone() },
+            ];
+            rows.extend(known.rows(true));
+            results::print(&rows)?;
+            known.say_verdict(data, config.train.monitor, &outcome.test)?;
+        } else {
+            table::say(
+                "Nothing was measured: the dataset is all training (split.by = \"none\"). The \
+                 weights of the last step are kept",
+            )?;
+        }
         table::say(format_args!("Run folder: {}", self.out.display()))
     }
 }

@@ -40,7 +40,7 @@ pub use optimizer::{EpsilonForm, OptimizerConfig, OptimizerKind, ScheduleKind};
 pub use sampling::{Order, Reject, Samples, SamplingConfig};
 pub use settings::Settings;
 pub use tower::{Activation, EncoderConfig, EncoderKind, TowerConfig};
-pub use train::{Length, Schedule, TrainConfig, ValidateEvery};
+pub use train::{DEFAULT_STEPS, Length, Schedule, TrainConfig, ValidateEvery};
 
 /// Everything that a training run depends on, checked and whole: [`Settings::checked`] makes it.
 /// Saved as the run folder's `config.toml`, from which it comes back as it was.

@@ -24,6 +24,9 @@ pub struct TrainConfig {
     pub fused: bool,
 }
 
+/// The steps of a configuration that names none: more than a training takes that validation ends.
+pub const DEFAULT_STEPS: u64 = 500_000;
+
 /// How long is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
@@ -134,7 +137,7 @@ impl TrainSettings {
                 Length::Epochs(epochs)
             }
             (None, steps) => {
-                let steps = steps.unwrap_or(500_000);
+                let steps = steps.unwrap_or(DEFAULT_STEPS);
                 within("train.steps", steps, 1, 1 << 40)?;
                 Length::Steps(steps)
             }

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::cut::Cut;
 use super::manifest::{Counts, Manifest};
 use super::split::Split;
 use crate::files::FolderKind;
@@ -53,8 +54,11 @@ pub struct Dataset {
     pub sequences: Sequences,
     /// The times of `sequences.items`, in the unit of the log, if it has times.
     pub times: Option<Vec<i64>>,
-    /// `[users]`
+    /// `[users]`; where sequences are cut, all of them train.
     pub split: Vec<Split>,
+    /// `[users]`: where a split by cut cuts each sequence. A user is then in each part that has items
+    /// of it and, of those that are measured, items before them.
+    pub cuts: Option<Vec<Cut>>,
     /// What it is called and was made from.
     pub manifest: Manifest,
 }
@@ -66,7 +70,19 @@ impl Dataset {
 
     /// The users of one part, by rising index.
     pub fn users_of(&self, part: Split) -> Vec<usize> {
-        (0..self.split.len()).filter(|user| self.split[*user] == part).collect()
+        let is_in = |user: &usize| match &self.cuts {
+            None => self.split[*user] == part,
+            Some(cuts) => {
+                let items = cuts[*user].items(part, self.sequences.get(*user).len());
+                !items.is_empty() && (part == Split::Train || items.start > 0)
+            }
+        };
+        (0..self.split.len()).filter(is_in).collect()
+    }
+
+    /// Whether anything can be measured: where everything trains nothing can.
+    pub fn is_measured(&self) -> bool {
+        self.cuts.is_some() || self.split.iter().any(|part| *part != Split::Train)
     }
 
     /// The items of the catalogue; ids go from 1 to this, both included.
@@ -76,7 +92,7 @@ impl Dataset {
 
     /// What there is, counted.
     pub fn counts(&self) -> Counts {
-        let of = |part| self.split.iter().filter(|user| **user == part).count() as u64;
+        let of = |part| self.users_of(part).len() as u64;
         Counts {
             users: self.users.len() as u64,
             items: self.items.len() as u64,
@@ -96,6 +112,10 @@ impl Dataset {
         hash.all(self.times.as_deref().unwrap_or_default(), |time| time.to_le_bytes());
         hash.all(&self.items, |item| item.count.to_le_bytes());
         hash.all(&self.split, |part| [*part as u8]);
+        if let Some(cuts) = &self.cuts {
+            hash.all(cuts, |cut| (cut.validation as u64).to_le_bytes());
+            hash.all(cuts, |cut| (cut.test as u64).to_le_bytes());
+        }
         let names = self.items.iter().map(|item| &item.original).chain(&self.users);
         names.for_each(|name| hash.name(name));
         hex(&hash.hash.finalize())

@@ -63,6 +63,12 @@ impl Description {
             SplitBy::Time | SplitBy::Days if !timed => {
                 misuse!("a split by time needs a log with times: give --time COLUMN")
             }
+            SplitBy::Cut if source.time.is_none() || source.day.is_some() => {
+                misuse!(
+                    "a split by cut needs a log with times that count across users: give --time \
+                     COLUMN, and no --day"
+                )
+            }
             SplitBy::Given if source.test_files.is_empty() => {
                 misuse!("a given split needs the files that test: give --test-input FILE")
             }

@@ -5,15 +5,21 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use polars::prelude::*;
 
+use super::cut::Cut;
 use super::dataset::{Dataset, Item, Sequences};
 use super::manifest::{FILE, FORMAT, Manifest};
 use super::parquet::{Parquet, write};
 use super::split::Split;
+use super::split_rule::SplitBy;
 use crate::files;
 
 const ITEMS: &str = "items.parquet";
 const USERS: &str = "users.parquet";
 const SEQUENCES: &str = "sequences.parquet";
+
+/// The columns of users that only a split by cut has: items before each of its two moments.
+const BEFORE_VALIDATION: &str = "before_validation";
+const BEFORE_TEST: &str = "before_test";
 
 impl Dataset {
     /// Writes the folder `out`, whole or not at all; with `force` it takes the place of one that
@@ -56,12 +62,20 @@ impl Dataset {
             let lengths = offsets.windows(2).map(|pair| (pair[1] - pair[0]) as u32).collect();
             let split: Vec<&str> =
                 self.split[rows.clone()].iter().map(|part| part.name()).collect();
-            vec![
+            let mut columns = vec![
                 column("user", (rows.start as u32..rows.end as u32).collect()),
-                Column::new("original".into(), strings(self.users[rows].iter())),
+                Column::new("original".into(), strings(self.users[rows.clone()].iter())),
                 Column::new("split".into(), split),
                 column("length", lengths),
-            ]
+            ];
+            if let Some(cuts) = &self.cuts {
+                let of = |count: fn(&Cut) -> usize| {
+                    cuts[rows.clone()].iter().map(|cut| count(cut) as u32).collect::<Vec<_>>()
+                };
+                columns.push(column(BEFORE_VALIDATION, of(|cut| cut.validation)));
+                columns.push(column(BEFORE_TEST, of(|cut| cut.test)));
+            }
+            columns
         })
     }
 
@@ -95,13 +109,17 @@ impl Dataset {
         let manifest = Manifest::load(folder)?;
         let items = read_items(&folder.join(ITEMS))?;
         let (users, split, mut offsets) = read_users(&folder.join(USERS))?;
+        let cuts = match manifest.split.by {
+            SplitBy::Cut => Some(read_cuts(&folder.join(USERS), &offsets)?),
+            _ => None,
+        };
         let path = folder.join(SEQUENCES);
         let (ids, times) = read_sequences(&path, &offsets, items.len())?;
         if offsets.is_empty() {
             offsets.push(0);
         }
         let sequences = Sequences { items: ids, offsets };
-        let dataset = Dataset { items, users, sequences, times, split, manifest };
+        let dataset = Dataset { items, users, sequences, times, split, cuts, manifest };
         let (there, written) = (dataset.counts(), &dataset.manifest.counts);
         ensure!(
             there == *written,
@@ -159,6 +177,27 @@ fn read_users(path: &Path) -> Result<(Vec<String>, Vec<Split>, Vec<usize>)> {
         Ok(None)
     })?;
     Ok((users, split, offsets))
+}
+
+/// The cuts of users whose sequences have these `offsets`.
+fn read_cuts(path: &Path, offsets: &[usize]) -> Result<Vec<Cut>> {
+    let mut cuts = Vec::new();
+    for_each(path, &[BEFORE_VALIDATION, BEFORE_TEST], |frame| {
+        let tests = frame.column(BEFORE_TEST)?.u32()?.iter();
+        for (validation, test) in frame.column(BEFORE_VALIDATION)?.u32()?.iter().zip(tests) {
+            let (Some(validation), Some(test)) = (validation, test) else {
+                return Ok(Some("a row has no value".to_owned()));
+            };
+            let cut = Cut { validation: validation as usize, test: test as usize };
+            let user = cuts.len();
+            if cut.validation > cut.test || cut.test > offsets[user + 1] - offsets[user] {
+                return Ok(Some(format!("the cuts of user {user} are not in its sequence")));
+            }
+            cuts.push(cut);
+        }
+        Ok(None)
+    })?;
+    Ok(cuts)
 }
 
 fn read_sequences(

@@ -19,6 +19,8 @@ pub struct Interactions {
     pub time: Option<Vec<i64>>,
     /// `[events]`: what a split goes by, in seconds, where `time` does not tell it.
     pub day: Option<Vec<i64>>,
+    /// Whether `day`, or else `time`, was written as dates, not as numbers.
+    pub dates: bool,
     /// Users from this index on come from the test files, where the log has such.
     pub test_users_from: Option<usize>,
 }
@@ -44,6 +46,7 @@ pub struct Builder {
     item: Vec<u32>,
     time: Vec<i64>,
     day: Vec<i64>,
+    dates: bool,
     /// Users and events when the test files began.
     test_from: Option<(usize, usize)>,
 }
@@ -63,6 +66,11 @@ impl Builder {
     /// The day of the event that was appended last. Either all events of a log have one or none.
     pub fn push_day(&mut self, day: i64) {
         self.day.push(day);
+    }
+
+    /// Whether the log writes dates, not numbers.
+    pub fn set_dates(&mut self, dates: bool) {
+        self.dates = dates;
     }
 
     /// What is appended from now on is of the test files.
@@ -97,6 +105,7 @@ impl Builder {
             items: self.items.into_names(),
             time: of_all(self.time),
             day: of_all(self.day),
+            dates: self.dates,
             test_users_from: self.test_from.map(|(first_user, _)| first_user),
             user: self.user,
             item: self.item,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::read::SourceFile;
 use super::rules::Rules;
+use super::span::Span;
 use super::split_rule::SplitRule;
 
 /// The version of the folder's layout that this program writes and reads.
@@ -33,6 +34,9 @@ pub struct Manifest {
     pub rules: Rules,
     pub split: SplitRule,
     pub dropped: DroppedCounts,
+    /// When the log begins and ends, if it has times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<Span>,
     #[serde(default)]
     pub files: Vec<SourceFile>,
 }

@@ -7,8 +7,9 @@ use super::interactions::Interactions;
 use super::manifest::{DroppedCounts, Manifest};
 use super::read::Log;
 use super::rules::Rules;
+use super::span::Span;
 use super::split::Split;
-use super::split_rule::SplitRule;
+use super::split_rule::{SplitBy, SplitRule};
 use super::split_users::UserFacts;
 use kept::{Dropped, Kept};
 
@@ -66,6 +67,11 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
 
     let (catalogue, numbers) = number(&popularity, &kept.items);
     let (sequences, times) = sequences(&kept, &events, &split_users, &numbers);
+    let span = Span::of(&events);
+    let cuts = match split.by {
+        SplitBy::Cut => Some(split.cuts(&sequences, times.as_deref(), span)?),
+        _ => None,
+    };
     let catalogued =
         |item: &usize| Item { original: events.items[*item].clone(), count: popularity[*item] };
     let mut dataset = Dataset {
@@ -74,15 +80,18 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
         split: split_users.iter().map(|(_, part)| *part).collect(),
         sequences,
         times,
+        cuts,
         manifest: Manifest {
             name: name.to_owned(),
             rules: rules.clone(),
             split: split.settled(),
             dropped: report,
+            span,
             files: log.files,
             ..Manifest::default()
         },
     };
+    dataset.check_cuts()?;
     dataset.manifest.counts = dataset.counts();
     Ok(dataset)
 }

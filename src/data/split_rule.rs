@@ -1,8 +1,12 @@
 //! `[split]` of a description: how users are told apart, and what that needs.
 
-use anyhow::Result;
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
+use anyhow::Result;
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::read::time::parse;
 use crate::misuse;
 
 /// What validates of the users who do not test, where the split does not say.
@@ -18,12 +22,21 @@ pub enum SplitBy {
     Time,
     Days,
     Given,
+    Cut,
+    None,
 }
 
 impl SplitBy {
     /// Every way, in the order of help.
-    pub const ALL: [SplitBy; 5] =
-        [SplitBy::Seed, SplitBy::Hash, SplitBy::Time, SplitBy::Days, SplitBy::Given];
+    pub const ALL: [SplitBy; 7] = [
+        SplitBy::Seed,
+        SplitBy::Hash,
+        SplitBy::Time,
+        SplitBy::Days,
+        SplitBy::Given,
+        SplitBy::Cut,
+        SplitBy::None,
+    ];
 
     /// The name in descriptions and options.
     pub fn name(self) -> &'static str {
@@ -33,6 +46,8 @@ impl SplitBy {
             SplitBy::Time => "time",
             SplitBy::Days => "days",
             SplitBy::Given => "given",
+            SplitBy::Cut => "cut",
+            SplitBy::None => "none",
         }
     }
 
@@ -51,6 +66,11 @@ impl SplitBy {
             SplitBy::Given => {
                 "The users of the test files test; of the others the latest validate. For sessions"
             }
+            SplitBy::Cut => {
+                "What is before a moment trains, what is after tests, of every user; before it a \
+                 window validates"
+            }
+            SplitBy::None => "Everything trains, and nothing is measured",
         }
     }
 }
@@ -86,12 +106,14 @@ pub struct SplitRule {
     /// For `seed`; 1 if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// For `time`, in the unit of the log: users whose last event is at or after it validate,
-    /// unless they test. So nothing that is trained on is later.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// A number in the unit of the log, or a date, of seconds since 1970. For `time`: users whose
+    /// last event is at or after it validate, unless they test, so that nothing that is trained on
+    /// is later. For `cut`: what is at or after it is not trained on, and validates up to `test_from`.
+    #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pub validation_from: Option<i64>,
-    /// For `time`, in the unit of the log: users whose last event is at or after it test.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// As `validation_from`. For `time`: users whose last event is at or after it test. For `cut`:
+    /// what is at or after it tests.
+    #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pub test_from: Option<i64>,
     /// For `days`: users test who are later than this many times 86,400 seconds before the latest
     /// user. Of dates without a time of day these are the last so many dates; times that are
@@ -107,6 +129,28 @@ pub struct SplitRule {
     pub validation_share: Option<f64>,
 }
 
+/// A time as a number, or as a date in quotes.
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    struct Time;
+    impl Visitor<'_> for Time {
+        type Value = Option<i64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a whole number in the log's unit, or a date in quotes like \"2011-11-01\"")
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<Option<i64>, E> {
+            Ok(Some(number))
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Option<i64>, E> {
+            let known = parse(text).map(Some);
+            known.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        }
+    }
+    from.deserialize_any(Time)
+}
+
 impl SplitRule {
     /// # Errors
     /// A setting that is missing or does nothing.
@@ -116,12 +160,16 @@ impl SplitRule {
             (SplitBy::Time, (Some(validation), Some(test))) if validation > test => misuse!(
                 "the split's validation_from ({validation}) is later than its test_from ({test})"
             ),
-            (SplitBy::Time, (Some(_), Some(_))) => {}
-            (SplitBy::Time, _) => {
-                misuse!("a split by time needs validation_from and test_from, in the log's unit")
-            }
+            (SplitBy::Cut, (Some(validation), Some(test))) if validation >= test => misuse!(
+                "the split's validation_from ({validation}) must be before its test_from ({test})"
+            ),
+            (SplitBy::Time | SplitBy::Cut, (Some(_), Some(_))) => {}
+            (SplitBy::Time | SplitBy::Cut, _) => misuse!(
+                "a split by time or cut needs validation_from and test_from, numbers in the log's \
+                 unit or dates"
+            ),
             (_, (None, None)) => {}
-            _ => misuse!("validation_from and test_from are for a split by time only"),
+            _ => misuse!("validation_from and test_from are for a split by time or cut only"),
         }
         if self.by != SplitBy::Seed && self.seed.is_some() {
             misuse!("the split's seed is for a split by seed only");
@@ -193,6 +241,17 @@ mod tests {
         }
         for moment in Moment::ALL {
             assert_eq!(read(format!("event = \"{}\"", moment.name())).moment(), moment);
+        }
+    }
+
+    #[test]
+    fn times_are_numbers_or_dates() {
+        let read = |time: &str| toml::from_str::<SplitRule>(&format!("test_from = {time}"));
+        assert_eq!(read("-7").unwrap().test_from, Some(-7));
+        assert_eq!(read("\"2016-05-09T10:11:12\"").unwrap().test_from, Some(1_462_788_672));
+        for wrong in ["\"soon\"", "2016-05-09", "1.5"] {
+            let said = read(wrong).unwrap_err().to_string();
+            assert!(said.contains("a date in quotes like"), "{said}");
         }
     }
 

@@ -43,6 +43,7 @@ impl SplitRule {
                 Some(test) => self.latest_validate(facts, test.iter().copied()),
                 None => misuse!("a given split needs a log with test files (test_files)"),
             },
+            SplitBy::Cut | SplitBy::None => return Ok(vec![Split::Train; users]),
         };
         for part in Split::ALL {
             if !split.contains(&part) {
@@ -210,6 +211,12 @@ mod tests {
         let split = rule.apply(UserFacts { times: Some(&times), ..facts }).unwrap();
         assert!(split[..3].iter().all(|part| *part == Split::Validation));
         assert!(rule.apply(of(5)).unwrap_err().to_string().contains("test files"));
+    }
+
+    #[test]
+    fn without_a_split_of_users_everybody_trains() {
+        let rule = SplitRule { by: SplitBy::None, ..SplitRule::default() };
+        assert_eq!(rule.apply(of(3)).unwrap(), [Split::Train; 3]);
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod positions;
 mod rank;
 mod scores;
 
+use std::ops::Range;
+
 use anyhow::{Result, ensure};
 use tch::Device;
 
@@ -18,13 +20,15 @@ use crate::model::Model;
 pub use catalogue::Catalogue;
 pub use metrics::{Metrics, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
-pub use rank::{Query, ranks};
+pub use rank::{Query, held_out_from, ranks};
 pub use scores::{ScoreBlocks, Scorer};
 
-/// What is evaluated on: the last fifth of each of these users' sequences.
+/// What is evaluated on: a window, or else the last fifth, of each of these users' sequences.
 pub struct Evaluation<'a> {
     pub sequences: &'a Sequences,
     pub users: Vec<usize>,
+    /// `[users]`: where the targets are, all before them being history; `None`: the last fifth.
+    pub windows: Option<Vec<Range<usize>>>,
     pub config: &'a EvaluationConfig,
     /// The latest items of a history that the encoder reads.
     pub history: usize,
@@ -44,9 +48,9 @@ impl Evaluation<'_> {
         ensure!(!self.users.is_empty(), "there are no users to rank for");
         let items = Catalogue::of(model, self.path).checked()?;
         let mut metrics = Metrics::new(Protocol::Holdout, &self.config.at);
-        for users in self.users.chunks(items.users_a_block()) {
-            let queries: Vec<Query> =
-                users.iter().map(|&user| Query::of_holdout(self.sequences.get(user))).collect();
+        let places: Vec<usize> = (0..self.users.len()).collect();
+        for users in places.chunks(items.users_a_block()) {
+            let queries: Vec<Query> = users.iter().map(|&at| self.query(at)).collect();
             let latest: Vec<&[u32]> = queries
                 .iter()
                 .map(|q| &q.history[q.history.len().saturating_sub(self.history)..])
@@ -64,9 +68,47 @@ impl Evaluation<'_> {
         }
         Ok(metrics)
     }
+
+    /// History and, each once, targets of the user at this place.
+    fn query(&self, at: usize) -> Query<'_> {
+        let sequence = self.sequences.get(self.users[at]);
+        let window = match &self.windows {
+            Some(windows) => windows[at].clone(),
+            None => held_out_from(sequence.len())..sequence.len(),
+        };
+        Query::of_window(sequence, window)
+    }
 }
 
 /// The value of one metric in a list of them.
 pub fn value_of(values: &[(Metric, f64)], metric: Metric) -> Option<f64> {
     values.iter().find(|(m, _)| *m == metric).map(|(_, value)| *value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_before_a_window_is_history_and_what_is_behind_it_nothing() {
+        let items = vec![9, 1, 2, 3, 2, 3, 1, 4, 5, 6, 5, 6];
+        let sequences = Sequences { items, offsets: vec![0, 1, 11, 12] };
+        let config = EvaluationConfig::default();
+        let asked = |window: Option<Range<usize>>| {
+            let evaluation = Evaluation {
+                sequences: &sequences,
+                users: vec![1],
+                windows: window.map(|window| vec![window]),
+                config: &config,
+                history: 2,
+                device: Device::Cpu,
+                path: ComputePath::HostLoops,
+            };
+            let query = evaluation.query(0);
+            (query.history.to_vec(), query.targets)
+        };
+        assert_eq!(asked(Some(3..7)), (vec![1, 2, 3], vec![1, 2, 3, 4]));
+        assert_eq!(asked(Some(8..9)).1, [6]);
+        assert_eq!(asked(None), (vec![1, 2, 3, 2, 3, 1, 4, 5], vec![5, 6]));
+    }
 }

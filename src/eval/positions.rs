@@ -1,5 +1,7 @@
 //! Evaluation of session models: every item of a session but its first, each from those before it.
 
+use std::ops::Range;
+
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
@@ -50,6 +52,9 @@ impl PositionVectors for Model {
 pub struct PositionEvaluation<'a> {
     pub sequences: &'a Sequences,
     pub users: Vec<usize>,
+    /// `[users]`: where the items that are to be found are, each from all before it; `None`:
+    /// everywhere.
+    pub windows: Option<Vec<Range<usize>>>,
     pub config: &'a EvaluationConfig,
     /// The latest items that the model reads. Sessions are cut to their latest `history + 1`, as in
     /// the published evaluation: of a longer one only the latest `history` items are to be found.
@@ -89,15 +94,26 @@ impl PositionEvaluation<'_> {
         }
         let mut metrics = Metrics::new(Protocol::Positions, &self.config.at);
         for (at, ranks) in all.into_iter().enumerate() {
-            metrics.add(ranks, self.session(at).iter().skip(1).copied().collect());
+            // What is asked for stands at the end of the session.
+            let session = self.session(at);
+            let targets = session[session.len() - ranks.len()..].to_vec();
+            metrics.add(ranks, targets);
         }
         Ok(metrics)
     }
 
-    /// The part of a session that is evaluated.
+    /// Where the items to be found are in the sequence of the user at this place.
+    fn window(&self, at: usize) -> Range<usize> {
+        match &self.windows {
+            Some(windows) => windows[at].clone(),
+            None => 0..self.sequences.get(self.users[at]).len(),
+        }
+    }
+
+    /// The part of a session that is evaluated: up to the end of its window.
     fn session(&self, at: usize) -> &[u32] {
-        let whole = self.sequences.get(self.users[at]);
-        &whole[whole.len().saturating_sub(self.history + 1)..]
+        let end = self.window(at).end;
+        &self.sequences.get(self.users[at])[end.saturating_sub(self.history + 1)..end]
     }
 
     /// How many of the sessions, from the first on and by rising length, are worked through at once.
@@ -116,26 +132,39 @@ impl PositionEvaluation<'_> {
         chunk: &[usize],
     ) -> Result<Vec<Vec<u64>>> {
         let sessions: Vec<&[u32]> = chunk.iter().map(|&at| self.session(at)).collect();
-        let mut queries = vec![];
+        // Of each position its query, if it is asked for, and of each session how many are.
+        let (mut queries, mut asked, mut counts) = (vec![], vec![], vec![]);
+        let mut positions = 0;
         for &at in chunk {
-            let whole = self.sequences.get(self.users[at]);
-            queries.extend(Query::of_positions(whole, self.history));
+            let (whole, window) = (self.sequences.get(self.users[at]), self.window(at));
+            let before = queries.len();
+            for query in Query::of_positions(&whole[..window.end], self.history) {
+                if query.history.len() >= window.start {
+                    queries.push(query);
+                    asked.push(positions);
+                }
+                positions += 1;
+            }
+            counts.push(queries.len() - before);
         }
-        let vectors = model.positions(&sessions);
+        let mut vectors = model.positions(&sessions);
         ensure!(
-            vectors.size() == [queries.len() as i64, items.dim()],
-            "the model gives vectors {:?} for {} positions and items of width {}",
+            vectors.size() == [positions, items.dim()],
+            "the model gives vectors {:?} for {positions} positions and items of width {}",
             vectors.size(),
-            queries.len(),
             items.dim()
         );
+        if asked.len() < positions as usize {
+            vectors =
+                vectors.index_select(0, &Tensor::from_slice(&asked).to_device(vectors.device()));
+        }
         let block = items.users_a_block();
         let mut flat = vec![];
         for (queries, vectors) in queries.chunks(block).zip(vectors.split(block as i64, 0)) {
             flat.extend(ranks(&vectors, items, queries, self.config.seen)?.into_iter().flatten());
         }
         let mut flat = flat.into_iter();
-        Ok(sessions.iter().map(|s| flat.by_ref().take(s.len() - 1).collect()).collect())
+        Ok(counts.iter().map(|&count| flat.by_ref().take(count).collect()).collect())
     }
 }
 
@@ -234,6 +263,7 @@ mod tests {
             let evaluation = PositionEvaluation {
                 sequences: &all,
                 users: users.clone(),
+                windows: None,
                 config: &config(seen),
                 history,
                 // float32 is counted in loops, float64 by tensor ops as on a GPU.
@@ -266,6 +296,43 @@ mod tests {
     }
 
     #[test]
+    fn of_a_window_only_its_positions_are_asked_for() {
+        let mut rng = stream(4, Purpose::Batch, 0);
+        let items = (0..60).map(|_| std::array::from_fn(|_| rng.random_range(-2..=2))).collect();
+        let sessions: Vec<Vec<u32>> = (0..300)
+            .map(|_| (0..rng.random_range(2..40)).map(|_| rng.random_range(1..=60)).collect())
+            .collect();
+        let windows: Vec<Range<usize>> = sessions
+            .iter()
+            .map(|session| {
+                let start = rng.random_range(1..session.len());
+                start..rng.random_range(start..session.len()) + 1
+            })
+            .collect();
+        let fake = Fake { items, kind: Kind::Float, calls: RefCell::default() };
+        let (all, history) = (sequences(&sessions), 12);
+        let evaluation = PositionEvaluation {
+            sequences: &all,
+            users: (0..sessions.len()).collect(),
+            windows: Some(windows.clone()),
+            config: &config(Seen::Exclude),
+            history,
+            path: ComputePath::HostLoops,
+        };
+        let (ranks, targets) = evaluation.run(&fake, &mut |_| ()).unwrap().into_ranks();
+        for (targets, (session, window)) in targets.iter().zip(sessions.iter().zip(&windows)) {
+            assert_eq!(targets[..], session[window.end - targets.len()..window.end]);
+        }
+        // Brute force knows a session only up to the window's end, and gives all of its ranks.
+        for ((session, window), ranks) in sessions.iter().zip(windows).zip(ranks) {
+            let known = &session[..window.end];
+            let expected = brute(&fake, known, history, Seen::Exclude);
+            let asked = window.len().min(history.min(window.end - 1));
+            assert_eq!(ranks, expected[expected.len() - asked..]);
+        }
+    }
+
+    #[test]
     fn hand_computed_sessions() {
         // Whatever came before, item 1 scores 3, item 2 scores 2, items 3 and 4 score 1.
         struct Constant;
@@ -282,6 +349,7 @@ mod tests {
         let evaluation = PositionEvaluation {
             sequences: &sessions,
             users: vec![0, 1, 2, 3],
+            windows: None,
             config: &config(Seen::Keep),
             history: 2,
             path: ComputePath::HostLoops,
@@ -311,6 +379,7 @@ mod tests {
             let evaluation = PositionEvaluation {
                 sequences: &sequences,
                 users,
+                windows: None,
                 config: &config,
                 history: 5,
                 path: ComputePath::HostLoops,

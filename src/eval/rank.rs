@@ -1,10 +1,13 @@
 //! The exact rank of each target among the whole catalogue.
 
+use std::ops::Range;
+
 use anyhow::{Result, bail};
 use tch::{Kind, Tensor};
 
 use super::catalogue::{Catalogue, rows_a_block};
 use crate::config::Seen;
+use crate::data::distinct;
 use crate::device::{ComputePath, memory};
 use crate::host::ranking::{self, Ranked};
 use crate::model::Scoring;
@@ -21,15 +24,21 @@ pub struct Query<'a> {
 /// its targets.
 const HISTORY_SHARE: f64 = 0.8;
 
+/// Where in a sequence of this length the targets begin: behind the first ⌊0.8·length⌋ items.
+pub fn held_out_from(length: usize) -> usize {
+    (length as f64 * HISTORY_SHARE) as usize
+}
+
 impl<'a> Query<'a> {
     /// [`crate::config::Protocol::Holdout`]: history are the first ⌊0.8·len⌋ items of a sequence,
     /// targets the distinct items of the rest.
     pub fn of_holdout(sequence: &'a [u32]) -> Self {
-        let (history, rest) = sequence.split_at((sequence.len() as f64 * HISTORY_SHARE) as usize);
-        let mut targets = rest.to_vec();
-        targets.sort_unstable();
-        targets.dedup();
-        Query { history, targets }
+        Self::of_window(sequence, held_out_from(sequence.len())..sequence.len())
+    }
+
+    /// History is what stands before a window of a sequence, targets its distinct items.
+    pub fn of_window(sequence: &'a [u32], window: Range<usize>) -> Self {
+        Query { history: &sequence[..window.start], targets: distinct(&sequence[window]) }
     }
 
     /// [`crate::config::Protocol::Positions`]: of the `latest` last items of a session, its first
@@ -45,9 +54,7 @@ impl<'a> Query<'a> {
         if seen == Seen::Keep {
             return vec![];
         }
-        let mut hidden = self.history.to_vec();
-        hidden.sort_unstable();
-        hidden.dedup();
+        let mut hidden = distinct(self.history);
         hidden.retain(|id| self.targets.binary_search(id).is_err());
         hidden
     }

@@ -1,5 +1,7 @@
 //! Evaluation of what gives a score to every item, whatever it is made of: no item vectors needed.
 
+use std::ops::Range;
+
 use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
 
@@ -28,6 +30,8 @@ pub trait Scorer {
 pub struct ScoreBlocks<'a> {
     pub sequences: &'a Sequences,
     pub users: &'a [usize],
+    /// `[users]`: where the items to be found are in each sequence, as in [`super::Evaluation`].
+    pub windows: Option<Vec<Range<usize>>>,
     /// The size of the catalogue.
     pub items: usize,
     pub config: &'a EvaluationConfig,
@@ -47,17 +51,12 @@ impl ScoreBlocks<'_> {
         let block = (SCORES / self.items.max(1)).max(1);
         let mut buffer = vec![0.0; block * self.items];
         let mut metrics = Metrics::new(self.config.protocol, &self.config.at);
-        for users in self.users.chunks(USERS) {
+        let places = (0..self.users.len()).collect::<Vec<_>>();
+        for places in places.chunks(USERS) {
             let (mut queries, mut counts) = (vec![], vec![]);
-            for &user in users {
+            for &at in places {
                 let before = queries.len();
-                let sequence = self.sequences.get(user);
-                match self.config.protocol {
-                    Protocol::Holdout => queries.push(Query::of_holdout(sequence)),
-                    Protocol::Positions => {
-                        queries.extend(Query::of_positions(sequence, self.latest));
-                    }
-                }
+                queries.extend(self.queries(at));
                 counts.push(queries.len() - before);
             }
             let mut ranks = vec![];
@@ -76,13 +75,28 @@ impl ScoreBlocks<'_> {
                 let (ranks, targets): (Vec<_>, Vec<_>) = found.by_ref().take(count).unzip();
                 metrics.add(ranks.concat(), targets.concat());
             }
-            progress(users.len() as u64);
+            progress(places.len() as u64);
         }
         ensure!(
             metrics.targets() > 0,
             "there is nobody to rank for: the part has no users with anything to be found"
         );
         Ok(metrics)
+    }
+
+    /// What is asked for the user at this place.
+    fn queries(&self, at: usize) -> Vec<Query<'_>> {
+        let sequence = self.sequences.get(self.users[at]);
+        let window = self.windows.as_ref().map(|windows| windows[at].clone());
+        match (self.config.protocol, window) {
+            (Protocol::Holdout, None) => vec![Query::of_holdout(sequence)],
+            (Protocol::Holdout, Some(window)) => vec![Query::of_window(sequence, window)],
+            (Protocol::Positions, window) => {
+                let window = window.unwrap_or(0..sequence.len());
+                let all = Query::of_positions(&sequence[..window.end], self.latest);
+                all.filter(|query| query.history.len() >= window.start).collect()
+            }
+        }
     }
 }
 
@@ -125,11 +139,27 @@ mod tests {
     }
 
     fn ranks(all: &[&[u32]], latest: usize, protocol: Protocol, seen: Seen) -> Vec<Vec<u64>> {
+        ranks_within(all, None, latest, protocol, seen)
+    }
+
+    fn ranks_within(
+        all: &[&[u32]],
+        windows: Option<Vec<Range<usize>>>,
+        latest: usize,
+        protocol: Protocol,
+        seen: Seen,
+    ) -> Vec<Vec<u64>> {
         let sequences = sequences(all);
         let users: Vec<usize> = (0..all.len()).collect();
         let config = EvaluationConfig { protocol, at: vec![1, 3], seen };
-        let blocks =
-            ScoreBlocks { sequences: &sequences, users: &users, items: 4, config: &config, latest };
+        let blocks = ScoreBlocks {
+            sequences: &sequences,
+            users: &users,
+            windows,
+            items: 4,
+            config: &config,
+            latest,
+        };
         let mut done = 0;
         let metrics = blocks.run(&Constant, &mut |more| done += more).unwrap();
         assert_eq!(done, all.len() as u64);
@@ -157,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn a_window_holds_what_is_to_be_found() {
+        // Item i scores 1/i, whatever came before.
+        let all: [&[u32]; 2] = [&[4, 1, 2, 3, 1], &[1, 2, 2, 4]];
+        let windows = || Some(vec![2..4, 1..3]);
+        let of = |latest, protocol| ranks_within(&all, windows(), latest, protocol, Seen::Keep);
+        let known: [&[u32]; 2] = [&all[0][..4], &all[1][..3]];
+        let positions = ranks(&known, usize::MAX, Protocol::Positions, Seen::Keep);
+        assert_eq!(of(usize::MAX, Protocol::Positions), [&positions[0][1..], &positions[1][..]]);
+        assert_eq!(of(1, Protocol::Positions), [&positions[0][2..], &positions[1][1..]]);
+        // Each target once.
+        let holdout = [positions[0][1..].to_vec(), positions[1][..1].to_vec()];
+        assert_eq!(of(usize::MAX, Protocol::Holdout), holdout);
+    }
+
+    #[test]
     fn what_cannot_be_ranked_is_an_error() {
         struct Broken;
         impl Scorer for Broken {
@@ -169,7 +214,7 @@ mod tests {
         let config = EvaluationConfig::default();
         let run = |users: &[usize]| {
             let (sequences, config) = (&sequences, &config);
-            ScoreBlocks { sequences, users, items: 4, config, latest: 1 }
+            ScoreBlocks { sequences, users, windows: None, items: 4, config, latest: 1 }
                 .run(&Broken, &mut |_| ())
                 .map(|_| ())
                 .unwrap_err()

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::point::Point;
 use crate::config::{Layer, explain, from_table};
-use crate::data::Manifest;
+use crate::data::{Manifest, SplitBy};
 use crate::misuse;
 
 /// A sweep as its file describes it.
@@ -158,6 +158,13 @@ impl SweepFile {
         let manifest = Manifest::load(&config.data.path).with_context(|| {
             format!("the dataset {} is not prepared", config.data.path.display())
         })?;
+        if manifest.split.by == SplitBy::None {
+            misuse!(
+                "a sweep compares what is measured, and the dataset {} is all training \
+                 (split.by = \"none\"): prepare it with another split",
+                config.data.path.display()
+            );
+        }
         Point::new(name, grid.name.clone(), config, &manifest.checksum)
     }
 

@@ -1,5 +1,6 @@
 //! The training loop: steps, validation, early stopping, the test of the best weights.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -10,8 +11,8 @@ use super::memory::peak_memory_mib;
 use super::run_folder::{LogIds, RunFolder, RunInfo, RunResult, TargetRanks};
 use super::stopping::Stopping;
 use crate::batch::Drawer;
-use crate::config::{Config, Metric, Protocol, Schedule};
-use crate::data::{Dataset, Split};
+use crate::config::{Config, DEFAULT_STEPS, Length, Metric, Protocol, Schedule};
+use crate::data::{Dataset, Sequences, Split};
 use crate::device;
 use crate::eval::{Evaluation, Metrics, PositionEvaluation, value_of};
 use crate::misuse;
@@ -57,32 +58,49 @@ impl<'a> RunContext<'a> {
         Model::new(tower, self.dataset.item_count(), *seed, self.plan.device)
     }
 
-    /// The batches of training, checked against the dataset.
+    /// The batches of training, checked against the dataset, from its [`Dataset::training`].
     ///
     /// # Errors
     /// [`crate::error::Misuse`] when the dataset is too small for the configuration.
-    pub fn drawer(&self) -> Result<Drawer<'a>> {
+    pub fn drawer<'d>(&self, training: &'d Sequences) -> Result<Drawer<'d>> {
         let Self { config, dataset, plan } = self;
-        for part in [Split::Validation, Split::Test] {
-            if dataset.users_of(part).is_empty() {
-                misuse!("the dataset has no {} users: prepare it with another split", part.name());
-            }
+        if dataset.is_measured() {
+            self.refuse_empty(Split::Validation)?;
+            self.refuse_empty(Split::Test)?;
+        } else if config.train.length == Length::Steps(DEFAULT_STEPS) {
+            misuse!(
+                "the dataset is all training (split.by = \"none\"), so that no validation would \
+                 end the training before train.steps = {DEFAULT_STEPS}, the default: set \
+                 train.epochs, or train.steps to the steps that are to be trained"
+            );
         }
-        let (sequences, train) = (&dataset.sequences, dataset.users_of(Split::Train));
-        let items = dataset.item_count();
-        Drawer::new(config, plan.batches, plan.assembly(config), sequences, train, items)
+        let (train, items) = (dataset.users_of(Split::Train), dataset.item_count());
+        Drawer::new(config, plan.batches, plan.assembly(config), training, train, items)
+    }
+
+    fn refuse_empty(&self, part: Split) -> Result<()> {
+        if self.dataset.users_of(part).is_empty() {
+            misuse!(
+                "the dataset has no {} users (split.by = \"{}\"), so nothing can be measured: \
+                 prepare it with another split",
+                part.name(),
+                self.dataset.manifest.split.by.name()
+            );
+        }
+        Ok(())
     }
 
     /// Ranks the catalogue for the users of `part`.
     ///
     /// # Errors
-    /// When the part has no users or a score is not a number.
+    /// [`crate::error::Misuse`] when the part has no users; a score that is not a number.
     pub fn evaluate(
         &self,
         model: &Model,
         part: Split,
         observe: &mut dyn FnMut(Event),
     ) -> Result<Metrics> {
+        self.refuse_empty(part)?;
         self.evaluate_for(model, part, self.dataset.users_of(part), observe)
     }
 
@@ -94,7 +112,12 @@ impl<'a> RunContext<'a> {
         users: Vec<usize>,
         observe: &mut dyn FnMut(Event),
     ) -> Result<Metrics> {
-        let sequences = &self.dataset.sequences;
+        // Nobody who is asked of what trains needs to know the rest.
+        let sequences = &*match part {
+            Split::Train => self.dataset.training(),
+            Split::Validation | Split::Test => Cow::Borrowed(&self.dataset.sequences),
+        };
+        let windows = self.dataset.windows(part, &users);
         let (config, history) = (&self.config.evaluation, self.config.tower.history);
         let (mut done, count) = (0, users.len() as u64);
         let mut progress = |more| {
@@ -103,16 +126,21 @@ impl<'a> RunContext<'a> {
         };
         let Plan { device, ranking: path, .. } = self.plan;
         match config.protocol {
-            Protocol::Holdout => Evaluation { sequences, users, config, history, device, path }
-                .run(model, &mut progress),
-            Protocol::Positions => PositionEvaluation { sequences, users, config, history, path }
-                .run(model, &mut progress),
+            Protocol::Holdout => {
+                Evaluation { sequences, users, windows, config, history, device, path }
+                    .run(model, &mut progress)
+            }
+            Protocol::Positions => {
+                PositionEvaluation { sequences, users, windows, config, history, path }
+                    .run(model, &mut progress)
+            }
         }
     }
 }
 
 /// Trains by `config` on `dataset` and tests the best weights; the run folder is made by
-/// `make_folder` once nothing is left that could refuse the run.
+/// `make_folder` once nothing is left that could refuse the run. Where the dataset is all training,
+/// all steps are trained, the last weights are kept and nothing is measured.
 ///
 /// # Errors
 /// [`crate::error::Misuse`] before the folder is made; afterwards when the loss stops being a
@@ -124,7 +152,8 @@ pub fn train(
     observe: &mut dyn FnMut(Event),
 ) -> Result<RunResult> {
     let context = RunContext::new(config, dataset)?;
-    let (plan, drawer) = (&context.plan, context.drawer()?);
+    let training = dataset.training();
+    let (plan, drawer) = (&context.plan, context.drawer(&training)?);
     let Schedule { steps, validate_every } = config.schedule(drawer.per_epoch())?;
     let run = make_folder()?;
     observe(Event::Started { steps, plan });
@@ -140,6 +169,7 @@ pub fn train(
     let model = context.model();
     let mut stepper = Stepper::new(config, plan, &model, steps, || drawer.log_counts());
     let mut stopping = Stopping::new(config.train.patience);
+    let measured = dataset.is_measured();
     let mut validation = vec![];
     let validation_users =
         spread(dataset.users_of(Split::Validation), config.train.validation_users);
@@ -165,13 +195,13 @@ pub fn train(
                 )?;
                 observe(Event::Step { step, loss });
             }
-            let validate = step % validate_every == 0 || step == steps;
-            if validate {
+            let measure = measured && (step % validate_every == 0 || step == steps);
+            if measure || step == steps {
                 stepper.catch_up();
                 device::synchronize(plan.device);
             }
             train_seconds += mark.elapsed().as_secs_f64();
-            if validate {
+            if measure {
                 let mut lap = profile.lap();
                 let users = validation_users.clone();
                 let metrics =
@@ -188,6 +218,9 @@ pub fn train(
                 profile.add("validation", &mut lap);
             }
         }
+        if !measured {
+            save(&model.weights(), &run.weights_path())?;
+        }
         Ok(())
     })?;
     profile.append(stepper.profile());
@@ -199,14 +232,17 @@ pub fn train(
     // The weights that are read take a table's size in memory for a while: instead of the moments,
     // not beside them.
     drop(stepper);
-    model.load(&run.weights_path())?;
-    let tested = context.evaluate(&model, Split::Test, observe)?;
-    let (test, test_users) = (tested.means(), tested.users());
-    log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
-    let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
-    let (ranks, targets) = tested.into_ranks();
-    let ids = LogIds { users: &dataset.users, items: &dataset.items };
-    run.write_ranks(&TargetRanks { users, ranks }, &targets, &ids)?;
+    let (mut test, mut test_users) = (vec![], 0);
+    if measured {
+        model.load(&run.weights_path())?;
+        let tested = context.evaluate(&model, Split::Test, observe)?;
+        (test, test_users) = (tested.means(), tested.users());
+        log.write("test", best_step, started.elapsed().as_secs_f64(), &named(&test))?;
+        let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
+        let (ranks, targets) = tested.into_ranks();
+        let ids = LogIds { users: &dataset.users, items: &dataset.items };
+        run.write_ranks(&TargetRanks { users, ranks }, &targets, &ids)?;
+    }
     let result = RunResult {
         steps: step,
         best_step,

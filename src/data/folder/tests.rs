@@ -22,6 +22,7 @@ fn sample(timed: bool) -> Dataset {
         times: timed.then(|| (0..items.len() as i64).map(|at| at * at - 100).collect()),
         sequences: Sequences { items, offsets },
         split: SplitRule::default().apply(UserFacts { users: 10, ..UserFacts::default() }).unwrap(),
+        cuts: None,
         manifest: Manifest { name: "sample".into(), ..Manifest::default() },
     };
     dataset.manifest.format = FORMAT;
@@ -51,6 +52,29 @@ fn what_is_saved_is_loaded() {
         names.sort();
         assert_eq!(names, [FILE, ITEMS, SEQUENCES, USERS]);
     }
+}
+
+#[test]
+fn cuts_are_saved_and_loaded_and_change_the_checksum() {
+    let mut dataset = sample(true);
+    // Users have 1 to 10 items.
+    dataset.cuts = Some((0..10).map(|user| Cut { validation: user / 3, test: user / 2 }).collect());
+    dataset.split = vec![Split::Train; 10];
+    dataset.manifest.split.by = SplitBy::Cut;
+    dataset.manifest.counts = dataset.counts();
+    dataset.manifest.checksum = dataset.checksum();
+    let (_dir, out) = saved(&dataset);
+    assert_eq!(Dataset::load(&out).unwrap(), dataset);
+    let mut other = dataset.clone();
+    other.cuts.as_mut().unwrap()[9].validation += 1;
+    assert_ne!(other.checksum(), dataset.checksum());
+    other.cuts = None;
+    assert_ne!(other.checksum(), dataset.checksum());
+    // Not in the sequence.
+    dataset.cuts.as_mut().unwrap()[4].test = 6;
+    let (_dir, out) = saved(&dataset);
+    let said = Dataset::load(&out).unwrap_err().to_string();
+    assert!(said.contains("the cuts of user 4") && said.contains("prepare it again"), "{said}");
 }
 
 #[test]

@@ -101,6 +101,9 @@ impl Reader<'_> {
                     )
                 }),
             };
+            if self.builder.len() == 0 {
+                self.builder.set_dates(day.or(time).is_some_and(time::is_date));
+            }
             let (time, day) = (parsed(time, self.time)?, parsed(day, self.day)?);
             self.builder.push(user.unwrap_or_default(), item.unwrap_or_default(), time)?;
             day.into_iter().for_each(|day| self.builder.push_day(day));

@@ -17,7 +17,7 @@ mod input;
 mod json;
 mod parquet;
 mod plain;
-mod time;
+pub(crate) mod time;
 
 use columns::Reader;
 pub use input::SourceFile;

@@ -2,9 +2,39 @@
 
 /// The time that `text` tells: a number as it stands (decimals are cut off towards the past), a
 /// date or date with time (UTC) as seconds since 1970. `None` if it is none of these.
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub(crate) fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
-    text.parse().ok().or_else(|| decimal(text)).or_else(|| date_time(text))
+    number(text).or_else(|| date_time(text))
+}
+
+/// Whether `text` tells a date, not a number.
+pub(super) fn is_date(text: &str) -> bool {
+    let text = text.trim();
+    number(text).is_none() && date_time(text).is_some()
+}
+
+/// Seconds since 1970 as the date or date with time (UTC) that [`parse`] reads as them.
+pub(in crate::data) fn date(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Howard Hinnant's `civil_from_days`, the way back from `days_since_1970`.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    match second {
+        0 => date,
+        _ => format!("{date}T{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60),
+    }
+}
+
+fn number(text: &str) -> Option<i64> {
+    text.parse().ok().or_else(|| decimal(text))
 }
 
 fn decimal(text: &str) -> Option<i64> {
@@ -97,6 +127,14 @@ mod tests {
     }
 
     #[test]
+    fn seconds_are_written_as_the_dates_that_they_were_read_from() {
+        for text in ["1970-01-01", "2016-05-09T10:11:12", "2000-02-29", "1969-12-31T23:59:59"] {
+            assert_eq!(date(parse(text).unwrap()), text);
+            assert!(is_date(text) && !is_date("1462752000") && !is_date("soon"));
+        }
+    }
+
+    #[test]
     fn every_day_is_one_after_the_day_before() {
         let mut expected = days_since_1970(1899, 12, 31);
         for year in 1900..2101 {
@@ -104,6 +142,7 @@ mod tests {
                 for day in 1..=days_in(year, month) {
                     expected += 1;
                     assert_eq!(days_since_1970(year, month, day), expected);
+                    assert_eq!(date(expected * 86_400), format!("{year}-{month:02}-{day:02}"));
                 }
             }
         }

@@ -26,6 +26,7 @@ impl Place {
             sequences: Sequences { items: items.into(), offsets: vec![0, items.len()] },
             times: None,
             split: vec![Split::Train],
+            cuts: None,
             manifest: Manifest::default(),
         };
         dataset.save(&self.0.path().join("data"), true).unwrap();

@@ -23,7 +23,7 @@ pub struct Failure {
 pub struct RunResult {
     /// Steps trained.
     pub steps: u64,
-    /// The step whose weights were best in validation, and were tested.
+    /// The step whose weights were best in validation, and were tested; without validation the last.
     pub best_step: u64,
     /// Wall-clock seconds of training steps alone.
     pub train_seconds: f64,
@@ -38,7 +38,7 @@ pub struct RunResult {
     pub version: String,
     pub commit: String,
     pub test_users: usize,
-    /// Metrics at `best_step`.
+    /// Metrics at `best_step`; these and `test` are empty where the dataset is all training.
     #[serde(with = "by_name")]
     pub validation: Vec<(Metric, f64)>,
     #[serde(with = "by_name")]

@@ -1,0 +1,227 @@
+//! Splits from outside that are not of users: everything trains, or time is cut.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use common::{CONFIG, Place, json};
+use croloss::data::{Dataset, Split};
+
+const LOG: [&str; 9] =
+    ["prepare", "--input", "log.csv", "--user", "user", "--item", "item", "--time", "time"];
+
+/// Prepares the generated log anew.
+fn prepare(place: &Place, options: &[&str]) -> String {
+    place.ok(&[&LOG[..], &["--out", "data", "--force"], options].concat())
+}
+
+#[test]
+fn without_a_split_all_trains_for_a_fixed_time_and_nothing_is_measured() {
+    let place = Place::new();
+    let said = prepare(&place, &["--split", "none"]);
+    assert!(said.contains("users that test") && !said.contains("last fifths"), "{said}");
+    let dataset = Dataset::load(&place.path("data")).unwrap();
+    assert_eq!(dataset.users_of(Split::Train).len(), dataset.users.len());
+
+    let said = place.ok(&["train", "c.toml", "--out", "run"]);
+    assert!(said.contains("Nothing was measured") && !said.contains("Recall"), "{said}");
+    let result = json(&place.path("run/result.json"));
+    assert_eq!((result["steps"].as_u64(), result["best_step"].as_u64()), (Some(60), Some(60)));
+    assert_eq!((&result["test"], &result["validation"]), (&serde_json::json!({}), &result["test"]));
+    // The weights are those of the last step, whenever a validation would have been.
+    let weights = |run: &str| fs::read(place.path(run).join("best.safetensors")).unwrap();
+    let train = |out: &str, set: &str| place.ok(&["train", "c.toml", "--out", out, "--set", set]);
+    train("often", "train.validate_every=1");
+    train("short", "train.steps=59");
+    assert!(weights("run") == weights("often") && weights("run") != weights("short"));
+    train("epochs", "train.epochs=1");
+
+    let all = "the dataset is all training (split.by = \"none\")";
+    for (arguments, words) in [
+        (&["evaluate", "run"][..], ["no test users (split.by = \"none\")", "another split"]),
+        (&["evaluate", "run", "--split", "validation"], ["no validation users", "measured"]),
+        (&["compare", "run", "run"], ["nothing was measured in run", "all training"]),
+    ] {
+        place.refused(arguments, 2, &words);
+    }
+    fs::write(place.path("c.toml"), CONFIG.replace("steps = 60", "")).unwrap();
+    place.refused(&["train", "c.toml", "--out", "no"], 2, &[all, "set train.epochs, or"]);
+    fs::write(place.path("s.toml"), "base = \"c.toml\"\n[[grid]]\nname = \"g\"\n").unwrap();
+    place.refused(&["sweep", "s.toml"], 2, &["data is all training (split.by = \"none\")"]);
+
+    place.ok(&["evaluate", "run", "--split", "train"]);
+    place.ok(&["export", "run", "--out", "towers"]);
+    for from in [&["run"][..], &["towers", "--data", "data"]] {
+        let to = ["--all-users", "--out", "top.csv", "--force"];
+        place.ok(&[&["recommend"], from, &to[..]].concat());
+        assert!(fs::read_to_string(place.path("top.csv")).unwrap().lines().count() > 4_000);
+    }
+}
+
+/// The generated log, of which the last fifth of all events tests and the one before validates.
+fn cut() -> (Place, Dataset, [i64; 2]) {
+    let place = Place::new();
+    let mut times = Dataset::load(&place.path("data")).unwrap().times.unwrap();
+    times.sort_unstable();
+    let moments = [times[times.len() * 3 / 5], times[times.len() * 4 / 5]];
+    let [validation, test] = moments.map(|moment| moment.to_string());
+    prepare(&place, &["--split", "cut", "--validation-from", &validation, "--test-from", &test]);
+    let dataset = Dataset::load(&place.path("data")).unwrap();
+    (place, dataset, moments)
+}
+
+#[test]
+fn what_follows_the_cut_is_nothing_to_training() {
+    let (place, dataset, moments) = cut();
+    let times = dataset.times.as_ref().unwrap();
+    // The same dataset with other items wherever training may not look, and with one other item
+    // where it may.
+    let altered = |before: bool| {
+        let mut other = dataset.clone();
+        let all = dataset.item_count() as u32;
+        let mut wanted = (0..times.len()).filter(|at| (times[*at] < moments[0]) == before);
+        let wanted: Vec<usize> =
+            if before { wanted.nth(500).into_iter().collect() } else { wanted.collect() };
+        wanted.iter().for_each(|at| other.sequences.items[*at] = (*at as u32 * 7) % all + 1);
+        assert_ne!(other.sequences, dataset.sequences);
+        other
+    };
+    altered(false).save(&place.path("after"), false).unwrap();
+    altered(true).save(&place.path("before"), false).unwrap();
+    // Popularity, candidates of the batch, and log q: all that training counts.
+    let sources = "negatives = [{ from = \"popularity\", count = 40, per = \"batch\" }, \
+                   { from = \"in-batch\", count = 9, per = \"session\" }]";
+    let config = CONFIG.replace("negatives_per_positive = 2", sources)
+        + "[loss]\nkind = \"cross-entropy\"\nlog_q = \"corrected\"\n";
+    fs::write(place.path("c.toml"), config).unwrap();
+    for sets in [&[][..], &["--set", "sampling.samples=positions", "--set", "tower.encoder=gru"]] {
+        let weights = |data: &str| {
+            let path = format!("data.path={data}");
+            let once = ["--set", "train.validate_every=60", "--set", &path, "--force"];
+            place.ok(&[&["train", "c.toml", "--out", "run"][..], &once[..], sets].concat());
+            fs::read(place.path("run/best.safetensors")).unwrap()
+        };
+        let known = weights("data");
+        assert!(known == weights("after"), "{sets:?}");
+        assert!(known != weights("before"), "{sets:?}");
+    }
+}
+
+#[test]
+fn a_cut_s_metrics_are_those_of_lists_for_what_was_known_before() {
+    let (place, dataset, moments) = cut();
+    place.ok(&["train", "c.toml", "--out", "run"]);
+    let result = json(&place.path("run/result.json"));
+    let times = dataset.times.as_ref().unwrap();
+    let last = *times.iter().max().unwrap() + 1;
+    for (part, from, to) in [("validation", moments[0], moments[1]), ("test", moments[1], last)] {
+        let (mut lines, mut targets) = (String::new(), BTreeMap::new());
+        for (user, name) in dataset.users.iter().enumerate() {
+            let own = dataset.sequences.offsets[user]..dataset.sequences.offsets[user + 1];
+            let at = |wanted: &dyn Fn(i64) -> bool| -> Vec<&str> {
+                let own = own.clone().filter(|event| wanted(times[*event]));
+                let id = |event: usize| dataset.sequences.items[event] as usize - 1;
+                own.map(|event| dataset.items[id(event)].original.as_str()).collect()
+            };
+            let history = at(&|time| time < from);
+            let asked: BTreeSet<&str> = at(&|time| time >= from && time < to).into_iter().collect();
+            if !history.is_empty() && !asked.is_empty() {
+                lines += &serde_json::json!({"user": name, "history": history}).to_string();
+                lines += "\n";
+                targets.insert(name.as_str(), asked);
+            }
+        }
+        assert!(targets.len() > 40 && targets.len() < dataset.users.len());
+        fs::write(place.path("in.jsonl"), lines).unwrap();
+        place.ok(&[
+            "recommend",
+            "run",
+            "--input",
+            "in.jsonl",
+            "--top",
+            "50",
+            "--out",
+            "top.csv",
+            "--force",
+        ]);
+        let mut found: BTreeMap<&str, f64> = BTreeMap::new();
+        let text = fs::read_to_string(place.path("top.csv")).unwrap();
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split(',').collect();
+            let hit = targets[fields[0]].contains(fields[2]);
+            *found.entry(fields[0]).or_default() += f64::from(hit);
+        }
+        let recall: f64 =
+            targets.iter().map(|(user, targets)| found[user] / targets.len() as f64).sum();
+        let expected = recall / targets.len() as f64;
+        let measured = result[part]["recall@50"].as_f64().unwrap();
+        assert!(expected > 0.0 && (expected - measured).abs() < 1e-9, "{part}: {measured}");
+        let said = place.ok(&["evaluate", "run", "--split", part]);
+        let all: usize = targets.values().map(BTreeSet::len).sum();
+        let head = format!("{} users of the {part} part, {all} targets", targets.len());
+        assert!(said.starts_with(&head), "{head}: {said}");
+    }
+    // All that there is, the test's too, is history for whoever recommends.
+    place.ok(&["recommend", "run", "--all-users", "--out", "all.csv"]);
+    let all = fs::read_to_string(place.path("all.csv")).unwrap();
+    let users: BTreeSet<&str> =
+        all.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(users.len(), dataset.users.len());
+    // Every position of the window, and what trains.
+    let sets = ["--set", "evaluation.protocol=positions", "--set", "train.monitor=mrr@10"];
+    place.ok(&[&["evaluate", "run"][..], &sets].concat());
+    place.ok(&["evaluate", "run", "--split", "train"]);
+}
+
+#[test]
+fn moments_are_dates_or_numbers_within_the_log() {
+    let place = Place::new();
+    // 20 users with an event on each of the first nine days of December, and one who comes late.
+    let mut text = "user,item,time\n".to_owned();
+    for (user, first) in (0..20).map(|user| (user, 1)).chain([(20, 9)]) {
+        for day in first..10 {
+            text += &format!("u{user},i{},2011-12-{day:02}T12:00:00\n", day % 4);
+        }
+    }
+    fs::write(place.path("log.csv"), text).unwrap();
+    let few = ["--min-user-count", "1"];
+    let cut = |validation: &'static str, test: &'static str| {
+        ["--split", "cut", "--validation-from", validation, "--test-from", test]
+    };
+    let said = prepare(&place, &[&few[..], &cut("2011-12-06", "2011-12-08T12:00:00")].concat());
+    for (name, value) in [
+        ("users that train", "20"),
+        ("users that validate", "20"),
+        ("users that test", "20"),
+        ("… and their interactions", "100"),
+        ("… and targets, a user's repeats once", "40 of 40"),
+        ("… left out: users with nothing before", "0"),
+    ] {
+        let line = said.lines().find(|line| line.starts_with(name)).unwrap();
+        assert_eq!(line.rsplit("  ").next().unwrap(), value, "{name}");
+    }
+    let left_out = said.lines().rfind(|line| line.starts_with("… left out")).unwrap();
+    assert!(left_out.ends_with("  1"), "{said}");
+    fs::write(
+        place.path("d.toml"),
+        "name = \"d\"\n[source]\nfiles = [\"log.csv\"]\nuser = \"user\"\nitem = \"item\"\n\
+         time = \"time\"\n[rules]\nmin_user_count = 1\n[split]\nby = \"cut\"\n\
+         validation_from = \"2011-12-06\"\ntest_from = 1323345600\n",
+    )
+    .unwrap();
+    place.ok(&["prepare", "d.toml", "--out", "again"]);
+    let load = |folder: &str| Dataset::load(&place.path(folder)).unwrap().manifest.checksum;
+    assert_eq!(load("data"), load("again"));
+    for (from, to) in [("2011-11-30", "2011-12-08"), ("2011-12-03", "2012-01-01")] {
+        let words = [from, to, "times go from 2011-12-01T12:00:00 to 2011-12-09T12:00:00"];
+        let options = [&LOG[..], &["--out", "no"], &cut(from, to)].concat();
+        place.refused(&options, 2, &words);
+    }
+    let options = [&LOG[..], &["--out", "no"], &cut("soon", "2011-12-08")].concat();
+    let output = place.command(&options).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("a date like 2011-11-01"), "{said}");
+    let untimed = [&LOG[..7], &["--out", "no"], &cut("1", "2")].concat();
+    place.refused(&untimed, 2, &["a split by cut needs a log with times", "--time"]);
+}
