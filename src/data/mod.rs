@@ -16,6 +16,7 @@ mod span;
 mod split;
 mod split_rule;
 mod split_users;
+mod windows;
 
 pub use cut::Cut;
 pub use dataset::{Dataset, Item, Sequences};
