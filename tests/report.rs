@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use croloss::data::Dataset;
+use croloss::data::{Dataset, Manifest};
 use croloss::report::{self, DatasetSummary, Provenance};
 use croloss::sweep::{PointResult, Status};
 use croloss::train::RunFolder;
@@ -35,7 +35,7 @@ fn point(folder: &Path, kind: &str, seed: u64) -> PointResult {
     PointResult {
         id: name.clone(),
         grids: vec!["methods".into()],
-        config: croloss::config::load(&folder.join("c.toml"), &sets).unwrap(),
+        config: croloss::config::load(&folder.join("c.toml"), &sets, Manifest::size_of).unwrap(),
         run: folder.join(&out),
         status: Status::Done(RunFolder::open(&folder.join(&out)).unwrap().result().unwrap()),
         name,

@@ -68,6 +68,7 @@ impl RunProgress {
                 self.line(validated(step, metrics, better));
             }
             Event::Trained { .. } => {}
+            Event::Advice(told) => self.line(format!("note: {told}")),
             Event::Stopped { step, best_step } => {
                 self.line(format!("stopped at step {step}: nothing better since step {best_step}"));
             }

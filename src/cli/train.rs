@@ -9,7 +9,7 @@ use super::results::{self, MetricRow};
 use super::run_progress::RunProgress;
 use super::table;
 use crate::config;
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Manifest, Split};
 use crate::train::{Event, RunFolder, refuse_foreign, train};
 
 /// Train by a configuration, and test the weights that were best in validation
@@ -34,7 +34,7 @@ pub struct Train {
 impl Train {
     pub fn run(self) -> Result<()> {
         refuse_foreign(&self.out, self.force)?;
-        let config = config::load(&self.config, &self.sets)?;
+        let config = config::load(&self.config, &self.sets, Manifest::size_of)?;
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", self.config.display()))?;
         let make_folder = || RunFolder::create(&self.out, &config, self.force);

@@ -6,15 +6,21 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use toml::Table;
 
-use super::{Config, Layer, Settings, explain};
+use super::{Config, Layer, LogSize, Settings, explain};
 
 /// Reads the configuration at `path` with `sets` (`KEY=VALUE`, a dotted key and a TOML value or
-/// plain text) put in place of what stands there, and checks it.
+/// plain text) put in place of what stands there, fits it to the log of [`Settings::fitted`] and
+/// checks it.
 ///
 /// # Errors
-/// Names the file and line, or the `--set`, that is wrong.
-pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
-    read(path, sets)?.checked().with_context(|| path.display().to_string())
+/// Names the file and line, or the `--set`, that is wrong; those of `size_of`.
+pub fn load(
+    path: &Path,
+    sets: &[String],
+    size_of: impl FnOnce(&Path) -> Result<LogSize>,
+) -> Result<Config> {
+    let whose = || path.display().to_string();
+    read(path, sets)?.fitted(size_of).and_then(Settings::checked).with_context(whose)
 }
 
 /// [`load`] for a run whose training is over: what is measured now need not be what was monitored
@@ -68,7 +74,7 @@ mod tests {
         let path = dir.path().join("c.toml");
         fs::write(&path, text).unwrap();
         let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
-        load(&path, &sets)
+        load(&path, &sets, |_| unreachable!("nothing is left to the log"))
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A file is read as [`Settings`], in which most keys may be missing; checked it becomes a
 //! [`Config`], in which everything is there.
 
+mod auto;
 mod device;
 mod evaluation;
 mod explain;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::misuse;
 
+pub use auto::{HistorySetting, LogSize};
 pub use device::DeviceChoice;
 pub use evaluation::{EvaluationConfig, Protocol, Seen};
 pub use explain::{explain, nearest};

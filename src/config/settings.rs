@@ -1,5 +1,7 @@
 //! What a configuration file says, before it is checked.
 
+use std::path::Path;
+
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,10 @@ use super::loss::LossSettings;
 use super::sampling::SamplingSettings;
 use super::tower::TowerSettings;
 use super::train::TrainSettings;
-use super::{Config, DataConfig, DeviceChoice, EvaluationConfig, OptimizerConfig, within};
+use super::{
+    Config, DataConfig, DeviceChoice, EvaluationConfig, HistorySetting, LogSize, OptimizerConfig,
+    within,
+};
 
 /// A configuration as a TOML file has it: most keys may be missing, and those that are there may
 /// not go together. [`Settings::checked`] makes a [`Config`] of it.
@@ -42,6 +47,19 @@ fn one() -> u64 {
 }
 
 impl Settings {
+    /// Puts numbers where a file leaves them to the log; `size_of` is asked for that of
+    /// `data.path` where there is anything to be put.
+    ///
+    /// # Errors
+    /// Those of `size_of`.
+    pub fn fitted(mut self, size_of: impl FnOnce(&Path) -> Result<LogSize>) -> Result<Self> {
+        if self.tower.history == HistorySetting::Auto {
+            let size = size_of(&self.data.path)?;
+            self.tower.history = HistorySetting::Items(size.history());
+        }
+        Ok(self)
+    }
+
     /// Refuses values that cannot work and fills in the defaults.
     ///
     /// # Errors

@@ -3,8 +3,11 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{name_of, positive, within};
+use super::{HistorySetting, name_of, positive, within};
 use crate::misuse;
+
+/// The default of `tower.history`.
+const HISTORY: usize = 20;
 
 /// The user encoder and the item table.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,11 +99,11 @@ impl TowerConfig {
 
 impl Default for TowerConfig {
     fn default() -> Self {
-        let TowerSettings { dim, history, scale, .. } = TowerSettings::default();
+        let TowerSettings { dim, scale, .. } = TowerSettings::default();
         Self {
             encoder: EncoderConfig::MeanPool,
             dim,
-            history,
+            history: HISTORY,
             scale,
             normalize: true,
             tied: true,
@@ -116,7 +119,7 @@ impl Default for TowerConfig {
 pub struct TowerSettings {
     pub encoder: EncoderKind,
     pub dim: i64,
-    pub history: usize,
+    pub history: HistorySetting,
     pub scale: f64,
     /// Default: true for `mean-pool`, else false.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,7 +149,7 @@ impl Default for TowerSettings {
         Self {
             encoder: EncoderKind::MeanPool,
             dim: 32,
-            history: 20,
+            history: HistorySetting::Items(HISTORY),
             scale: 10.0,
             normalize: None,
             tied: None,
@@ -163,12 +166,15 @@ impl TowerSettings {
     /// Refuses what cannot work, fills in the defaults.
     pub(super) fn checked(self) -> Result<TowerConfig> {
         within("tower.dim", self.dim.try_into().unwrap_or(0), 1, 1 << 16)?;
-        within("tower.history", self.history as u64, 1, 1 << 16)?;
+        let HistorySetting::Items(history) = self.history else {
+            misuse!("tower.history = \"auto\": only where a dataset is trained on; give a number");
+        };
+        within("tower.history", history as u64, 1, 1 << 16)?;
         positive("tower.scale", self.scale)?;
         let tower = TowerConfig {
             encoder: self.checked_encoder()?,
             dim: self.dim,
-            history: self.history,
+            history,
             scale: self.scale,
             normalize: self.normalize.unwrap_or(self.encoder == EncoderKind::MeanPool),
             tied: self.tied.unwrap_or(true),
@@ -241,7 +247,7 @@ impl From<TowerConfig> for TowerSettings {
         Self {
             encoder: tower.encoder.kind(),
             dim: tower.dim,
-            history: tower.history,
+            history: HistorySetting::Items(tower.history),
             scale: tower.scale,
             normalize: Some(tower.normalize),
             tied: Some(tower.tied),

@@ -10,6 +10,7 @@ use super::read::SourceFile;
 use super::rules::Rules;
 use super::span::Span;
 use super::split_rule::SplitRule;
+use crate::config::LogSize;
 
 /// The version of the folder's layout that this program writes and reads.
 pub const FORMAT: u32 = 1;
@@ -97,6 +98,15 @@ pub struct DroppedCounts {
 }
 
 impl Manifest {
+    /// How much the log of a dataset folder holds.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::load`].
+    pub fn size_of(folder: &Path) -> Result<LogSize> {
+        let Counts { users, interactions, .. } = Self::load(folder)?.counts;
+        Ok(LogSize { users, interactions })
+    }
+
     /// Reads the manifest of a dataset folder.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::point::Point;
-use crate::config::{Layer, explain, from_table};
+use crate::config::{Layer, Settings, explain, from_table};
 use crate::data::{Manifest, SplitBy};
 use crate::misuse;
 
@@ -154,7 +154,8 @@ impl SweepFile {
         self.given.lay_over(&mut table)?;
         table.insert("seed".into(), Value::Integer(seed as i64));
         let settings = from_table(table, &name)?;
-        let config = settings.checked().with_context(|| name.clone())?;
+        let fitted = settings.fitted(Manifest::size_of).and_then(Settings::checked);
+        let config = fitted.with_context(|| name.clone())?;
         let manifest = Manifest::load(&config.data.path).with_context(|| {
             format!("the dataset {} is not prepared", config.data.path.display())
         })?;

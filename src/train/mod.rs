@@ -1,5 +1,6 @@
 //! Training: the loop, its end, the run folder.
 
+mod advice;
 mod log;
 mod memory;
 mod run_folder;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use tch::{Device, Tensor};
 
+use super::advice;
 use super::log::RunLog;
 use super::memory::peak_memory_mib;
 use super::run_folder::{LogIds, RunFolder, RunInfo, RunResult, TargetRanks};
@@ -32,6 +33,8 @@ pub enum Event<'a> {
     Validated { step: u64, metrics: &'a [(Metric, f64)], better: bool },
     /// The last step is done; where the time went.
     Trained { steps: u64, profile: &'a Profile },
+    /// What the user may want to change, in a sentence that names the key.
+    Advice(String),
     /// Training has stopped before its last step.
     Stopped { step: u64, best_step: u64 },
 }
@@ -157,6 +160,9 @@ pub fn train(
     let Schedule { steps, validate_every } = config.schedule(drawer.per_epoch())?;
     let run = make_folder()?;
     observe(Event::Started { steps, plan });
+    advice::of_data(config, dataset, &training)
+        .into_iter()
+        .for_each(|told| observe(Event::Advice(told)));
     run.write_info(&RunInfo {
         checksum: dataset.manifest.checksum.clone(),
         dataset: dataset.manifest.name.clone(),
@@ -174,6 +180,8 @@ pub fn train(
     let validation_users =
         spread(dataset.users_of(Split::Validation), config.train.validation_users);
     let mut losses = Losses::new(plan.device);
+    // The first that was logged, and the last.
+    let mut logged: Option<(f64, f64)> = None;
     let mut train_seconds = 0.0;
     let mut step = 0;
     let mut profile = Profile::default();
@@ -187,6 +195,7 @@ pub fn train(
             step += 1;
             if step % config.train.log_every == 0 {
                 let loss = losses.mean(step)?;
+                logged = Some((logged.map_or(loss, |(first, _)| first), loss));
                 log.write(
                     "train",
                     step,
@@ -229,6 +238,10 @@ pub fn train(
     if step < steps {
         observe(Event::Stopped { step, best_step });
     }
+    let still_rising = measured && step == steps && best_step == step;
+    advice::of_training(config, logged, still_rising)
+        .into_iter()
+        .for_each(|told| observe(Event::Advice(told)));
     // The weights that are read take a table's size in memory for a while: instead of the moments,
     // not beside them.
     drop(stepper);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use croloss::config::{Config, keys, load};
+use croloss::config::{Config, LogSize, keys, load};
 use croloss::data::Description;
 use croloss::sweep::SweepFile;
 use toml::{Table, Value};
@@ -22,7 +22,8 @@ fn as_file<T>(text: &str, read: impl FnOnce(&Path) -> T) -> T {
 }
 
 fn configuration(text: &str) -> anyhow::Result<Config> {
-    as_file(text, |path| load(path, &[]))
+    let size = LogSize { users: 1, interactions: 30 };
+    as_file(text, |path| load(path, &[], |_| Ok(size)))
 }
 
 /// A row of a table of keys in docs/configuration.md.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::common::{StepOptions, say_json, say_profile};
 use crate::bench::StepBench;
 use crate::cli::table;
-use crate::config::{OptimizerKind, from_table};
+use crate::config::{HistorySetting, OptimizerKind, from_table};
 use crate::device;
 use crate::train::peak_memory_mib;
 
@@ -51,7 +51,7 @@ impl Step {
         settings.threads = self.options.machine.threads;
         settings.device = self.options.machine.device;
         settings.sampling.batch = self.batch;
-        settings.tower.history = self.history;
+        settings.tower.history = HistorySetting::Items(self.history);
         settings.train.fused = !self.options.tensors;
         settings.optimizer.kind = match self.optimizer {
             Optimizer::Deferred => OptimizerKind::DeferredAdam,
