@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Candidates, Chunk};
+use super::repeats::{Scored, UNSCORED};
+use super::{Candidates, Chunk, Repeated};
 use crate::config::Reject;
 use crate::model::Queries;
 use crate::optim::{Distinct, TouchedRows};
@@ -43,6 +44,8 @@ pub struct Batch {
     /// Shared candidates that are a query's target, ascending: (query, place in `shared`). Found on
     /// the host for [`Reject::Label`] and one query a history.
     pub hits: Vec<(u32, u32)>,
+    /// What is scored and in its query's history, where repeats are on.
+    pub repeats: Option<Repeated>,
     /// The rows of each of the model's tables that a step reads. For loops on a host and one table:
     /// [inputs, targets, shared candidates, those of histories, those of queries].
     pub rows: Vec<Arc<TouchedRows>>,
@@ -71,6 +74,8 @@ pub struct Assembly {
     /// Whether one table serves input and output.
     pub tied: bool,
     pub reject: Reject,
+    /// Whether scores gain by repeats.
+    pub repeats: bool,
 }
 
 impl Samples {
@@ -96,7 +101,7 @@ impl Samples {
 impl Batch {
     /// Puts a batch together on the host.
     pub fn new(samples: Samples, candidates: Candidates, assembly: Assembly) -> Self {
-        let Assembly { device, chunks, host, tied, reject } = assembly;
+        let Assembly { device, chunks, host, tied, reject, repeats } = assembly;
         let (positions, queries) = (samples.items.len(), samples.targets.len());
         let histories = samples.histories();
         let parts = [&candidates.shared, &candidates.of_history, &candidates.of_query];
@@ -127,6 +132,20 @@ impl Batch {
             _ => vec![],
         };
 
+        let repeats = repeats.then(|| {
+            let mut rest = &slots.slots[..];
+            let [targets, shared, of_history, of_query] = sizes.map(|size| {
+                let part;
+                (part, rest) = rest.split_at(size);
+                part
+            });
+            let (starts, queries) = (&samples.starts, samples.queries);
+            let (read, slots) = (&slots.read(&distinct), slots.scored.len());
+            let scored =
+                Scored { starts, queries, read, targets, shared, of_history, of_query, slots };
+            Repeated::new(&scored, device)
+        });
+
         let tensor = |ids: &[i64]| Tensor::from_slice(ids).to_device(device);
         let by_slot = tensor(&slots.slots).split_with_sizes(sizes.map(|size| size as i64), 0);
         let scored = tensor(&slots.scored);
@@ -154,6 +173,7 @@ impl Batch {
         if !host {
             // Copies to the device are made ahead of the step.
             chunks.iter().for_each(|chunk| _ = chunk.layout());
+            repeats.iter().for_each(|repeats| _ = repeats.tensor());
         }
         let matrix = |at: usize, rows: usize| {
             by_slot[at].view([rows as i64, (sizes[at] / rows.max(1)) as i64])
@@ -171,6 +191,7 @@ impl Batch {
             of_query: matrix(3, queries),
             own: tensor(&own).view([-1, 2]),
             hits,
+            repeats,
             rows,
         }
     }
@@ -223,6 +244,17 @@ impl Slots {
             }
         }
         Self { first, scored, rows, slots }
+    }
+
+    /// `[positions]`: the slots of what is read, [`UNSCORED`] where it is not scored.
+    fn read(&self, distinct: &Distinct) -> Vec<u32> {
+        let mut read = vec![UNSCORED; self.first];
+        for (slot, &row) in self.rows.iter().enumerate() {
+            let places = distinct.places(row as usize).iter();
+            let own = places.take_while(|place| (**place as usize) < self.first);
+            own.for_each(|place| read[*place as usize] = slot as u32);
+        }
+        read
     }
 
     /// (history, slot) of the items of each history that are scored, ascending; `of_places`: the

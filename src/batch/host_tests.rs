@@ -43,7 +43,7 @@ fn source(from: Origin, count: usize, per: Per) -> NegativeSource {
 }
 
 fn assembly(tied: bool, reject: Reject) -> Assembly {
-    Assembly { device: Device::Cpu, chunks: 16, host: true, tied, reject }
+    Assembly { device: Device::Cpu, chunks: 16, host: true, tied, reject, repeats: false }
 }
 
 fn config(sampling: SamplingConfig, history: usize) -> Config {
@@ -73,7 +73,7 @@ mod users {
 
     fn on_device(sequences: &Sequences, history: usize) -> DeviceDrawer {
         let config = config(sampling(4, Order::Random), history);
-        assert!(DeviceDrawer::can(&config.sampling));
+        assert!(DeviceDrawer::can(&config));
         let users: Vec<usize> = (0..10).collect();
         let assembly = Assembly { host: false, ..assembly(true, Reject::Label) };
         DeviceDrawer::new(&config, sequences, &users, 5, assembly).unwrap()

@@ -10,6 +10,7 @@ mod epochs;
 mod host;
 mod on_device;
 mod pad;
+mod repeats;
 
 pub use batch::{Assembly, Batch, Samples};
 pub use candidates::{Candidates, Expected};
@@ -18,3 +19,4 @@ pub use drawer::Drawer;
 pub use host::HostDrawer;
 pub use on_device::DeviceDrawer;
 pub use pad::pad;
+pub use repeats::Repeated;

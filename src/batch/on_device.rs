@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 use super::batch::{Assembly, Batch};
 use super::chunk::Chunk;
 use super::host::eligible;
-use crate::config::{Config, Order, Origin, Per, Reject, Samples, SamplingConfig};
+use crate::config::{Config, Order, Origin, Per, Reject, Samples};
 use crate::data::Sequences;
 use crate::model::{Layout, Queries};
 use crate::optim::TouchedRows;
@@ -38,9 +38,11 @@ pub struct DeviceDrawer {
 
 impl DeviceDrawer {
     /// Whether such batches can be drawn here: distinct users anew for each, with uniform
-    /// candidates for all of them.
-    pub fn can(sampling: &SamplingConfig) -> bool {
-        sampling.samples == Samples::Users
+    /// candidates for all of them. (Repeats are found on the host.)
+    pub fn can(config: &Config) -> bool {
+        let sampling = &config.sampling;
+        !config.tower.repeats
+            && sampling.samples == Samples::Users
             && sampling.order == Order::Random
             && sampling.reject != Reject::Session
             && sampling.negatives.iter().all(|s| s.from == Origin::Uniform && s.per == Per::Batch)
@@ -142,6 +144,7 @@ impl DeviceDrawer {
             of_query: none.view([batch, 0]),
             own: none.view([0, 2]),
             hits: vec![],
+            repeats: None,
             rows: rows.into_iter().map(|ids| Arc::new(TouchedRows::new(ids))).collect(),
         }
     }

@@ -77,6 +77,12 @@ impl RecommenderOptions {
                 path.display()
             );
         }
+        if run.config.tower.repeats {
+            misuse!(
+                "{} was trained with tower.repeats = true, which recommendations do not take into account yet: evaluate it, or train one without",
+                path.display()
+            );
+        }
         run.config.device = self.device.unwrap_or(run.config.device);
         run.config.threads = self.threads.unwrap_or(run.config.threads);
         let context = run.context()?;

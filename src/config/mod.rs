@@ -137,6 +137,10 @@ mod tests {
                             "[loss]\n{loss}\n[tower]\nencoder = \"{encoder}\"\ntied = false\n[train]\n{train}\n[sampling]\n{sampling}"
                         );
                         comes_back(&parse(&text).unwrap());
+                        if !text.contains("reject = \"session\"") {
+                            let repeats = text.replace("tied = false", "repeats = true");
+                            comes_back(&parse(&repeats).unwrap());
+                        }
                     }
                 }
             }
@@ -190,6 +194,27 @@ mod tests {
             "[sampling]\ntop_k = 5\norder = \"given\"",
         ] {
             assert_eq!(parse(text).unwrap().sampling.samples, Samples::Users, "{text}");
+        }
+    }
+
+    #[test]
+    fn repeats_are_learned_from_candidates_that_are_in_the_history() {
+        let sessions = "samples = \"positions\"\nnegatives = [{ from = \"uniform\", count = 9, per = \"batch\" }]\n";
+        for (sampling, repeats, reject) in [
+            ("", true, Reject::Label),
+            ("accidental_hits = \"keep\"", true, Reject::None),
+            (sessions, false, Reject::Session),
+            (sessions, true, Reject::Label),
+        ] {
+            let text = format!("[tower]\nrepeats = {repeats}\n[sampling]\n{sampling}");
+            let config = parse(&text).unwrap();
+            assert_eq!((config.sampling.reject, config.tower.repeats), (reject, repeats), "{text}");
+        }
+        for sampling in ["", sessions] {
+            let text =
+                format!("[tower]\nrepeats = true\n[sampling]\nreject = \"session\"\n{sampling}");
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains("tower.repeats = true and sampling.reject"), "{error}");
         }
     }
 

@@ -6,13 +6,14 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::loss::LossSettings;
-use super::sampling::SamplingSettings;
+use super::sampling::{Reject, Samples, SamplingSettings};
 use super::tower::TowerSettings;
 use super::train::TrainSettings;
 use super::{
     Config, DataConfig, DeviceChoice, EvaluationConfig, HistorySetting, LogSize, OptimizerConfig,
     within,
 };
+use crate::misuse;
 
 /// A configuration as a TOML file has it: most keys may be missing, and those that are there may
 /// not go together. [`Settings::checked`] makes a [`Config`] of it.
@@ -77,14 +78,19 @@ impl Settings {
     pub fn checked_without_monitor(self) -> Result<Config> {
         within("threads", u64::from(self.threads), 0, 1024)?;
         let by_epochs = self.train.epochs.is_some();
+        let tower = self.tower.checked()?;
+        let sampling = match tower.repeats {
+            true => for_repeats(self.sampling)?,
+            false => self.sampling,
+        };
         let config = Config {
             seed: self.seed,
             device: self.device,
             threads: self.threads,
             data: self.data,
             loss: self.loss.checked()?,
-            tower: self.tower.checked()?,
-            sampling: self.sampling.checked(by_epochs)?,
+            tower,
+            sampling: sampling.checked(by_epochs)?,
             train: self.train.checked()?,
             optimizer: self.optimizer,
             evaluation: self.evaluation.checked()?,
@@ -93,6 +99,20 @@ impl Settings {
         config.check_warmup()?;
         Ok(config)
     }
+}
+
+/// Sampling where repeats are learned: a history's own items must be candidates, or nothing would
+/// ever say that a repeat is wrong, and what scores gain by one would grow without end.
+fn for_repeats(mut sampling: SamplingSettings) -> Result<SamplingSettings> {
+    if sampling.reject == Some(Reject::Session) {
+        misuse!(
+            "tower.repeats = true and sampling.reject = \"session\": what a repeat is worth is learned from candidates that are in the history, and these are rejected; set sampling.reject = \"label\""
+        );
+    }
+    if sampling.samples == Some(Samples::Positions) {
+        sampling.reject.get_or_insert(Reject::Label);
+    }
+    Ok(sampling)
 }
 
 impl From<Config> for Settings {

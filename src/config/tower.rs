@@ -27,6 +27,8 @@ pub struct TowerConfig {
     pub output_bias: bool,
     /// What scores go through before the loss.
     pub activation: Activation,
+    /// Whether a score gains a learned number where the item is in the history.
+    pub repeats: bool,
 }
 
 /// Turns a history into a user vector.
@@ -109,6 +111,7 @@ impl Default for TowerConfig {
             tied: true,
             output_bias: false,
             activation: Activation::None,
+            repeats: false,
         }
     }
 }
@@ -133,6 +136,9 @@ pub struct TowerSettings {
     /// Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
+    /// Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<bool>,
     /// `transformer` (default 2), `gru` (default 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<i64>,
@@ -155,6 +161,7 @@ impl Default for TowerSettings {
             tied: None,
             output_bias: None,
             activation: None,
+            repeats: None,
             layers: None,
             heads: None,
             dropout: None,
@@ -180,6 +187,7 @@ impl TowerSettings {
             tied: self.tied.unwrap_or(true),
             output_bias: self.output_bias.unwrap_or(false),
             activation: self.activation.unwrap_or(Activation::None),
+            repeats: self.repeats.unwrap_or(false),
         };
         if tower.output_bias && tower.tied {
             misuse!(
@@ -253,6 +261,9 @@ impl From<TowerConfig> for TowerSettings {
             tied: Some(tower.tied),
             output_bias: Some(tower.output_bias),
             activation: Some(tower.activation),
+            // Only where they are on: without them saved configurations, whose hashes name the
+            // points of sweeps, stay what they were.
+            repeats: tower.repeats.then_some(true),
             layers,
             heads,
             dropout,
@@ -289,6 +300,9 @@ mod tests {
         let two_tower = written("");
         assert!(two_tower.contains("normalize = true") && two_tower.contains("tied = true"));
         assert!(!two_tower.contains("layers") && !two_tower.contains("dropout"), "{two_tower}");
+        assert!(
+            !two_tower.contains("repeats") && written("repeats = true").contains("repeats = true")
+        );
         let gru = written("encoder = \"gru\"");
         assert!(gru.contains("layers = 1") && !gru.contains("heads"), "{gru}");
     }

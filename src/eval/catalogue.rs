@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::device::{ComputePath, memory};
 use crate::host::ranking;
-use crate::model::{Model, Scoring};
+use crate::model::{Additions, Model, Scoring};
 
 /// Scores that tensor ops hold at once: 32 MiB of float32.
 const SCORES: usize = 1 << 23;
@@ -16,12 +16,14 @@ pub struct Catalogue {
     rows: Tensor,
     unit: bool,
     path: ComputePath,
+    /// What scores gain by repeats, where they are on.
+    additions: Option<Additions>,
 }
 
 impl Catalogue {
     /// Items whose vectors are `rows` `[items, dim]`.
     pub fn new(rows: Tensor, path: ComputePath) -> Self {
-        Self { rows: rows.contiguous(), unit: false, path }
+        Self { rows: rows.contiguous(), unit: false, path, additions: None }
     }
 
     /// Items whose vectors are the `rows` brought to unit length, as [`Scoring::unit`] does; no
@@ -33,10 +35,16 @@ impl Catalogue {
     /// The items of a model; no copy of its table is made.
     pub fn of(model: &Model, path: ComputePath) -> Self {
         let rows = model.items.scored().rows();
-        match model.scoring.unit_epsilon() {
+        let items = match model.scoring.unit_epsilon() {
             Some(_) => Self::of_unit(rows, path),
             None => Self::new(rows, path),
-        }
+        };
+        items.with(model.additions())
+    }
+
+    /// The same items where scores gain by repeats.
+    pub fn with(self, additions: Option<Additions>) -> Self {
+        Self { additions, ..self }
     }
 
     /// How many users are ranked at a time.
@@ -54,8 +62,10 @@ impl Catalogue {
     /// # Errors
     /// When they are not: a rival whose score is no number would never be counted.
     pub fn checked(self) -> Result<Self> {
+        let additions = self.additions.as_ref();
         ensure!(
-            self.rows.sum(self.rows.kind()).double_value(&[]).is_finite(),
+            self.rows.sum(self.rows.kind()).double_value(&[]).is_finite()
+                && additions.is_none_or(Additions::are_finite),
             "the item vectors are not all numbers: the weights have diverged or are damaged"
         );
         Ok(self)
@@ -74,6 +84,11 @@ impl Catalogue {
     /// Whether vectors are the rows brought to unit length.
     pub fn is_unit(&self) -> bool {
         self.unit
+    }
+
+    /// What inner products with these items gain for a history: items, ascending, and numbers.
+    pub(super) fn gains(&self, history: &[u32]) -> Vec<(u32, f32)> {
+        self.additions.as_ref().map_or_else(Vec::new, |additions| additions.of(history))
     }
 
     /// How they are gone through.

@@ -86,6 +86,9 @@ pub fn value_of(values: &[(Metric, f64)], metric: Metric) -> Option<f64> {
 }
 
 #[cfg(test)]
+mod repeats_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use anyhow::{Result, bail};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::catalogue::{Catalogue, rows_a_block};
 use crate::config::Seen;
@@ -59,8 +59,10 @@ impl<'a> Query<'a> {
         hidden
     }
 
-    fn ranked(&self, seen: Seen) -> Ranked<'_> {
-        Ranked { targets: &self.targets, hidden: self.hidden(seen) }
+    fn ranked(&self, items: &Catalogue, seen: Seen) -> Ranked<'_> {
+        let (hidden, mut gains) = (self.hidden(seen), items.gains(self.history));
+        gains.retain(|(item, _)| hidden.binary_search(item).is_err());
+        Ranked { targets: &self.targets, hidden, gains }
     }
 }
 
@@ -78,12 +80,12 @@ pub fn ranks(
     seen: Seen,
 ) -> Result<Vec<Vec<u64>>> {
     let users = users.contiguous();
+    let queries: Vec<Ranked> = queries.iter().map(|query| query.ranked(items, seen)).collect();
     let counts = match items.path() {
         ComputePath::HostLoops => {
-            let queries: Vec<Ranked> = queries.iter().map(|query| query.ranked(seen)).collect();
             ranking::counts(memory::floats(&users), &items.on_host(), &queries)
         }
-        ComputePath::TensorOps => counts_by_tensors(&users, items, queries, seen)?,
+        ComputePath::TensorOps => counts_by_tensors(&users, items, &queries)?,
     };
     if counts.iter().any(|ranks| ranks.contains(&0)) {
         bail!("the model's scores are not numbers (NaN): its weights have diverged");
@@ -95,22 +97,25 @@ pub fn ranks(
 fn counts_by_tensors(
     users: &Tensor,
     items: &Catalogue,
-    queries: &[Query],
-    seen: Seen,
+    queries: &[Ranked],
 ) -> Result<Vec<Vec<u64>>> {
     let device = users.device();
     let mut scores = users.matmul(&items.rows().tr());
     if items.is_unit() {
         scores *= Scoring::inverse_length(items.rows()).squeeze_dim(1);
     }
-    if seen == Seen::Exclude {
-        let (rows, columns) = pairs(queries, |q| q.hidden(seen));
-        let (rows, columns) = (rows.to_device(device), columns.to_device(device));
-        let never = Tensor::full([1], f64::NEG_INFINITY, (scores.kind(), device));
-        let _ = scores.index_put_(&[Some(rows), Some(columns)], &never, false);
+    let gains: Vec<f32> = queries.iter().flat_map(|q| &q.gains).map(|(_, gain)| *gain).collect();
+    if !gains.is_empty() {
+        let places = pairs(queries, |q| q.gains.iter().map(|(item, _)| *item), device);
+        let gains = Tensor::from_slice(&gains).to_kind(scores.kind()).to_device(device);
+        let _ = scores.index_put_(&places.map(Some), &gains, true);
     }
-    let (rows, columns) = pairs(queries, |q| q.targets.clone());
-    let (rows, columns) = (rows.to_device(device), columns.to_device(device));
+    if queries.iter().any(|query| !query.hidden.is_empty()) {
+        let places = pairs(queries, |q| q.hidden.iter().copied(), device);
+        let never = Tensor::full([1], f64::NEG_INFINITY, (scores.kind(), device));
+        let _ = scores.index_put_(&places.map(Some), &never, false);
+    }
+    let [rows, columns] = pairs(queries, |q| q.targets.iter().copied(), device);
     let own = scores.index(&[Some(&rows), Some(&columns)]);
     let mut flat = counts(&scores, &rows, &own)?.into_iter();
     Ok(queries.iter().map(|q| flat.by_ref().take(q.targets.len()).collect()).collect())
@@ -137,7 +142,11 @@ fn counts(scores: &Tensor, rows: &Tensor, own: &Tensor) -> Result<Vec<u64>> {
 }
 
 /// Row and column indices (query, item − 1) of the items that `of` names for each query.
-fn pairs(queries: &[Query], of: impl Fn(&Query) -> Vec<u32>) -> (Tensor, Tensor) {
+fn pairs<'a, I: Iterator<Item = u32>>(
+    queries: &'a [Ranked],
+    of: impl Fn(&'a Ranked) -> I,
+    device: Device,
+) -> [Tensor; 2] {
     let (mut rows, mut columns) = (vec![], vec![]);
     for (row, query) in queries.iter().enumerate() {
         for id in of(query) {
@@ -145,7 +154,7 @@ fn pairs(queries: &[Query], of: impl Fn(&Query) -> Vec<u32>) -> (Tensor, Tensor)
             columns.push(i64::from(id) - 1);
         }
     }
-    (Tensor::from_slice(&rows), Tensor::from_slice(&columns))
+    [rows, columns].map(|own| Tensor::from_slice(&own).to_device(device))
 }
 
 #[cfg(test)]
@@ -153,7 +162,6 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
     use rand::RngExt;
-    use tch::Device;
 
     /// Both ways; tensor ops in float64 too, as loops cannot.
     const PATHS: [(Kind, ComputePath); 3] = [

@@ -15,6 +15,7 @@ use super::{readme, towers};
 use crate::config::Config;
 use crate::data::{Dataset, Item};
 use crate::files::{self, FolderKind, hex};
+use crate::misuse;
 use crate::model::Model;
 
 /// The version of the folder's layout.
@@ -48,6 +49,9 @@ impl Export {
         out: &Path,
         force: bool,
     ) -> Result<()> {
+        if config.tower.repeats {
+            misuse!("tower.repeats = true: a model with repeats cannot be exported yet");
+        }
         files::write_folder(out, force, &Export::FOLDER, |folder| {
             let _guard = tch::no_grad_guard();
             let toml = toml::to_string(config)?;

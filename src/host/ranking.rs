@@ -32,6 +32,16 @@ pub struct Ranked<'a> {
     pub targets: &'a [u32],
     /// Distinct items that are left out of the ranking, none of them a target.
     pub hidden: Vec<u32>,
+    /// Distinct items whose scores gain a number, none of them hidden; ascending.
+    pub gains: Vec<(u32, f32)>,
+}
+
+impl Ranked<'_> {
+    /// The score of an item with what it gains.
+    fn with_gain(&self, id: u32, score: f32) -> f32 {
+        let place = self.gains.binary_search_by_key(&id, |(item, _)| *item);
+        place.map_or(score, |place| score + self.gains[place].1)
+    }
 }
 
 impl Items<'_> {
@@ -70,7 +80,9 @@ pub fn counts(users: &[f32], items: &Items, queries: &[Ranked]) -> Vec<Vec<u64>>
     let own: Vec<Vec<f32>> = queries
         .iter()
         .enumerate()
-        .map(|(row, query)| query.targets.iter().map(|&id| score(row, id)).collect())
+        .map(|(row, query)| {
+            query.targets.iter().map(|&id| query.with_gain(id, score(row, id))).collect()
+        })
         .collect();
     let tasks: Vec<&[f32]> = items.rows.chunks(TILE * TILES * dim).collect();
     let count_task = |task: &&[f32]| {
@@ -105,6 +117,13 @@ pub fn counts(users: &[f32], items: &Items, queries: &[Ranked]) -> Vec<Vec<u64>>
     let none = || own.iter().map(|own| vec![0; own.len()]).collect();
     let mut counts = tasks.par_iter().map(count_task).reduce(none, add);
     for (row, (query, counts)) in queries.iter().zip(&mut counts).enumerate() {
+        for &(id, gain) in &query.gains {
+            let plain = score(row, id);
+            for (count, own) in counts.iter_mut().zip(&own[row]) {
+                *count -= u64::from(plain >= *own);
+                *count += u64::from(plain + gain >= *own);
+            }
+        }
         for &id in &query.hidden {
             let hidden = score(row, id);
             for (count, own) in counts.iter_mut().zip(&own[row]) {

@@ -1,5 +1,5 @@
-//! The model: items, an encoder that turns histories into user vectors, and the rule by which the
-//! two are scored.
+//! The model: items, an encoder that turns histories into user vectors, the rule by which the two
+//! are scored, and what scores gain by repeats.
 
 mod dropout;
 mod encoder;
@@ -10,6 +10,7 @@ mod layout;
 mod mean_pool;
 #[allow(clippy::module_inception)]
 mod model;
+mod repeats;
 mod scoring;
 mod transformer;
 
@@ -24,6 +25,7 @@ pub use items::{ItemTable, Items};
 pub use layout::Layout;
 pub use mean_pool::MeanPool;
 pub use model::{Model, Queries, save};
+pub use repeats::{Additions, Buckets, Repeats};
 pub use scoring::Scoring;
 pub use transformer::Transformer;
 

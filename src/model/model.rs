@@ -5,16 +5,18 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Tensor};
 
-use super::{Dropout, Encoder, Items, Layout, Scoring, build_encoder};
+use super::{Additions, Dropout, Encoder, Items, Layout, Repeats, Scoring, build_encoder};
 use crate::config::TowerConfig;
 use crate::files;
 use crate::optim::Named;
 
-/// Items, an encoder and the scoring rule.
+/// Items, an encoder, the scoring rule and what repeats add to it.
 pub struct Model {
     pub items: Items,
     pub encoder: Box<dyn Encoder>,
     pub scoring: Scoring,
+    /// Where they are on.
+    pub repeats: Option<Repeats>,
     history: usize,
 }
 
@@ -34,6 +36,7 @@ impl Model {
             items: Items::new(config, items, seed, device),
             encoder: build_encoder(config, seed, device),
             scoring: Scoring::new(config),
+            repeats: config.repeats.then(|| Repeats::new(config.history, device)),
             history: config.history,
         }
     }
@@ -69,6 +72,11 @@ impl Model {
         self.scoring.items(&self.items.scored().rows())
     }
 
+    /// What the inner products of a user's and items' vectors gain by repeats, where they are on.
+    pub fn additions(&self) -> Option<Additions> {
+        self.repeats.as_ref().map(|repeats| repeats.of_products(&self.scoring))
+    }
+
     /// The latest items of a history that the encoder reads.
     pub fn history(&self) -> usize {
         self.history
@@ -79,9 +87,16 @@ impl Model {
         self.items.read().weights().device()
     }
 
+    /// The parameters that are moved whole, by name: the encoder's, and that of repeats.
+    pub fn parameters(&self) -> Named {
+        let mut all = self.encoder.parameters();
+        all.extend(self.repeats.iter().flat_map(Repeats::parameters));
+        all
+    }
+
     /// All weights by name, sharing the model's memory.
     pub fn weights(&self) -> Named {
-        let mut all = self.encoder.parameters();
+        let mut all = self.parameters();
         all.extend(self.items.tables());
         all
     }

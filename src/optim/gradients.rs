@@ -11,8 +11,8 @@ use crate::device::memory;
 pub struct Gradients {
     /// The mean over the batch's queries, a scalar on the run's device.
     pub loss: Tensor,
-    /// Of each of the encoder's parameters, in its order and of its shape.
-    pub encoder: Vec<Tensor>,
+    /// Of each of the model's parameters, in its order and of its shape.
+    pub parameters: Vec<Tensor>,
     /// Of each table, in the model's order.
     pub tables: Vec<RowGradient>,
 }

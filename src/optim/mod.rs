@@ -34,20 +34,20 @@ use parameter::ParameterOptimizer;
 use state::entry;
 use table::TableOptimizer;
 
-/// Moves all of a model's weights: the encoder's few parameters densely, tables by rows.
+/// Moves all of a model's weights: its few parameters densely, tables by rows.
 pub struct Optimisers {
-    encoder: Vec<(&'static str, Tensor, ParameterOptimizer)>,
+    parameters: Vec<(&'static str, Tensor, ParameterOptimizer)>,
     tables: Vec<(&'static str, Tensor, TableOptimizer)>,
 }
 
 impl Optimisers {
-    /// The optimisers that `config` names, at their start for a training of `steps` steps, for an
-    /// encoder's parameters and a model's tables, whose memory they share.
+    /// The optimisers that `config` names, at their start for a training of `steps` steps, for a
+    /// model's parameters and tables, whose memory they share.
     pub fn new(
         config: &OptimizerConfig,
         steps: u64,
         path: ComputePath,
-        encoder: Named,
+        parameters: Named,
         tables: Named,
     ) -> Self {
         let rule = Rule::over(config, steps);
@@ -55,12 +55,12 @@ impl Optimisers {
             let optimizer = ParameterOptimizer::new(config.kind, &rule, path, &parameter);
             (name, parameter, optimizer)
         };
-        let encoder = encoder.into_iter().map(parameter).collect();
+        let parameters = parameters.into_iter().map(parameter).collect();
         let table = |(name, table): (&'static str, Tensor)| {
             let optimizer = TableOptimizer::new(config.kind, &rule, path, &table);
             (name, table, optimizer)
         };
-        Self { encoder, tables: tables.into_iter().map(table).collect() }
+        Self { parameters, tables: tables.into_iter().map(table).collect() }
     }
 
     /// Brings `rows`, those of each table in its order, to the present. Must come before they are
@@ -79,9 +79,14 @@ impl Optimisers {
 
     /// One step of all weights; rows with a gradient must be in the present.
     pub fn apply(&mut self, gradients: &Gradients) {
-        assert_eq!(gradients.encoder.len(), self.encoder.len(), "a gradient for each parameter");
+        assert_eq!(
+            gradients.parameters.len(),
+            self.parameters.len(),
+            "a gradient for each parameter"
+        );
         assert_eq!(gradients.tables.len(), self.tables.len(), "a gradient for each table");
-        for ((_, parameter, optimizer), gradient) in self.encoder.iter_mut().zip(&gradients.encoder)
+        for ((_, parameter, optimizer), gradient) in
+            self.parameters.iter_mut().zip(&gradients.parameters)
         {
             optimizer.step(parameter, gradient);
         }
@@ -92,12 +97,13 @@ impl Optimisers {
 
     /// All that the next step depends on besides the weights; moments share memory.
     pub fn state(&self) -> State {
-        let encoder = self.encoder.iter().map(|(name, _, optimizer)| (*name, optimizer.state()));
+        let parameters =
+            self.parameters.iter().map(|(name, _, optimizer)| (*name, optimizer.state()));
         let tables = self.tables.iter().map(|(name, _, optimizer)| (*name, optimizer.state()));
         let named = |(name, state): (&'static str, Named)| {
             state.into_iter().map(move |(entry, value)| (format!("{name}/{entry}"), value))
         };
-        encoder.chain(tables).flat_map(named).collect()
+        parameters.chain(tables).flat_map(named).collect()
     }
 
     /// Takes over what [`Optimisers::state`] gave, or nothing of it.
@@ -126,7 +132,7 @@ impl Optimisers {
             };
             state.iter().filter_map(own).collect()
         };
-        for (name, _, optimizer) in &mut self.encoder {
+        for (name, _, optimizer) in &mut self.parameters {
             optimizer.restore(&of(name)).with_context(|| format!("the optimiser of `{name}`"))?;
         }
         for (name, _, optimizer) in &mut self.tables {

@@ -1,4 +1,4 @@
-//! The optimiser of one of the encoder's few parameters, always moved as a whole.
+//! The optimiser of one of the model's few parameters, always moved as a whole.
 
 use anyhow::Result;
 use tch::Tensor;

@@ -29,8 +29,8 @@ impl Weights {
         let config = OptimizerConfig { kind, ..Default::default() };
         let tables =
             vec![("items", self.items.shallow_clone()), ("outputs", self.outputs.shallow_clone())];
-        let encoder = vec![("encoder.bias", self.bias.shallow_clone())];
-        Optimisers::new(&config, 100, path, encoder, tables)
+        let parameters = vec![("encoder.bias", self.bias.shallow_clone())];
+        Optimisers::new(&config, 100, path, parameters, tables)
     }
 }
 
@@ -53,7 +53,7 @@ fn step(optimisers: &mut Optimisers, step: u64, kind: Kind) {
     let [read, scored] = rows;
     optimisers.apply(&Gradients {
         loss: Tensor::from(0.0),
-        encoder: vec![bias.view([3])],
+        parameters: vec![bias.view([3])],
         tables: vec![RowGradient::new(read, items), RowGradient::new(scored, outputs)],
     });
 }

@@ -8,10 +8,10 @@ use super::{Plan, Step};
 use crate::batch::Batch;
 use crate::config::{Config, Reject};
 use crate::device::memory;
-use crate::host::candidates::{CandidateGradients, CandidateLoops, ScoredRows, Slots};
+use crate::host::candidates::{CandidateGradients, CandidateLoops, Gains, ScoredRows, Slots};
 use crate::host::mean_pool::{MeanPoolBatch, MeanPoolGradients, MeanPoolLoops, MeanPoolWeights};
 use crate::host::row_loss::RowLoss;
-use crate::model::{Model, Scoring};
+use crate::model::{Model, Repeats, Scoring};
 use crate::optim::{Gradients, RowGradient};
 use crate::profile::Profile;
 
@@ -57,12 +57,14 @@ impl Step for HostStep {
                 profile.add("encoder", &mut lap);
                 let own = candidates.run(model, &encoded.vectors(), batch);
                 profile.add("scores and loss", &mut lap);
-                let (encoder, read) = encode.backward(model, batch, &encoded, &own.vectors);
+                let (mut parameters, read) = encode.backward(model, batch, &encoded, &own.vectors);
                 let scored = Tensor::from_slice(&own.ids);
                 let (read, scored) = ((&batch.inputs, &read), (&scored, &own.rows));
                 let tables = model.items.row_gradients(read, scored);
+                let repeats = batch.repeats.iter();
+                parameters.extend(repeats.map(|all| Repeats::gradient(&all.buckets, &own.gains)));
                 profile.add("encoder backward", &mut lap);
-                Gradients { loss: Tensor::from(own.loss as f32), encoder, tables }
+                Gradients { loss: Tensor::from(own.loss as f32), parameters, tables }
             }
             Self::MeanPool(loops) => mean_pool(loops, model, batch, profile),
         }
@@ -93,7 +95,7 @@ fn mean_pool(
         loops.run(&weights, &ids, catalogue, profile);
     Gradients {
         loss: Tensor::from(loss as f32),
-        encoder: encoder.into(),
+        parameters: encoder.into(),
         tables: vec![RowGradient { rows: rows.clone(), values, sources: Some(sources) }],
     }
 }
@@ -139,6 +141,18 @@ impl HostCandidates {
             unit: self.scoring.unit_epsilon().map(|epsilon| epsilon as f32),
         };
         let own = batch.own.contiguous();
+        let values = match (&model.repeats, &batch.repeats) {
+            (Some(repeats), Some(batch)) => {
+                let additions = repeats.of_scores();
+                batch.buckets.iter().map(|own| additions.at(*own)).collect()
+            }
+            _ => vec![],
+        };
+        let gains = batch.repeats.as_ref().map(|own| Gains {
+            starts: &own.starts,
+            slots: &own.slots,
+            values: &values,
+        });
         let slots = Slots {
             targets: memory::ids(&batch.targets),
             history: memory::ids(&batch.history),
@@ -148,6 +162,7 @@ impl HostCandidates {
             each: [&batch.of_history, &batch.of_query].map(|of| of.size()[1] as usize),
             own: memory::ids(&own),
             reject: self.reject,
+            gains: gains.unwrap_or_default(),
         };
         let log_counts = self.log_counts.as_ref().map(|all| all.index_select(0, &batch.scored));
         let loss =

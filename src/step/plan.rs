@@ -19,8 +19,8 @@ use crate::model::Draws;
 pub struct Plan {
     #[serde(skip)]
     pub device: Device,
-    /// Who draws batches: a function of sampling and device alone, so that runs which differ in
-    /// loss, encoder or path see the same ones.
+    /// Who draws batches: a function of sampling, repeats and device alone, so that runs which
+    /// differ in loss, encoder or path see the same ones.
     pub batches: Draws,
     /// Who draws what dropout sets to zero: likewise.
     pub dropout: Draws,
@@ -54,7 +54,7 @@ impl Plan {
             ComputePath::HostLoops if pooled(config) => StepPath::MeanPoolLoops,
             ComputePath::HostLoops => StepPath::HostLoops,
         };
-        let on_device = !host && DeviceDrawer::can(&config.sampling);
+        let on_device = !host && DeviceDrawer::can(config);
         Self {
             device,
             batches: if on_device { Draws::Device } else { Draws::Host },
@@ -114,6 +114,7 @@ impl Plan {
             host,
             tied: config.tower.tied,
             reject: config.sampling.reject,
+            repeats: config.tower.repeats,
         }
     }
 }
@@ -126,6 +127,7 @@ fn pooled(config: &Config) -> bool {
         && tower.normalize
         && tower.tied
         && tower.activation == Activation::None
+        && !tower.repeats
         && sampling.samples == Samples::Users
         && sampling.negatives.iter().all(|source| source.per == Per::Batch)
         && sampling.reject != Reject::Session
@@ -176,6 +178,7 @@ mod tests {
         for text in [
             "sampling.reject = \"session\"",
             "sampling.order = \"shuffled\"",
+            "tower.repeats = true",
             "sampling.negatives = [{ from = \"in-batch\", count = 5, per = \"session\" }]",
             "sampling = { samples = \"positions\", negatives = [{ from = \"uniform\", count = 5, per = \"batch\" }] }",
         ] {
@@ -217,6 +220,7 @@ mod tests {
             "tower.encoder = \"gru\"",
             "tower.normalize = false",
             "tower.tied = false",
+            "tower.repeats = true",
             "sampling.top_k = 5",
             "sampling.reject = \"session\"",
         ] {

@@ -34,8 +34,9 @@ impl Stepper {
             StepPath::HostLoops => Box::new(HostStep::candidates(config, plan, log_counts)),
             StepPath::MeanPoolLoops => Box::new(HostStep::mean_pool(config)),
         };
-        let (encoder, tables) = (model.encoder.parameters(), model.items.tables());
-        let optimisers = Optimisers::new(&config.optimizer, steps, plan.optimizer, encoder, tables);
+        let (parameters, tables) = (model.parameters(), model.items.tables());
+        let optimisers =
+            Optimisers::new(&config.optimizer, steps, plan.optimizer, parameters, tables);
         Self { step, optimisers, profile: Profile::default() }
     }
 

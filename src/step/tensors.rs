@@ -7,7 +7,7 @@ use super::objective::Objective;
 use super::{Plan, Step};
 use crate::batch::Batch;
 use crate::config::{Config, Reject};
-use crate::model::{Model, Scoring};
+use crate::model::{Model, Repeats, Scoring};
 use crate::optim::Gradients;
 use crate::profile::Profile;
 
@@ -43,11 +43,12 @@ impl Step for TensorStep {
         profile.add("encoder", &mut lap);
         let own = self.candidates.run(model, &encoded.vectors(), batch);
         profile.add("scores and loss", &mut lap);
-        let (encoder, read) = self.encode.backward(model, batch, &encoded, &own.vectors);
+        let (mut parameters, read) = self.encode.backward(model, batch, &encoded, &own.vectors);
         let (read, scored) = ((&batch.inputs, &read), (&batch.scored, &own.scored));
         let tables = model.items.row_gradients(read, scored);
+        parameters.extend(own.repeats);
         profile.add("encoder backward", &mut lap);
-        Gradients { loss: own.loss, encoder, tables }
+        Gradients { loss: own.loss, parameters, tables }
     }
 }
 
@@ -70,6 +71,8 @@ pub struct ScoreGradients {
     pub vectors: Tensor,
     /// `[scored, dim]`: of the rows that scores were taken with.
     pub scored: Tensor,
+    /// Of the parameter of repeats, where they are on.
+    pub repeats: Option<Tensor>,
 }
 
 /// What scores of a tile are taken from.
@@ -85,6 +88,8 @@ struct Tile<'a> {
     candidates: Tensor,
     /// `[histories, scored]` bool, where own items are rejected.
     own: Option<&'a Tensor>,
+    /// `[count, scored]`: what scores gain by repeats, where they are on.
+    gains: Option<Tensor>,
 }
 
 impl TensorCandidates {
@@ -104,6 +109,8 @@ impl TensorCandidates {
         let rows = model.items.scored().gather(&batch.scored).set_requires_grad(true);
         let own = (self.reject == Reject::Session).then(|| batch.own_items());
         let queries = batch.query_count();
+        let repeats = model.repeats.as_ref().zip(batch.repeats.as_ref());
+        let parameter = model.repeats.iter().flat_map(Repeats::parameters).next();
         let tile = self.queries_a_tile(batch, rows.size()[1]);
         let of_tile = |from: i64| {
             let count = tile.min(queries - from);
@@ -116,13 +123,18 @@ impl TensorCandidates {
                 vectors: &leaf * self.scoring.factor(),
                 candidates: self.scoring.items(&rows),
                 own: own.as_ref(),
+                gains: repeats
+                    .map(|(repeats, own)| own.gains(repeats, from, count, rows.size()[0])),
             };
             let share = count as f64 / queries as f64;
             let loss = self.tile_loss(&tile) * share;
-            let mut gradients = Tensor::run_backward(&[&loss], &[&leaf, &rows], false, false);
-            let scored = gradients.pop().expect("one gradient for each leaf");
-            let vectors = gradients.pop().expect("one gradient for each leaf");
-            ScoreGradients { loss: loss.detach(), vectors, scored }
+            let leaves = [&leaf, &rows].into_iter().chain(parameter.as_ref().map(|(_, own)| own));
+            let leaves: Vec<&Tensor> = leaves.collect();
+            let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
+            let mut gradients = gradients.into_iter();
+            let mut next = || gradients.next().expect("one gradient for each leaf");
+            let (vectors, scored) = (next(), next());
+            ScoreGradients { loss: loss.detach(), vectors, scored, repeats: gradients.next() }
         };
         let mut sum = of_tile(0);
         let mut of_vectors = vec![sum.vectors.shallow_clone()];
@@ -130,6 +142,7 @@ impl TensorCandidates {
             let own = of_tile(from);
             sum.loss += own.loss;
             sum.scored += own.scored;
+            sum.repeats.iter_mut().zip(own.repeats).for_each(|(sum, own)| *sum += own);
             of_vectors.push(own.vectors);
         }
         if of_vectors.len() > 1 {
@@ -142,13 +155,15 @@ impl TensorCandidates {
     fn queries_a_tile(&self, batch: &Batch, dim: i64) -> i64 {
         let shared = batch.shared.size()[0];
         let gathered = batch.candidates() - shared + self.top_k;
-        (TILE / (shared + gathered * dim).max(1)).max(1)
+        let gains = batch.repeats.as_ref().map_or(0, |_| batch.scored.size()[0]);
+        (TILE / (shared + gathered * dim + gains).max(1)).max(1)
     }
 
     fn tile_loss(&self, tile: &Tile) -> Tensor {
         let targets = tile.of_queries(&tile.batch.targets);
         let own = tile.candidates.index_select(0, &targets);
-        let positive = (&tile.vectors * own).sum_dim_intlist(1, false, None::<Kind>);
+        let positive = (&tile.vectors * own).sum_dim_intlist(1, true, None::<Kind>);
+        let positive = tile.with_gains(positive, &targets.unsqueeze(1)).squeeze_dim(1);
         let (negative, slots) = match self.top_k {
             0 => (self.all(tile, &targets), None),
             k => {
@@ -168,6 +183,7 @@ impl TensorCandidates {
     /// `[count, candidates]`: the scores of all candidates, −∞ where one is rejected.
     fn all(&self, tile: &Tile, targets: &Tensor) -> Tensor {
         let shared = tile.vectors.matmul(&tile.shared_vectors().tr());
+        let shared = tile.with_gains(shared, &tile.batch.shared);
         let mut parts = vec![self.without_rejected(shared, tile, &tile.batch.shared, targets)];
         for slots in tile.gathered_slots() {
             let scores = tile.scores_of(&slots);
@@ -252,6 +268,15 @@ impl Tile<'_> {
         let size = slots.size();
         let rows = self.candidates.index_select(0, &slots.reshape([-1]));
         let rows = rows.view([size[0], size[1], -1]);
-        rows.matmul(&self.vectors.unsqueeze(-1)).squeeze_dim(-1)
+        self.with_gains(rows.matmul(&self.vectors.unsqueeze(-1)).squeeze_dim(-1), slots)
+    }
+
+    /// Scores `[count, n]` with what they gain; `slots` `[n]` or `[count, n]`.
+    fn with_gains(&self, scores: Tensor, slots: &Tensor) -> Tensor {
+        match &self.gains {
+            None => scores,
+            Some(gains) if slots.dim() == 1 => scores + gains.index_select(1, slots),
+            Some(gains) => scores + gains.gather(1, slots, false),
+        }
     }
 }

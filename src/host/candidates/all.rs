@@ -118,7 +118,7 @@ impl AllCandidates {
             // vectors `[count, wide]`.
             unsafe { gemm(level, shape, left, right, to, wide, from > 0) };
         }
-        let mut terms = vec![];
+        let (mut terms, mut gains) = (vec![], vec![]);
         let mut own = vec![0.0; wide];
         for (at, vector) in vectors.chunks_exact_mut(wide).enumerate() {
             let query = first + at;
@@ -134,8 +134,15 @@ impl AllCandidates {
             let list: Vec<(u32, f32)> = terms[known..].iter().map(|t| (t.slot, t.slope)).collect();
             queries.rows.weighted(level, &list, 1.0, &mut own);
             vector.iter_mut().zip(&own).for_each(|(g, own)| *g = queries.factor * (*g + own));
+            let of_shared = &slopes.negative[at * columns..];
+            let first_pair = gains.len();
+            gains.extend(queries.slots.gains.of(query).map(|(slot, _)| {
+                let places = self.places(slot).iter();
+                places.map(|place| f64::from(of_shared[*place as usize])).sum::<f64>()
+            }));
+            queries.slots.gains.add_slopes(query, &list, &mut gains[first_pair..]);
         }
-        QueryGradients { loss: slopes.loss, vectors, terms, slopes: slopes.negative }
+        QueryGradients { loss: slopes.loss, vectors, terms, slopes: slopes.negative, gains }
     }
 
     /// `[count, candidates]`: the shared ones first.
@@ -164,16 +171,24 @@ impl AllCandidates {
         }
         for (at, row) in scores.chunks_exact_mut(columns).enumerate() {
             let query = first + at;
+            queries.slots.gains.of(query).for_each(|(slot, gain)| {
+                self.places(slot).iter().for_each(|place| row[*place as usize] += gain);
+            });
             queries.rejected(query).for_each(|slot| {
-                let places = self.starts[slot as usize]..self.starts[slot as usize + 1];
-                let places = &self.places[places.start as usize..places.end as usize];
-                places.iter().for_each(|place| row[*place as usize] = f32::NEG_INFINITY);
+                let places = self.places(slot).iter();
+                places.for_each(|place| row[*place as usize] = f32::NEG_INFINITY);
             });
             for (to, &slot) in row[shared..].iter_mut().zip(queries.own(query)) {
                 *to = queries.score(query, slot);
             }
         }
         scores
+    }
+
+    /// Where the row of a slot stands in `in_order`.
+    fn places(&self, slot: u32) -> &[u32] {
+        let [from, end] = [0, 1].map(|at| self.starts[slot as usize + at] as usize);
+        &self.places[from..end]
     }
 
     /// Adds what `parts`, those of the queries from `first` on, say of the shared candidates.

@@ -5,9 +5,12 @@
 //! composition of tensor ops, over some queries at a time,
 //!
 //! ∂h = γ·Σ ∂s·r,  ∂r = Σ ∂s·γ·h.
+//!
+//! Some pairs of query and candidate gain a number besides, whose slope is the sum of their ∂s.
 
 mod all;
 mod by_row;
+mod gains;
 mod queries;
 mod top;
 
@@ -21,6 +24,7 @@ use super::simd::{self, Level};
 
 use self::queries::Queries;
 
+pub use self::gains::Gains;
 pub use self::queries::{QUERIES, ScoreLoss, Slopes, Slots};
 
 /// Scores candidates; keeps its memory from step to step.
@@ -58,6 +62,8 @@ pub struct CandidateGradients {
     pub rows: Tensor,
     /// Ids of the rows with a gradient; one may stand twice.
     pub ids: Vec<i64>,
+    /// `[pairs]`: of what the pairs of [`Slots::gains`] gain.
+    pub gains: Vec<f64>,
 }
 
 impl CandidateLoops {
@@ -124,6 +130,7 @@ impl CandidateLoops {
             loss: parts.iter().map(|part| part.loss).sum(),
             vectors: of_vectors.contiguous(),
             rows: Tensor::cat(&of_scored, 0),
+            gains: parts.iter().flat_map(|part| &part.gains).copied().collect(),
             ids: touched.iter().map(|&slot| scored.ids[slot as usize]).collect(),
         }
     }

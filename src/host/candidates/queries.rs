@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::by_row::Term;
+use super::gains::Gains;
 use crate::config::Reject;
 use crate::host::padded::{PaddedRows, dot};
 use crate::host::simd::{Aligned, Level};
@@ -27,6 +28,8 @@ pub struct Slots<'a> {
     /// [`Reject::Session`].
     pub own: &'a [i64],
     pub reject: Reject,
+    /// What the scores of some pairs of query and slot gain.
+    pub gains: Gains<'a>,
 }
 
 /// A loss as a function of scores over host memory.
@@ -80,6 +83,8 @@ pub struct QueryGradients {
     pub terms: Vec<Term>,
     /// `[queries, candidates]`: ∂s, where all candidates enter the loss; else empty.
     pub slopes: Vec<f32>,
+    /// `[pairs of these queries]`: of what they gain.
+    pub gains: Vec<f64>,
 }
 
 impl<'a> Queries<'a> {
@@ -118,6 +123,12 @@ impl<'a> Queries<'a> {
         of(of_history, each[0], history[query] as usize).chain(of(of_query, each[1], query))
     }
 
+    /// The score of a query and the row of a slot: γ·h·r, and what the pair gains.
+    fn whole(&self, query: usize, slot: i64) -> f32 {
+        let product = self.product(query, slot);
+        self.slots.gains.at(query, slot).map_or(product, |gain| product + gain)
+    }
+
     /// γ·h·r of a query and the row of a slot.
     fn product(&self, query: usize, slot: i64) -> f32 {
         // SAFETY: the level is the machine's, rows are as wide as each other.
@@ -126,14 +137,14 @@ impl<'a> Queries<'a> {
 
     /// The score of a query's target.
     pub fn positive(&self, query: usize) -> f32 {
-        self.product(query, self.slots.targets[query])
+        self.whole(query, self.slots.targets[query])
     }
 
     /// The score of one of a query's candidates; −∞ where it is rejected.
     pub fn score(&self, query: usize, slot: i64) -> f32 {
         match self.rejected(query).any(|rejected| i64::from(rejected) == slot) {
             true => f32::NEG_INFINITY,
-            false => self.product(query, slot),
+            false => self.whole(query, slot),
         }
     }
 

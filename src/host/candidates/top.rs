@@ -66,7 +66,7 @@ impl<'a> TopCandidates<'a> {
         let slopes = queries.slopes(loss, from, count, &scores, log_counts.as_deref());
         let wide = queries.rows.wide();
         let mut vectors = Aligned::zeros(count * wide);
-        let (mut terms, mut list) = (vec![], vec![]);
+        let (mut terms, mut list, mut gains) = (vec![], vec![], vec![]);
         for (at, vector) in vectors.chunks_exact_mut(wide).enumerate() {
             let own = at * self.k..(at + 1) * self.k;
             let rivals = slots[own.clone()].iter().zip(&slopes.negative[own]);
@@ -75,10 +75,14 @@ impl<'a> TopCandidates<'a> {
             list.extend(rivals.map(|(slot, slope)| (*slot, *slope)));
             list.retain(|(_, slope)| *slope != 0.0);
             queries.rows.weighted(queries.level, &list, queries.factor, vector);
-            let query = (from + at) as u32;
+            let query = from + at;
+            let first_pair = gains.len();
+            gains.resize(first_pair + queries.slots.gains.of(query).count(), 0.0);
+            queries.slots.gains.add_slopes(query, &list, &mut gains[first_pair..]);
+            let query = query as u32;
             terms.extend(list.iter().map(|&(slot, slope)| Term { slot, query, slope }));
         }
-        QueryGradients { loss: slopes.loss, vectors, terms, slopes: vec![] }
+        QueryGradients { loss: slopes.loss, vectors, terms, slopes: vec![], gains }
     }
 }
 
@@ -91,17 +95,21 @@ fn top_of(queries: &Queries, k: usize, shared: &[u32], from: usize, count: usize
     let mut best: Vec<TopK> = (0..count).map(|_| TopK::new(k)).collect();
     // Nothing reaches that of a column without a query.
     let mut thresholds = vec![f32::INFINITY; columns];
-    let mut rejected = vec![];
+    // Slots that the tiles pass over, and whose.
+    let mut passed_over = vec![];
     for at in 0..count {
         for (k, x) in vectors.row(from + at).iter().enumerate() {
             across[(at / BLOCK * wide + k) * BLOCK + at % BLOCK] = *x;
         }
         own_candidates(queries, from + at, &mut best[at]);
+        gaining_candidates(queries, from + at, shared, &mut best[at]);
         thresholds[at] = best[at].threshold();
-        queries.rejected(from + at).for_each(|slot| rejected.push((slot as usize, at)));
+        let gaining = queries.slots.gains.of(from + at).map(|(slot, _)| slot);
+        let passed = queries.rejected(from + at).chain(gaining);
+        passed.for_each(|slot| passed_over.push((slot as usize, at)));
     }
-    rejected.sort_unstable();
-    let mut rejected = rejected.into_iter().peekable();
+    passed_over.sort_unstable();
+    let mut passed_over = passed_over.into_iter().peekable();
     let mut scores = Aligned::zeros(ROWS * columns);
     for first in (0..candidates.len()).step_by(ROWS) {
         let rows = ROWS.min(candidates.len() - first);
@@ -113,7 +121,7 @@ fn top_of(queries: &Queries, k: usize, shared: &[u32], from: usize, count: usize
             // block's first column on.
             unsafe { gemm(level, [rows, BLOCK, wide], left, right, to, columns, false) };
         }
-        while let Some((slot, at)) = rejected.next_if(|(slot, _)| *slot < first + rows) {
+        while let Some((slot, at)) = passed_over.next_if(|(slot, _)| *slot < first + rows) {
             scores[(slot - first) * columns + at] = f32::NEG_INFINITY;
         }
         let shared = &shared[first..first + rows];
@@ -129,6 +137,22 @@ fn own_candidates(queries: &Queries, query: usize, best: &mut TopK) {
         let score = queries.score(query, slot);
         if score > f32::NEG_INFINITY && score >= best.threshold() {
             best.push(Hit { row: slot as u32, score });
+        }
+    }
+}
+
+/// Takes those of the shared candidates whose scores gain something, each as often as it is one.
+fn gaining_candidates(queries: &Queries, query: usize, shared: &[u32], best: &mut TopK) {
+    for (slot, _) in queries.slots.gains.of(query) {
+        let times = shared[slot as usize];
+        if times == 0 {
+            continue;
+        }
+        let score = queries.score(query, i64::from(slot));
+        for _ in 0..times {
+            if score > f32::NEG_INFINITY && score >= best.threshold() {
+                best.push(Hit { row: slot, score });
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::repeats::places;
 use super::*;
 use crate::config::Activation;
 use crate::host::candidates::{CandidateLoops, QUERIES};
@@ -13,9 +14,17 @@ fn floats(t: &Tensor) -> Vec<f32> {
     Vec::<f32>::try_from(t.contiguous().view(-1)).unwrap()
 }
 
-fn list(t: &Tensor) -> Vec<usize> {
+pub fn list(t: &Tensor) -> Vec<usize> {
     let list = Vec::<i64>::try_from(t.contiguous().view(-1)).unwrap();
     list.into_iter().map(|x| x as usize).collect()
+}
+
+/// The slots of all candidates of a query.
+pub fn slots_of(batch: &Batch, query: usize) -> Vec<usize> {
+    let mut slots = list(&batch.shared);
+    slots.extend(list(&batch.of_history.get(batch.history.int64_value(&[query as i64]))));
+    slots.extend(list(&batch.of_query.get(query as i64)));
+    slots
 }
 
 /// For every position (positive, [(score, slot)] of what is left of its candidates), by loops.
@@ -25,18 +34,18 @@ fn plain(case: &Case, vectors: &Tensor, reject: &str) -> Vec<(f32, Vec<(f32, usi
     let dim = rows.size()[1] as usize;
     let (rows, vectors) = (floats(&rows), floats(vectors));
     let (targets, session) = (list(&batch.targets), list(&batch.history));
-    let (shared, own) = (list(&batch.shared), list(&batch.own));
-    let (of_session, of_position) = (list(&batch.of_history), list(&batch.of_query));
+    let own = list(&batch.own);
+    let additions: Vec<f32> = case.repeats().map(|t| floats(&(t * 10.0))).unwrap_or_default();
     let factor = case.factor() as f32;
     (0..targets.len())
         .map(|at| {
             let score = |slot: usize| {
                 let product = |k: usize| vectors[at * dim + k] * rows[slot * dim + k];
-                factor * (0..dim).map(product).sum::<f32>()
+                let gain = places(batch, at, slot).filter(|_| !additions.is_empty());
+                let gain = gain.map_or(0.0, |own| own.iter().map(|at| additions[*at]).sum::<f32>());
+                factor * (0..dim).map(product).sum::<f32>() + gain
             };
-            let mut slots = shared.clone();
-            slots.extend(&of_session[session[at] * 7..][..7]);
-            slots.extend(&of_position[at * 3..][..3]);
+            let mut slots = slots_of(batch, at);
             slots.retain(|slot| match reject {
                 "none" => true,
                 "label" => *slot != targets[at],
@@ -48,10 +57,12 @@ fn plain(case: &Case, vectors: &Tensor, reject: &str) -> Vec<(f32, Vec<(f32, usi
 }
 
 /// The loss and its gradients in vectors and rows, position by position through [`plain`]'s slots.
-fn by_positions(case: &Case, vectors: &Tensor, reject: &str) -> (Tensor, Tensor, Tensor) {
+fn by_positions(case: &Case, vectors: &Tensor, reject: &str) -> [Tensor; 4] {
     let vectors = vectors.detach().set_requires_grad(true);
     let rows = case.model.items.scored().gather(&case.batch.scored).set_requires_grad(true);
     let candidates = case.model.scoring.items(&rows);
+    let repeats = case.repeats().unwrap_or_else(|| Tensor::zeros([16], (Kind::Float, Device::Cpu)));
+    let repeats = repeats.detach().set_requires_grad(true);
     let loss = crate::loss::build(&case.config.loss);
     let top_k = case.config.sampling.top_k;
     let counts = &case.log_counts;
@@ -70,6 +81,14 @@ fn by_positions(case: &Case, vectors: &Tensor, reject: &str) -> (Tensor, Tensor,
             .collect();
         let chosen = candidates.index_select(0, &Tensor::from_slice(&slots));
         let mut scores = chosen.mv(&vectors.get(at as i64)) * case.factor();
+        let gains: Vec<Tensor> = slots
+            .iter()
+            .map(|slot| match places(&case.batch, at, *slot as usize) {
+                Some(own) => own.map(|at| repeats.get(at as i64) * 10.0).iter().sum(),
+                None => Tensor::from(0.0f32),
+            })
+            .collect();
+        scores += Tensor::stack(&gains, 0) * i64::from(case.config.tower.repeats);
         if case.config.tower.activation == Activation::Elu {
             scores = scores.where_self(&scores.gt(0.0), &((scores.exp() - 1.0) * 0.5));
         }
@@ -84,7 +103,7 @@ fn by_positions(case: &Case, vectors: &Tensor, reject: &str) -> (Tensor, Tensor,
         total = &total + loss.loss(&scores) / targets.len() as f64;
     }
     total.backward();
-    (total.detach(), vectors.grad(), rows.grad())
+    [total.detach(), vectors.grad(), rows.grad(), repeats.grad()]
 }
 
 /// What the configuration says besides the loss.
@@ -113,14 +132,25 @@ fn loops_equal_tensor_ops(case: &Case, loops: &mut HostCandidates, what: &str) -
     let of_items = of_items.index_add(0, &Tensor::from_slice(&own.ids), &own.rows);
     let of_scored = of_items.index_select(0, &case.batch.scored);
     assert!(near(&of_scored, &expected.scored), "{what}");
+    if let (Some(of_repeats), Some(batch)) = (expected.repeats, &case.batch.repeats) {
+        let own = Repeats::gradient(&batch.buckets, &own.gains);
+        assert!(near(&own, &of_repeats) && own.abs().max().double_value(&[]) > 0.0, "{what}");
+    }
     expected.scored.abs().amax(1, false).eq(0.0).sum(Kind::Int64).int64_value(&[])
 }
 
-const TOWERS: [&str; 3] = [
+const TOWERS: [&str; 5] = [
     "normalize = false",
     "normalize = true",
     "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"",
+    "normalize = true\nrepeats = true",
+    "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"\nrepeats = true",
 ];
+
+/// Repeats are learned from a session's own items.
+fn goes_together(form: &str, tower: &str) -> bool {
+    !(form.contains("session") && tower.contains("repeats"))
+}
 
 #[test]
 fn the_loops_equal_tensor_ops() {
@@ -132,6 +162,9 @@ fn the_loops_equal_tensor_ops() {
                 "kind = \"cro-lambda\"",
                 "kind = \"triplet\"",
             ] {
+                if !goes_together(form, tower) {
+                    continue;
+                }
                 let what = format!("{form}, {tower}, {loss}");
                 let text =
                     format!("{form}\n{NEGATIVES}[tower]\ndim = 21\n{tower}\n[loss]\n{loss}\n");
@@ -149,8 +182,10 @@ fn the_loops_equal_tensor_ops() {
 
 #[test]
 fn the_loops_equal_tensor_ops_on_every_instruction_set_and_in_groups() {
-    for form in ["top_k = 4", "top_k = 0"] {
-        let case = Case::of(&format!("{form}\n{NEGATIVES}[tower]\ndim = 21\n"), 60);
+    for (form, repeats) in [(4, false), (0, false), (4, true), (0, true)] {
+        let form = format!("top_k = {form}");
+        let text = format!("{form}\n{NEGATIVES}[tower]\ndim = 21\nrepeats = {repeats}\n");
+        let case = Case::of(&text, 60);
         let top_k = Some(case.config.sampling.top_k).filter(|&k| k > 0);
         for level in simd::levels() {
             // One task a group, or all of them.
@@ -166,8 +201,10 @@ fn the_loops_equal_tensor_ops_on_every_instruction_set_and_in_groups() {
 
 #[test]
 fn the_loops_give_the_same_bits_on_any_number_of_threads() {
-    for form in ["top_k = 4", "top_k = 0"] {
-        let case = Case::of(&format!("{form}\n{NEGATIVES}[tower]\ndim = 21\n"), 60);
+    for (form, repeats) in [(4, false), (0, false), (4, true), (0, true)] {
+        let form = format!("top_k = {form}");
+        let text = format!("{form}\n{NEGATIVES}[tower]\ndim = 21\nrepeats = {repeats}\n");
+        let case = Case::of(&text, 60);
         let bits = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let (case, vectors) = (Alone(&case), Alone(case.vectors()));
@@ -175,7 +212,7 @@ fn the_loops_give_the_same_bits_on_any_number_of_threads() {
                 let (case, vectors) = (case.get(), vectors.get());
                 let own = case.host_candidates().run(&case.model, vectors, &case.batch);
                 let loss = Tensor::from(own.loss as f32);
-                [loss, own.vectors, own.rows].map(|t| floats(&t))
+                ([loss, own.vectors, own.rows].map(|t| floats(&t)), own.gains)
             })
         };
         assert_eq!(bits(1), bits(3), "{form}");
@@ -224,17 +261,24 @@ fn tensor_ops_equal_loops_over_positions_and_candidates() {
                 "kind = \"cro-lambda\"",
                 "kind = \"cro\"\nalpha = 0.6\nestimator = \"scaled-sum\"",
             ] {
+                if !goes_together(form, tower) {
+                    continue;
+                }
                 let what = format!("{form}, {tower}, {loss}");
                 let text =
                     format!("{form}\n{NEGATIVES}[tower]\ndim = 5\n{tower}\n[loss]\n{loss}\n");
                 let case = Case::new(&text);
                 let vectors = case.vectors();
                 let reject = form.split('"').nth(1).unwrap();
-                let (value, of_vectors, of_rows) = by_positions(&case, &vectors, reject);
+                let [value, of_vectors, of_rows, of_repeats] =
+                    by_positions(&case, &vectors, reject);
                 let outcome = case.tensor_candidates().run(&case.model, &vectors, &case.batch);
                 assert!(near(&outcome.loss, &value), "{what}: {:?} {value:?}", outcome.loss);
                 assert!(near(&outcome.vectors, &of_vectors), "{what}");
                 assert!(near(&outcome.scored, &of_rows), "{what}");
+                if let Some(own) = outcome.repeats {
+                    assert!(near(&own.view(-1), &of_repeats), "{what}");
+                }
             }
         }
     }

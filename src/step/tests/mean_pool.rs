@@ -42,7 +42,8 @@ fn batch(users: usize, length: usize, negatives: usize, items: i64, reject: Reje
     let read = draw(starts[users] as usize);
     let samples = Samples { items: read, starts, queries: Queries::Last, targets: draw(users) };
     let candidates = Candidates { shared: draw(negatives), ..Default::default() };
-    let assembly = Assembly { device: Device::Cpu, chunks: 1, host: true, tied: true, reject };
+    let (device, repeats) = (Device::Cpu, false);
+    let assembly = Assembly { device, chunks: 1, host: true, tied: true, reject, repeats };
     Batch::new(samples, candidates, assembly)
 }
 
@@ -67,8 +68,8 @@ fn compare(loss: &str, scale: f64, dim: i64, batch: &Batch, reject: Reject) {
         TensorStep::new(&config, &plan, None).gradients(&model, batch, 0, &mut Profile::default());
     let what = format!("{loss} γ = {scale}, dim = {dim}").replace('\n', " ");
     close(&format!("{what}: loss"), &got.loss, &expected.loss);
-    close(&format!("{what}: kernel"), &got.encoder[0], &expected.encoder[0]);
-    close(&format!("{what}: bias"), &got.encoder[1], &expected.encoder[1]);
+    close(&format!("{what}: kernel"), &got.parameters[0], &expected.parameters[0]);
+    close(&format!("{what}: bias"), &got.parameters[1], &expected.parameters[1]);
     let [own, expected] = [&got, &expected].map(|gradients| of_table(&gradients.tables[0]));
     close(&format!("{what}: rows"), &own, &expected);
     assert!(Arc::ptr_eq(&got.tables[0].rows, &batch.rows[0]));

@@ -3,6 +3,7 @@
 mod candidates;
 mod mean_pool;
 mod product;
+mod repeats;
 mod steps;
 
 use rand::RngExt;
@@ -14,6 +15,7 @@ use super::*;
 use crate::batch::HostDrawer;
 use crate::config::{Config, LogQ, Settings};
 use crate::data::Sequences;
+use crate::model::Repeats;
 use crate::optim::RowGradient;
 use crate::random::{Purpose, stream};
 
@@ -95,6 +97,12 @@ impl Case {
         Stepper::new(&self.config, plan, &self.model, 1000, || self.log_counts.clone())
     }
 
+    /// `[16]`: the parameter of repeats, where they are on.
+    fn repeats(&self) -> Option<Tensor> {
+        let named = self.model.repeats.iter().flat_map(Repeats::parameters).next();
+        named.map(|(_, own)| own.view(-1))
+    }
+
     /// What inner products are multiplied with, from the configuration alone.
     fn factor(&self) -> f64 {
         if self.config.tower.normalize { self.config.tower.scale } else { 1.0 }
@@ -106,6 +114,9 @@ impl Case {
         let table = self.model.items.scored().weights();
         let _guard = tch::no_grad_guard();
         let _ = table.shallow_clone().normal_(0.0, 0.7);
+        for (_, mut own) in self.model.repeats.iter().flat_map(Repeats::parameters) {
+            let _ = own.normal_(0.0, 0.1);
+        }
         Tensor::randn([self.batch.query_count(), table.size()[1]], (Kind::Float, Device::Cpu))
     }
 }

@@ -57,6 +57,7 @@ fn the_step_of_a_gpu_reads_nothing_back() {
     for tower in [
         "encoder = \"transformer\"",
         "encoder = \"gru\"\ntied = false\noutput_bias = true\nactivation = \"elu\"",
+        "encoder = \"mean-pool\"\nrepeats = true",
     ] {
         for (top_k, optimizer) in [(5, "deferred-adam"), (0, "adam"), (5, "adagrad")] {
             let config = config(&format!(
@@ -190,7 +191,7 @@ fn a_batch_cut_on_the_device_says_what_one_of_the_host_does() {
             let mut step = TensorStep::new(&config, &plan, None);
             let own = step.gradients(&model, batch, 0, &mut Profile::default());
             let of_tables = own.tables.iter().map(of_table).collect::<Vec<_>>();
-            [own.loss].into_iter().chain(own.encoder).chain(of_tables).collect::<Vec<_>>()
+            [own.loss].into_iter().chain(own.parameters).chain(of_tables).collect::<Vec<_>>()
         };
         for (own, expected) in gradients(&cut).iter().zip(gradients(&put)) {
             assert!(own.allclose(&expected, 1e-4, 1e-6, false), "{reject}, {tower}");
