@@ -34,6 +34,7 @@ fn point(folder: &Path, kind: &str, seed: u64) -> PointResult {
     croloss(folder, &["train", "c.toml", "--set", &sets[0], "--set", &sets[1], "--out", &out]);
     PointResult {
         id: name.clone(),
+        case: kind.into(),
         grids: vec!["methods".into()],
         config: croloss::config::load(&folder.join("c.toml"), &sets).unwrap(),
         run: folder.join(&out),

@@ -45,6 +45,7 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
     };
     PointResult {
         id: name.clone(),
+        case: name.trim_end_matches(&format!("_seed={seed}")).into(),
         run: format!("runs/none/{name}").into(),
         name,
         grids: vec!["table2".into()],

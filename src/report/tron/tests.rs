@@ -29,6 +29,7 @@ fn run(folder: &Path, model: &str, seed: u64, ranks: &[Vec<u64>]) -> PointResult
     let mut point = fixtures::point("kind = \"bpr\"", seed, &[]);
     point.config = config(model, seed);
     point.name = format!("models_{}_seed={seed}", model.len());
+    point.case = format!("case {}", model.len());
     point.id = point.name.clone();
     fixtures::save_user_ranks(&mut point, folder, ranks.to_vec());
     let mut metrics = Metrics::new(Protocol::Positions, &[5, 20]);
