@@ -1,13 +1,17 @@
 //! A report of runs that were really made, through the library as a program would use it.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use common::Place;
 use croloss::data::{Dataset, Manifest};
 use croloss::report::{self, DatasetSummary, Provenance};
 use croloss::sweep::{PointResult, Status};
 use croloss::train::RunFolder;
+use serde_json::Value;
 
 const CONFIG: &str = r#"
 threads = 1
@@ -34,6 +38,7 @@ fn point(folder: &Path, kind: &str, seed: u64) -> PointResult {
     croloss(folder, &["train", "c.toml", "--set", &sets[0], "--set", &sets[1], "--out", &out]);
     PointResult {
         id: name.clone(),
+        case: kind.into(),
         grids: vec!["methods".into()],
         config: croloss::config::load(&folder.join("c.toml"), &sets, Manifest::size_of).unwrap(),
         run: folder.join(&out),
@@ -68,7 +73,9 @@ fn runs_become_tables_tests_curves_and_a_page() {
             name: "small".into(),
             generated: true,
             counts: Dataset::load(&folder.join("data")).unwrap().counts(),
+            baselines: vec![],
         },
+        claims: false,
         machine: report::machine(),
         commit: "unknown".into(),
         date: report::today(),
@@ -91,4 +98,61 @@ fn runs_become_tables_tests_curves_and_a_page() {
     assert!(out.join("validation-curves.svg").is_file());
     let rows = fs::read_to_string(out.join("results.csv")).unwrap();
     assert_eq!(rows.lines().count(), 5);
+}
+
+/// Two cases of one loss on a log of one's own, one with a blank in its name.
+const SWEEP: &str = r#"
+base = "c.toml"
+
+[[grid]]
+name = "losses"
+cases = [
+    { name = "bpr", set = { "loss.kind" = "bpr" } },
+    { name = "cro a1.0", set = { "loss.kind" = "cro" } },
+    { name = "cro a1.2", set = { "loss.kind" = "cro", "loss.alpha" = 1.2 } },
+]
+"#;
+
+#[test]
+fn a_log_of_one_s_own_is_reported_by_its_cases_and_by_claims_when_asked() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SWEEP).unwrap();
+    place.refused(&["report", "s.toml"], 2, &["run croloss sweep first"]);
+    place.ok(&["sweep", "s.toml", "--jobs", "2"]);
+    let report = |arguments: &[&str]| {
+        let said = place.ok(&[&["report", "s.toml"], arguments].concat());
+        (said, fs::read_to_string(place.path("s/report.md")).unwrap())
+    };
+    let (said, text) = report(&[]);
+    assert!(said.contains("croloss baseline data --at 10,50"), "{said}");
+    let best = place.ok(&["best", "s.toml"]);
+    let best = best.lines().next().unwrap();
+    assert!(text.starts_with(&format!("# s\n\n{best}, ")), "{best}: {text}");
+    assert!(text.find("## Cases") < text.find("## Figures"));
+    for case in ["| bpr | ", "| cro a1.0 | ", "| cro a1.2 | "] {
+        assert_eq!(text.matches(&format!("\n{case}")).count(), 2, "in cases and settings: {text}");
+    }
+    for foreign in ["claim", "Table 2", "baseline"] {
+        assert!(!text.contains(foreign), "{foreign}: {text}");
+    }
+
+    let rows = place.ok(&["baseline", "data", "--at", "10,50", "--json"]);
+    let rows: Value = serde_json::from_str(&rows).unwrap();
+    let cell =
+        |metric: &str| format!(" {:.2} ", 100.0 * rows[0]["metrics"][metric].as_f64().unwrap());
+    let (said, text) = report(&["--claims"]);
+    assert!(!said.contains("croloss baseline"), "{said}");
+    let row = |table: &str| {
+        let own = text.split_once(&format!("### {table}")).unwrap().1;
+        own.lines().find(|line| line.starts_with("| baseline: popularity |")).unwrap().to_owned()
+    };
+    for table in ["All cases", "Table 2"] {
+        let row = row(table);
+        assert!(row.contains(&cell("recall@10")) && row.contains(&cell("recall@50")), "{row}");
+    }
+    assert!(
+        text.contains("The best baseline, ") && text.contains("## The paper's claims"),
+        "{text}"
+    );
+    assert!(text.contains("croloss report s.toml --claims"), "{text}");
 }

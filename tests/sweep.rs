@@ -132,6 +132,82 @@ fn a_point_that_fails_is_recorded_and_the_others_go_on() {
     assert!(plan.contains("to run again") && plan.contains("3 points, 1 to run"), "{plan}");
 }
 
+/// The folder of each finished point of a case, and its metric in the part.
+fn figures(runs: &Path, case: &str, part: &str, metric: &str) -> Vec<(String, f64)> {
+    let start = format!("losses_{case}_seed=");
+    let folders = results(runs).into_keys().filter(|name| name.starts_with(&start));
+    let value = |name: String| {
+        let value = json(&runs.join(&name).join("result.json"))[part][metric].as_f64().unwrap();
+        (name, value)
+    };
+    folders.map(value).collect()
+}
+
+fn mean(figures: &[(String, f64)]) -> f64 {
+    figures.iter().map(|(_, value)| value).sum::<f64>() / figures.len() as f64
+}
+
+#[test]
+fn the_best_case_is_that_of_the_best_mean_in_validation() {
+    let place = Place::new();
+    let case =
+        "    { name = \"cro a1.2\", set = { \"loss.kind\" = \"cro\", \"loss.alpha\" = 1.2 } },\n";
+    let tiny = "    { name = \"tiny\", set = { \"tower.dim\" = 1 } },\n";
+    fs::write(
+        place.path("s.toml"),
+        SWEEP.replace("cases = [\n", &format!("cases = [\n{case}{tiny}")),
+    )
+    .unwrap();
+    place.refused(&["best", "s.toml"], 2, &["s.toml", "run croloss sweep first"]);
+    place.ok(&["sweep", "s.toml", "--jobs", "2"]);
+    let runs = place.path("runs/s");
+    for metric in ["recall@10", "mrr@50"] {
+        // As points are called in files.
+        let of = |case: &str, part| figures(&runs, &case.replace(' ', "-"), part, metric);
+        let mut cases = ["bpr", "cro", "cro a1.2", "tiny"];
+        cases.sort_by(|a, b| mean(&of(b, "validation")).total_cmp(&mean(&of(a, "validation"))));
+        let text = place.ok(&["best", "s.toml", "--by", metric, "--json"]);
+        let said: Value = serde_json::from_str(&text).unwrap();
+        for (case, said) in cases.iter().zip(said["cases"].as_array().unwrap()) {
+            assert_eq!(said["name"], *case);
+            for part in ["validation", "test"] {
+                let expected = mean(&of(case, part));
+                assert!((said[part]["mean"].as_f64().unwrap() - expected).abs() < 1e-12, "{said}");
+            }
+        }
+        let mut own = of(cases[0], "validation");
+        own.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let folders: Vec<String> = own.iter().map(|(name, _)| format!("runs/s/{name}")).collect();
+        assert_eq!(said["cases"][0]["runs"], serde_json::json!(folders));
+        let text = place.ok(&["best", "s.toml", "--by", metric]);
+        let first = format!("Best of 4 cases by {metric} in validation: {}", cases[0]);
+        assert!(text.starts_with(&first), "{text}");
+        assert_eq!(text.contains("its train.monitor"), metric != "recall@10", "{text}");
+        let stands = |standing: &str| {
+            let cases = said["cases"].as_array().unwrap().iter();
+            cases.filter(|case| case["standing"] == standing).count()
+        };
+        let more = format!("{} more: behind it on test", stands("behind"));
+        assert_eq!(text.contains(&more), stands("behind") > 0, "{text}");
+        assert_eq!(text.matches("within noise").count(), stands("within noise"), "{text}");
+    }
+    // What it says can be done.
+    let text = place.ok(&["best", "s.toml"]);
+    for start in ["To use it:", "To train it again:"] {
+        let line = text.lines().find_map(|line| line.strip_prefix(start)).unwrap();
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        place.ok(&words);
+    }
+    let only = place.ok(&["best", "s.toml", "--only", "loss.alpha=1.2"]);
+    assert!(only.starts_with("Best of 1 case by recall@10 in validation: cro a1.2"), "{only}");
+    let wrong = ["best", "s.toml", "--by", "ndcg@11"];
+    place.refused(
+        &wrong,
+        2,
+        &["s.toml", "ndcg@11 was not measured", "recall@10, recall@50, hitrate@10"],
+    );
+}
+
 #[test]
 fn what_cannot_work_is_refused_before_anything_runs() {
     let place = Place::new();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Recipe;
 use crate::config::{EvaluationConfig, Metric};
 use crate::data::Split;
+use crate::eval::value_of;
 use crate::files;
 use crate::train::by_name;
 
@@ -62,6 +63,13 @@ impl KeptResult {
         result.asked = asked.clone();
         result
     }
+}
+
+/// The best of `results` by `metric`, and what it has.
+pub fn best_of(results: &[KeptResult], metric: Metric) -> Option<(&KeptResult, f64)> {
+    let value = |result: &KeptResult| value_of(&result.metrics, metric);
+    let known = results.iter().filter_map(|result| Some((result, value(result)?)));
+    known.max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
 /// Results of baselines on one dataset.

@@ -19,7 +19,7 @@ use crate::data::Sequences;
 pub use als::{Als, AlsRecipe};
 pub use ease::Ease;
 pub use item_knn::ItemKnn;
-pub use kept::{Asked, KeptResult, KeptResults};
+pub use kept::{Asked, KeptResult, KeptResults, best_of};
 pub use popularity::Popularity;
 pub use recipe::Recipe;
 pub use run::{Stage, run};

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::results::MetricRow;
 use super::table;
-use crate::baseline::{Asked, KeptResult, KeptResults};
+use crate::baseline::{Asked, KeptResult, KeptResults, best_of};
 use crate::config::{Config, EvaluationConfig, Metric, Protocol, Seen};
 use crate::data::Split;
 use crate::eval::value_of;
@@ -29,6 +29,11 @@ impl KnownBaselines {
     pub fn of(folder: &Path, checksum: &str, asked: Asked) -> Self {
         let results = KeptResults::open(folder, checksum).all(&asked);
         Self { asked, results }
+    }
+
+    /// All of them.
+    pub fn results(&self) -> &[KeptResult] {
+        &self.results
     }
 
     /// A row each; `of_part` says of which part.
@@ -57,16 +62,13 @@ impl KnownBaselines {
     }
 
     fn verdict(&self, monitor: Metric, own: &[(Metric, f64)]) -> Option<String> {
-        let value =
-            |result: &KeptResult| Some((result.recipe, value_of(&result.metrics, monitor)?));
-        let (best, found) =
-            self.results.iter().filter_map(value).max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        let (best, found) = best_of(&self.results, monitor)?;
         let own = value_of(own, monitor)?;
         (own <= found).then(|| {
             format!(
                 "{} has a {monitor} of {:.2} %, this run {:.2} %: it does not beat the best \
                  baseline yet; docs/baselines.md says what to try.",
-                best.label(self.asked.evaluation.protocol),
+                best.recipe.label(self.asked.evaluation.protocol),
                 100.0 * found,
                 100.0 * own
             )

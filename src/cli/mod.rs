@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod baseline;
 mod bench;
+mod best;
 mod choice;
 mod compare;
 mod device;
@@ -45,6 +46,7 @@ enum Command {
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
     Report(report::Report),
+    Best(best::Best),
     Export(export::Export),
     Index(index::Index),
     Recommend(Box<recommend::Recommend>),
@@ -63,6 +65,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Best(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Index(command) => command.run(),
         Command::Recommend(command) => command.run(),

@@ -1,17 +1,21 @@
 //! `croloss report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::sweep::{Chosen, runs_folder};
+use super::known_baselines::{self, KnownBaselines};
+use super::sweep::{Chosen, one_dataset, runs_folder};
 use super::table;
-use crate::data::Manifest;
+use crate::data::{Manifest, Split};
 use crate::misuse;
 use crate::report::{self, DatasetSummary, Provenance};
-use crate::sweep::{SweepFile, collect};
+use crate::sweep::{Point, SweepFile, collect};
 
-/// Write a sweep's tables, figures, tests of the paper's claims, and one page to read
+/// Write a sweep's tables and figures, and one page to read
+///
+/// It leads with the case that is best in validation; of the papers' data, with the papers' tables
+/// and claims.
 #[derive(clap::Args)]
 pub struct Report {
     /// The sweep file, for example experiments/amazon-beauty.toml
@@ -21,6 +25,9 @@ pub struct Report {
     /// Where the report is written [default: the folder beside the sweep file, of its name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The papers' claims and tables too, though the data are not theirs
+    #[arg(long)]
+    claims: bool,
 }
 
 impl Report {
@@ -32,28 +39,42 @@ impl Report {
         if results.iter().all(|point| point.result().is_none()) {
             misuse!("{} holds no result of this sweep: run croloss sweep first", runs.display());
         }
-        let mut folders: Vec<_> = points.iter().map(|point| &point.config.data.path).collect();
-        folders.dedup();
-        let [folder] = folders[..] else {
-            misuse!("{}: a report is about one dataset", self.file.display());
-        };
+        let folder = one_dataset(&self.file, &points)?;
         let dataset = Manifest::load(folder)?;
+        let known = known(&points, folder, &dataset.checksum);
         let out = self.out.unwrap_or_else(|| self.file.with_extension(""));
+        let claims = if self.claims { " --claims" } else { "" };
         let provenance = Provenance {
             sweep: sweep.name(),
             file: self.file.display().to_string(),
-            command: format!("croloss sweep {0} && croloss report {0}", self.file.display()),
+            command: format!(
+                "croloss sweep {0} && croloss report {0}{claims}",
+                self.file.display()
+            ),
             dataset: DatasetSummary {
                 name: dataset.name,
                 generated: dataset.generated,
                 counts: dataset.counts,
+                baselines: known.as_ref().map_or(vec![], |known| known.results().to_vec()),
             },
+            claims: self.claims,
             machine: report::machine(),
             commit: env!("CROLOSS_COMMIT").into(),
             date: report::today(),
         };
         let written = report::write(&provenance, &results, &out)?;
         let page = written.last().unwrap_or(&out);
-        table::say(format_args!("Report of {} points: {}", results.len(), page.display()))
+        table::say(format_args!("Report of {} points: {}", results.len(), page.display()))?;
+        match known {
+            Some(known) => known.say_how(folder),
+            None => Ok(()),
+        }
     }
+}
+
+/// The baselines of the dataset folder, if all points are tested alike.
+fn known(points: &[Point], folder: &Path, checksum: &str) -> Option<KnownBaselines> {
+    let mut asked = points.iter().map(|point| known_baselines::asked(&point.config, Split::Test));
+    let first = asked.next()?;
+    asked.all(|other| other == first).then(|| KnownBaselines::of(folder, checksum, first))
 }

@@ -1,6 +1,6 @@
 //! `croloss sweep`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -8,6 +8,7 @@ use super::sweep_progress::SweepProgress;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::device;
+use crate::misuse;
 use crate::report;
 use crate::sweep::{Filter, Point, PointResult, Runner, Shard, Status, SweepFile, collect};
 
@@ -50,6 +51,24 @@ pub struct Chosen {
 /// The folder of a sweep's runs: the one that is given, or runs/NAME.
 pub fn runs_folder(given: Option<PathBuf>, sweep: &SweepFile) -> PathBuf {
     given.unwrap_or_else(|| PathBuf::from("runs").join(sweep.name()))
+}
+
+/// The folder of the one dataset that all of `points`, of the sweep file `file`, are about.
+///
+/// # Errors
+/// [`crate::error::Misuse`] where there are several.
+pub fn one_dataset<'a>(file: &Path, points: &'a [Point]) -> Result<&'a Path> {
+    let mut folders: Vec<&Path> =
+        points.iter().map(|point| point.config.data.path.as_path()).collect();
+    folders.sort();
+    folders.dedup();
+    match folders[..] {
+        [folder] => Ok(folder),
+        _ => misuse!(
+            "{}: what is measured on different datasets does not compare: make a sweep file for each",
+            file.display()
+        ),
+    }
 }
 
 impl Sweep {

@@ -33,6 +33,11 @@ fn reciprocal(rank: u64) -> f64 {
     1.0 / rank as f64
 }
 
+/// Whether the mean of such a metric is over the positions of all sessions, not over users.
+pub fn is_of_positions(protocol: Protocol, kind: MetricKind) -> bool {
+    protocol == Protocol::Positions && matches!(kind, MetricKind::Recall | MetricKind::Mrr)
+}
+
 /// Every metric at every N, from the ranks of each user.
 pub struct Metrics {
     protocol: Protocol,
@@ -68,9 +73,9 @@ impl Metrics {
             let positions = self.ranks.iter().flat_map(|ranks| ranks.chunks(1));
             mean(positions.map(|rank| of_user(metric, rank)))
         };
-        let value = |metric: Metric| match (self.protocol, metric.kind) {
-            (Protocol::Positions, MetricKind::Recall | MetricKind::Mrr) => of_positions(metric),
-            _ => of_users(metric),
+        let value = |metric: Metric| match is_of_positions(self.protocol, metric.kind) {
+            true => of_positions(metric),
+            false => of_users(metric),
         };
         let at = |&kind: &MetricKind| self.at.iter().map(move |&at| Metric { kind, at });
         let metrics = self.protocol.kinds().iter().flat_map(at);

@@ -18,7 +18,7 @@ use crate::device::ComputePath;
 use crate::model::Model;
 
 pub use catalogue::Catalogue;
-pub use metrics::{Metrics, of_user};
+pub use metrics::{Metrics, is_of_positions, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
 pub use rank::{Query, held_out_from, ranks};
 pub use scores::{ScoreBlocks, Scorer};

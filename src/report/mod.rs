@@ -3,14 +3,16 @@
 //! ```text
 //! points ─► shared/results_files   results.csv, results.parquet
 //!        ─► shared/study           variants: points that differ in seed only
+//!             ─► shared/choice ─► cases    of data of one's own: the best in validation, and all
 //!             ─► croloss/   exhibits (which variants stand in which table and figure of the paper)
 //!             │               ─► tables, figures, claims (by user_recall)
-//!             ─► tron/      session models: tables, curves, claims (by compare)
+//!             ─► tron/      session models: tables, curves, claims (by shared/compare)
 //!                  ─► shared/report     all that is said
 //!                       ─► shared/markdown  report.md
 //!                       ─► shared/page      index.html
 //! ```
 
+mod cases;
 mod croloss;
 mod shared;
 mod tron;
@@ -20,16 +22,28 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use self::shared::case_names::case_names;
 use self::shared::claim::Verdict;
 use self::shared::report::{Findings, Report};
 use self::shared::study::Study;
 use self::shared::{markdown, page, sweep_tables, validation_curves};
+use crate::config::Metric;
 use crate::files;
 use crate::sweep::{PointResult, Status};
 
+pub use shared::choice::{Case, Choice, Mean, Standing};
 pub use shared::drawing::{Axis, Line, Panel, draw};
-pub use shared::provenance::{DatasetSummary, Provenance, machine, today};
+pub use shared::provenance::{DatasetSummary, PAPERS_DATA, Provenance, machine, today};
 pub use shared::results_files::write_results;
+
+/// Chooses among the cases of `points` by validation: by the metric `by`, or by what they monitor.
+///
+/// # Errors
+/// [`crate::error::Misuse`] where nothing is done, for a metric that was not measured, and for points
+/// that cannot be compared.
+pub fn choose(points: &[PointResult], by: Option<Metric>) -> Result<Choice> {
+    Choice::of(&Study::of(points)?, by)
+}
 
 /// Writes everything that is known about `points` into the folder `out`, which is made if it is
 /// not there: `results.csv`, `results.parquet`, `report.md`, `index.html` and a few SVG files,
@@ -72,20 +86,38 @@ fn figure_ids() -> impl Iterator<Item = &'static str> {
 
 fn report_of<'a>(provenance: &'a Provenance, points: &[PointResult]) -> Result<Report<'a>> {
     let study = Study::of(points)?;
-    let mut found = match tron::are_evaluated(&study) {
-        true => tron::findings(&study)?,
-        false => croloss::findings(&study, &provenance.dataset.name)?,
+    let dataset = &provenance.dataset;
+    let of_papers = dataset.is_of_papers();
+    let mut found = match (of_papers || provenance.claims, tron::are_evaluated(&study)) {
+        (false, _) => cases::findings(&study)?,
+        (true, true) => tron::findings(&study, &dataset.baselines)?,
+        (true, false) => croloss::findings(&study, dataset)?,
     };
     let mut variants = sweep_tables::variants(&study)?;
-    if provenance.dataset.generated {
-        let note = provenance.dataset.generated_note();
+    let (mut summary, mut cases) = (vec![], vec![]);
+    match of_papers {
+        true => {
+            summary.push(progress(&study));
+            summary.extend(best_recall(&study, &found.names));
+        }
+        false => {
+            (summary, cases) = cases::lead(&study, &dataset.baselines);
+            summary.push(progress(&study));
+            variants = variants.with_first_column("case", case_names(&study));
+        }
+    }
+    summary.extend(answers(&found));
+    summary.extend(found.remarks.iter().cloned());
+    if dataset.generated {
+        let note = dataset.generated_note();
         let tables = found.tables.iter_mut().chain(&mut found.tests).chain([&mut variants]);
         tables.for_each(|table| table.notes.push(note.trim().into()));
         found.figures.iter_mut().for_each(|figure| figure.caption += note);
     }
     Ok(Report {
         provenance,
-        summary: summary(&study, &found),
+        summary,
+        cases,
         found,
         variants,
         unfinished: sweep_tables::unfinished(points),
@@ -93,35 +125,40 @@ fn report_of<'a>(provenance: &'a Provenance, points: &[PointResult]) -> Result<R
     })
 }
 
-fn summary(study: &Study, found: &Findings) -> Vec<String> {
+fn progress(study: &Study) -> String {
     let count = |is: fn(&Status) -> bool| study.points.iter().filter(|p| is(&p.status)).count();
     let all = study.points.len();
     let done = count(|s| matches!(s, Status::Done(_)));
     let failed = count(|s| matches!(s, Status::Failed(_)));
     let missing = count(|s| matches!(s, Status::Missing));
-    let mut lines = vec![match (failed, missing) {
+    match (failed, missing) {
         (0, 0) => format!("All {all} points are done."),
         _ => format!("{done} of {all} points are done; failed: {failed}, missing: {missing}."),
-    }];
-    let at = study.deciding_at().unwrap_or(50);
-    let named = study.variants.iter().zip(&found.names);
-    let recalls = named.filter_map(|(variant, name)| Some((variant.recall(at)?, name)));
-    if let Some((best, name)) = recalls.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        lines.push(format!("Best Recall@{at}: {:.2} %, by {name}.", 100.0 * best));
     }
-    if !found.claims.is_empty() {
-        let count = |verdict| found.claims.iter().filter(|c| c.verdict == verdict).count();
-        lines.push(format!(
+}
+
+/// The best on test, whichever the paper's tables have; `names`: of the study's variants.
+fn best_recall(study: &Study, names: &[String]) -> Option<String> {
+    let at = study.deciding_at()?;
+    let named = study.variants.iter().zip(names);
+    let recalls = named.filter_map(|(variant, name)| Some((variant.recall(at)?, name)));
+    let (best, name) = recalls.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!("Best Recall@{at}: {:.2} %, by {name}.", 100.0 * best))
+}
+
+/// How many of the paper's claims hold.
+fn answers(found: &Findings) -> Option<String> {
+    let count = |verdict| found.claims.iter().filter(|c| c.verdict == verdict).count();
+    (!found.claims.is_empty()).then(|| {
+        format!(
             "{} {} claims on this data: {} hold, {} do not hold, {} not decided.",
             found.wording.whose,
             found.claims.len(),
             count(Verdict::Holds),
             count(Verdict::DoesNotHold),
             count(Verdict::NotDecided),
-        ));
-    }
-    lines.extend(found.remarks.iter().cloned());
-    lines
+        )
+    })
 }
 
 #[cfg(test)]

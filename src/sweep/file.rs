@@ -134,15 +134,14 @@ impl SweepFile {
     }
 
     fn point(&self, grid: &Grid, choices: &[&Choice], seed: u64) -> Result<Point> {
-        let mut name = grid.name.clone();
+        let labels: Vec<&str> = choices.iter().map(|(label, _)| label.as_str()).collect();
+        let name = Point::name(&grid.name, &labels, seed);
         let mut layer = Layer::of_table(&grid.set)?;
-        for (label, values) in choices {
-            name = format!("{name}_{label}");
+        for (_, values) in choices {
             for (key, value) in values {
                 layer.add(key, value)?;
             }
         }
-        name = format!("{name}_seed={seed}");
         if let Some((own, set)) = self.given.keys().find_map(|set| Some((layer.clash(set)?, set))) {
             misuse!("--set {set}: the grid sets {own}");
         }
@@ -166,7 +165,7 @@ impl SweepFile {
                 config.data.path.display()
             );
         }
-        Point::new(name, grid.name.clone(), config, &manifest.checksum)
+        Point::new(&grid.name, &labels, config, &manifest.checksum)
     }
 
     fn check(&self) -> Result<()> {

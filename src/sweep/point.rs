@@ -15,6 +15,9 @@ use crate::misuse;
 pub struct Point {
     /// Grid, case, axis values and seed: `table3_kernel=softplus_alpha=1.2_seed=1`.
     pub name: String,
+    /// Case and axis values as the sweep file writes them, without the seed; the grid where it has
+    /// neither.
+    pub case: String,
     /// The first 12 hexadecimal digits of the SHA-256 of what the result depends on: the
     /// configuration without device and threads, and the dataset's content.
     pub id: String,
@@ -24,7 +27,13 @@ pub struct Point {
 }
 
 impl Point {
-    pub(super) fn new(name: String, grid: String, config: Config, checksum: &str) -> Result<Self> {
+    /// `choices`: the names of its case and axis values.
+    pub(super) fn new(
+        grid: &str,
+        choices: &[&str],
+        config: Config,
+        checksum: &str,
+    ) -> Result<Self> {
         let mut content = config.clone();
         content.device = DeviceChoice::Auto;
         content.threads = 0;
@@ -32,8 +41,15 @@ impl Point {
         let hash = Sha256::digest(toml::to_string(&content)?);
         let id = hex(&hash[..6]);
         let plain = |c: char| c.is_ascii_alphanumeric() || "._=@-".contains(c);
+        let name = Self::name(grid, choices, config.seed);
         let name = name.chars().map(|c| if plain(c) { c } else { '-' }).collect();
-        Ok(Self { name, id, grids: vec![grid], config })
+        let case = if choices.is_empty() { grid.to_owned() } else { choices.join(", ") };
+        Ok(Self { name, case, id, grids: vec![grid.to_owned()], config })
+    }
+
+    /// What it is called, also where no file may be called so.
+    pub(super) fn name(grid: &str, choices: &[&str], seed: u64) -> String {
+        [&[grid], choices, &[&format!("seed={seed}")]].concat().join("_")
     }
 
     /// The name of its run folder.

@@ -14,6 +14,8 @@ use crate::train::{Ending, RunFolder, RunResult};
 pub struct PointResult {
     /// Readable and unique within the sweep: `table3_kernel=softplus_alpha=1.2_seed=1`.
     pub name: String,
+    /// Case and axis values as the sweep file writes them, without the seed.
+    pub case: String,
     /// The first 12 hexadecimal digits of the SHA-256 of what the point's result depends on.
     pub id: String,
     /// The grids of the sweep file that ask for this point.
@@ -73,6 +75,7 @@ pub fn collect(points: &[Point], runs: &Path) -> Result<Vec<PointResult>> {
         let run = find(point);
         PointResult {
             name: point.name.clone(),
+            case: point.case.clone(),
             id: point.id.clone(),
             grids: point.grids.clone(),
             config: point.config.clone(),

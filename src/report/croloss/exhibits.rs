@@ -18,6 +18,8 @@ pub struct Table2<'a, 'p> {
     pub cross_entropy: Found<'a, 'p>,
     pub cro: Found<'a, 'p>,
     pub lambda: Found<'a, 'p>,
+    /// Other settings of CROLoss and its Lambda method: Table 3 has them, where there is one.
+    pub others: Vec<&'a Variant<'p>>,
 }
 
 impl<'a, 'p> Table2<'a, 'p> {
@@ -31,12 +33,18 @@ impl<'a, 'p> Table2<'a, 'p> {
             let published = wanted().find(|v| row_of(v).zip(choice).is_some_and(|(a, b)| a.is(b)));
             published.or_else(|| representative(wanted()))
         };
+        let [cro, lambda] = [LossKind::Cro, LossKind::CroLambda].map(one);
+        let rest = |method, chosen: Found<'a, 'p>| {
+            let all = family.iter().copied().filter(move |v| is_method(v, method));
+            all.filter(move |v| chosen.is_none_or(|chosen| !std::ptr::eq(*v, chosen)))
+        };
         Self {
             triplet: one(LossKind::Triplet),
             bpr: one(LossKind::Bpr),
             cross_entropy: one(LossKind::CrossEntropy),
-            cro: one(LossKind::Cro),
-            lambda: one(LossKind::CroLambda),
+            cro,
+            lambda,
+            others: rest(LossKind::Cro, cro).chain(rest(LossKind::CroLambda, lambda)).collect(),
         }
     }
 

@@ -15,11 +15,13 @@ use self::exhibits::{Table2, Table3, Table4};
 use self::paper_row::row_of;
 use self::published::Published;
 use self::user_recall::UserRecalls;
+use super::shared::provenance::DatasetSummary;
 use super::shared::report::{Findings, Wording};
 use super::shared::significance::{self, Comparison};
 use super::shared::study::{Study, Variant};
 use super::shared::table::Table;
 use super::shared::validation_curves;
+use crate::baseline::KeptResult;
 
 pub use figures::IDS as FIGURES;
 
@@ -30,15 +32,16 @@ const WORDING: Wording = Wording {
     heat_maps: "Table 3 in colours. Each list length has a scale of its own, from its lowest recall to its highest: the stronger the blue, the higher. The best value is framed.",
 };
 
-/// The exhibits that these points allow, beside the figures that the paper prints for `dataset`.
+/// The exhibits that these points allow, beside the figures that the paper prints for `dataset` and
+/// its baselines.
 ///
 /// # Errors
 /// Those of the drawing crate.
-pub fn findings(study: &Study, dataset: &str) -> Result<Findings> {
-    let published = Published::of(dataset)?;
+pub fn findings(study: &Study, dataset: &DatasetSummary) -> Result<Findings> {
+    let published = Published::of(&dataset.name)?;
     let recalls = UserRecalls::new(study);
     let table2 = Table2::of(study, &published);
-    let tables = tables(study, &table2, &published);
+    let tables = tables(study, &table2, &published, &dataset.baselines);
     let point_names: Vec<String> =
         study.variants.iter().map(|variant| variant.points[0].name.clone()).collect();
     let figures = figures::figures(study, &table2, &recalls, &point_names)?;
@@ -50,7 +53,10 @@ pub fn findings(study: &Study, dataset: &str) -> Result<Findings> {
     };
     let mut remarks = vec![];
     if of_paper && published.is_empty() {
-        remarks.push(format!("The paper has no figures for {dataset}, so none stand beside ours."));
+        remarks.push(format!(
+            "The paper has no figures for {}, so none stand beside ours.",
+            dataset.name
+        ));
     }
     Ok(Findings {
         wording: &WORDING,
@@ -64,9 +70,17 @@ pub fn findings(study: &Study, dataset: &str) -> Result<Findings> {
 }
 
 /// Tables 2, 3 (one for each N) and 4.
-fn tables(study: &Study, table2: &Table2, published: &Published) -> Vec<Table> {
-    let mut all: Vec<Table> = tables::table2(study, table2, published).into_iter().collect();
-    if let Some(table) = Table3::of(study, published) {
+fn tables(
+    study: &Study,
+    table2: &Table2,
+    published: &Published,
+    baselines: &[KeptResult],
+) -> Vec<Table> {
+    let table3 = Table3::of(study, published);
+    let others = if table3.is_none() { table2.others.as_slice() } else { &[] };
+    let mut all = vec![];
+    all.extend(tables::table2(study, table2, others, published, baselines));
+    if let Some(table) = table3 {
         all.extend(tables::table3(study, &table, published));
     }
     if let Some(table) = Table4::of(study, published) {

@@ -3,7 +3,9 @@
 use super::exhibits::{KernelRow, Table2, Table3, Table4};
 use super::paper_row::{alpha_text, row_label, row_of};
 use super::published::Published;
-use crate::config::Kernel;
+use crate::baseline::KeptResult;
+use crate::config::{Kernel, Metric};
+use crate::report::shared::baseline_rows;
 use crate::report::shared::study::{Study, Variant, recall};
 use crate::report::shared::table::{Cell, Facet, Table, Value};
 use crate::report::shared::variant_cells::metric_cell;
@@ -32,24 +34,40 @@ fn notes(published: &Published, more: &str) -> Vec<String> {
     vec![text]
 }
 
-/// Methods × Recall@N.
-pub fn table2(study: &Study, table: &Table2, published: &Published) -> Option<Table> {
-    let rows = table.rows();
+/// Methods × Recall@N; `others` are settings that no other table has.
+pub fn table2(
+    study: &Study,
+    table: &Table2,
+    others: &[&Variant],
+    published: &Published,
+    baselines: &[KeptResult],
+) -> Option<Table> {
+    let mut rows = table.rows();
+    rows.extend(others);
     let row = |variant: &&Variant| {
         let cell = |&at: &usize| recall_cell(Some(variant), at, 2, published);
         std::iter::once(Cell::Text(row_label(variant))).chain(study.at.iter().map(cell)).collect()
     };
     let mut notes = notes(published, "");
-    if published.is_empty() {
-        notes.push("The setting of a CROLoss row is the one with the most seeds and, of these, the best in validation.".into());
-    }
+    let which = match (others.is_empty(), published.is_empty()) {
+        (true, true) => {
+            "The setting of a CROLoss row is the one with the most seeds and, of these, the best in validation."
+        }
+        (true, false) => "",
+        (false, true) => {
+            "Of several rows of a method, claims and tests are about the first: the setting with the most seeds and, of these, the best in validation."
+        }
+        (false, false) => "Of several rows of a method, claims and tests are about the first.",
+    };
+    notes.extend(Some(which.to_owned()).filter(|which| !which.is_empty()));
+    let columns: Vec<Option<Metric>> = study.at.iter().map(|&at| Some(recall(at))).collect();
     (rows.len() > 1).then(|| {
         Table {
             id: "table-2".into(),
             title: "Table 2: methods".into(),
             notes,
             head: head(&["method"], &study.at),
-            rows: rows.iter().map(row).collect(),
+            rows: rows.iter().map(row).chain(baseline_rows::rows(baselines, &columns)).collect(),
             ..Table::default()
         }
         .bold_best(1..1 + study.at.len())

@@ -7,8 +7,9 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Config, Metric, Protocol, Settings};
-use crate::data::Item;
+use crate::baseline::{Asked, KeptResult, Recipe};
+use crate::config::{Config, EvaluationConfig, Metric, Protocol, Settings};
+use crate::data::{Item, Split};
 use crate::eval::Metrics;
 
 use super::provenance::{DatasetSummary, Provenance};
@@ -45,6 +46,7 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
     };
     PointResult {
         id: name.clone(),
+        case: name.trim_end_matches(&format!("_seed={seed}")).into(),
         run: format!("runs/none/{name}").into(),
         name,
         grids: vec!["table2".into()],
@@ -101,6 +103,36 @@ pub fn points_with_runs(folder: &Path) -> Vec<PointResult> {
     all[14].status =
         Status::Failed("the loss is NaN at step 1,204 <lower the learning rate>".into());
     all
+}
+
+/// A run of the case `name` with these shares in validation and the rank of one target for each test
+/// user; recall@50 and recall@100 on test are counted of these.
+pub fn case_run(
+    folder: &Path,
+    name: &str,
+    seed: u64,
+    validation: &[(&str, f64)],
+    ranks: &[u64],
+) -> PointResult {
+    let mut point = point("kind = \"bpr\"", seed, &[]);
+    (point.name, point.case) = (format!("{name}-{seed}"), name.into());
+    point.id = point.name.clone();
+    // What tells cases apart.
+    point.config.tower.dim = name.bytes().fold(1, |sum, byte| 31 * sum + i64::from(byte));
+    save_ranks(&mut point, folder, ranks);
+    let share = |at| ranks.iter().filter(|rank| **rank <= at).count() as f64 / ranks.len() as f64;
+    let named = |(name, share): (&str, f64)| (name.parse().unwrap(), share);
+    if let Status::Done(result) = &mut point.status {
+        result.validation = validation.iter().copied().map(named).collect();
+        let test = [("recall@50", share(50)), ("recall@100", share(100))];
+        result.test = test.map(named).into();
+    }
+    point
+}
+
+/// The ranks of 40 users, of whom `found` have their target at rank 3 and the others at 900.
+pub fn found(found: usize) -> Vec<u64> {
+    (0..40).map(|user| if user < found { 3 } else { 900 }).collect()
 }
 
 /// Makes a run folder for `point` with the rank of one target a user.
@@ -211,7 +243,8 @@ pub fn provenance() -> Provenance {
         sweep: "sample".into(),
         file: "experiments/sample.toml".into(),
         command: "croloss report experiments/sample.toml".into(),
-        dataset: DatasetSummary { name: "demo".into(), generated: true, counts },
+        dataset: DatasetSummary { name: "demo".into(), generated: true, counts, baselines: vec![] },
+        claims: false,
         machine: "Example CPU, 2 cores".into(),
         commit: "abc1234".into(),
         date: "2026-01-31".into(),
@@ -231,6 +264,21 @@ pub fn books() -> Vec<PointResult> {
     points[3].status = Status::Missing;
     points[4].status = Status::Failed("NaN | at step 7".into());
     points
+}
+
+/// A baseline that is kept, with these metrics.
+pub fn baseline(name: &str, protocol: Protocol, metrics: &[(&str, f64)]) -> KeptResult {
+    let recipes = Recipe::defaults(protocol);
+    let evaluation = EvaluationConfig { protocol, ..EvaluationConfig::default() };
+    KeptResult {
+        recipe: recipes.into_iter().find(|recipe| recipe.name() == name).unwrap(),
+        asked: Asked { split: Split::Test, evaluation, latest: None },
+        users: 1,
+        targets: 1,
+        fit_seconds: 0.0,
+        rank_seconds: 0.0,
+        metrics: metrics.iter().map(|(metric, value)| (metric.parse().unwrap(), *value)).collect(),
+    }
 }
 
 /// The lines of a table's Markdown that are its rows.

@@ -12,6 +12,14 @@ pub fn render(report: &Report) -> String {
     }
     text += &report.summary.join(" ");
     text += "\n\n";
+    let section = |title: &str, tables: Vec<&Table>| -> String {
+        if tables.is_empty() {
+            return String::new();
+        }
+        let all: Vec<String> = tables.into_iter().map(Table::markdown).collect();
+        format!("## {title}\n\n{}\n", all.join("\n"))
+    };
+    text += &section("Cases", report.cases.iter().collect());
     if !found.claims.is_empty() {
         text +=
             &format!("## {} claims\n\n| claim | answer |\n| --- | --- |\n", found.wording.whose);
@@ -31,13 +39,6 @@ pub fn render(report: &Report) -> String {
         }
         text += "\n";
     }
-    let section = |title: &str, tables: Vec<&Table>| -> String {
-        if tables.is_empty() {
-            return String::new();
-        }
-        let all: Vec<String> = tables.into_iter().map(Table::markdown).collect();
-        format!("## {title}\n\n{}\n", all.join("\n"))
-    };
     text += &section(found.wording.tables, found.tables.iter().collect());
     if !found.figures.is_empty() {
         text += "## Figures\n\n";

@@ -1,7 +1,11 @@
 //! What the report of any paper needs: variants and their statistics, paired tests and claims, tables,
 //! drawings, and the two forms of a whole report. Nothing here knows a paper.
 
+pub mod baseline_rows;
+pub mod case_names;
+pub mod choice;
 pub mod claim;
+pub mod compare;
 mod config_columns;
 pub mod drawing;
 #[cfg(test)]

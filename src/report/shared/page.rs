@@ -14,7 +14,8 @@ const SCRIPT: &str = include_str!("page.js");
 pub fn render(report: &Report) -> String {
     let (provenance, found) = (report.provenance, &report.found);
     let heat = heat_maps(found, provenance.dataset.generated_note());
-    let sections: [(&str, &str, Option<Markup>); 8] = [
+    let sections: [(&str, &str, Option<Markup>); 9] = [
+        ("cases", "Cases", (!report.cases.is_empty()).then(|| tables(&report.cases))),
         ("claims", "Claims", (!found.claims.is_empty()).then(|| claims(found))),
         ("tables", "Tables", (!found.tables.is_empty()).then(|| tables(&found.tables))),
         ("heat", "Heat map", heat),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::baseline::KeptResult;
 use crate::data::Counts;
 use crate::sweep::PointResult;
 use crate::train::RunResult;
@@ -18,6 +19,8 @@ pub struct Provenance {
     /// The command that made the report.
     pub command: String,
     pub dataset: DatasetSummary,
+    /// Whether the papers' claims are asked for, whatever the data are.
+    pub claims: bool,
     /// The machine, see [`machine`].
     pub machine: String,
     /// The program's commit.
@@ -34,9 +37,28 @@ pub struct DatasetSummary {
     /// Whether a program made the data up. Said wherever figures stand.
     pub generated: bool,
     pub counts: Counts,
+    /// What is kept of baselines under the evaluation that all points share, on the test part.
+    pub baselines: Vec<KeptResult>,
 }
 
+/// The names of the data sets, of those that `datasets/` describes, that the papers measure on or
+/// that their claims are tested on here.
+pub const PAPERS_DATA: [&str; 7] = [
+    "amazon-beauty",
+    "amazon-books",
+    "diginetica",
+    "diginetica-sessions",
+    "otto",
+    "taobao",
+    "yoochoose",
+];
+
 impl DatasetSummary {
+    /// Whether its report is about the papers: by its name, or because it stands in for their data.
+    pub(in crate::report) fn is_of_papers(&self) -> bool {
+        self.generated || PAPERS_DATA.contains(&self.name.as_str())
+    }
+
     /// A sentence with a space before it, or nothing for data from life.
     pub(in crate::report) fn generated_note(&self) -> &'static str {
         if self.generated {
@@ -121,6 +143,8 @@ fn date_of(day: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -134,6 +158,18 @@ mod tests {
         ];
         for (day, date) in known {
             assert_eq!(date_of(day), date);
+        }
+    }
+
+    #[test]
+    fn the_papers_data_are_described_and_named_in_the_docs() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let page = fs::read_to_string(root.join("docs/sweeps.md")).unwrap();
+        for name in PAPERS_DATA {
+            let description = root.join("datasets").join(name).with_extension("toml");
+            let text = fs::read_to_string(description).unwrap();
+            assert!(text.contains(&format!("name = \"{name}\"")), "{name}");
+            assert!(page.contains(&format!("`{name}`")), "{name}");
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Wording {
 pub struct Report<'a> {
     pub provenance: &'a Provenance,
     pub summary: Vec<String>,
+    /// All cases beside the chosen one, of data that no paper is about.
+    pub cases: Vec<Table>,
     pub found: Findings,
     pub variants: Table,
     pub unfinished: Option<Table>,

@@ -31,6 +31,12 @@ impl<'a> Variant<'a> {
         self.done().filter_map(value).collect()
     }
 
+    /// A metric of every point that is done, in the validation that its weights were best in.
+    pub fn validation(&self, metric: Metric) -> Vec<f64> {
+        let value = |point: &PointResult| value_of(&point.result()?.validation, metric);
+        self.done().filter_map(value).collect()
+    }
+
     /// The mean test recall over seeds.
     pub fn recall(&self, at: usize) -> Option<f64> {
         Some(mean_sd(&self.test(recall(at)))?.0)
@@ -38,8 +44,7 @@ impl<'a> Variant<'a> {
 
     /// The mean of the monitored validation metric at the best step.
     pub fn monitored(&self) -> Option<f64> {
-        let value = |p: &PointResult| value_of(&p.result()?.validation, p.config.train.monitor);
-        Some(mean_sd(&self.done().filter_map(value).collect::<Vec<_>>())?.0)
+        Some(mean_sd(&self.validation(self.config.train.monitor))?.0)
     }
 }
 

@@ -105,6 +105,14 @@ impl Table {
         self
     }
 
+    /// With a name before each row.
+    pub fn with_first_column(mut self, head: &str, names: Vec<String>) -> Self {
+        self.head.insert(0, head.into());
+        let named = self.rows.iter_mut().zip(names);
+        named.for_each(|(row, name)| row.insert(0, Cell::Text(name)));
+        self
+    }
+
     /// As Markdown, with its title as a heading of the third level.
     pub fn markdown(&self) -> String {
         let mut text = format!("### {}\n\n", self.title);

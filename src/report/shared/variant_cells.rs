@@ -9,8 +9,12 @@ use crate::train::RunResult;
 
 /// A test metric of one variant, in percent.
 pub fn metric_cell(variant: &Variant, metric: Metric) -> Cell {
-    let values = variant.test(metric);
-    let Some((mean, sd)) = mean_sd(&values) else { return Cell::Gone(why_gone(variant)) };
+    percent_cell(variant, &variant.test(metric))
+}
+
+/// The shares that a variant's points have, in percent.
+pub fn percent_cell(variant: &Variant, values: &[f64]) -> Cell {
+    let Some((mean, sd)) = mean_sd(values) else { return Cell::Gone(why_gone(variant)) };
     let (done, all) = (values.len(), variant.points.len());
     Cell::Value(Value {
         mean: 100.0 * mean,

@@ -1,9 +1,9 @@
 //! What TRON's paper claims, and whether it holds on this data.
 
-use super::compare::{compare, deciding};
-use super::models::{KnownModel, Models};
+use super::models::{KnownModel, Models, deciding};
 use crate::config::{Metric, MetricKind};
 use crate::report::shared::claim::{Claim, Verdict, compared_text, of_sign, sign};
+use crate::report::shared::compare::compare;
 use crate::report::shared::statistics::mean_sd;
 use crate::report::shared::study::Variant;
 use crate::train::RunResult;

@@ -2,19 +2,19 @@
 //! (Wilm et al., RecSys 2023, arXiv 2307.14906).
 
 mod claims;
-mod compare;
 mod equal_budget;
 mod models;
 
 use anyhow::Result;
 
-use self::compare::{compare, deciding};
-use self::models::{KnownModel, Models};
+use self::models::{KnownModel, Models, deciding};
+use super::shared::compare::compare;
 use super::shared::report::{Findings, Wording};
 use super::shared::significance::{self, Comparison};
 use super::shared::study::{Study, Variant};
 use super::shared::table::Table;
 use super::shared::validation_curves;
+use crate::baseline::KeptResult;
 use crate::config::Protocol;
 
 /// The most models whose curves are drawn: one for every colour.
@@ -33,13 +33,14 @@ pub fn are_evaluated(study: &Study) -> bool {
     !study.variants.is_empty() && study.variants.iter().all(positions)
 }
 
-/// The models of a sweep whose points are evaluated at every position of sessions.
+/// The models of a sweep whose points are evaluated at every position of sessions, beside
+/// `baselines`.
 ///
 /// # Errors
 /// Those of the drawing crate.
-pub fn findings(study: &Study) -> Result<Findings> {
+pub fn findings(study: &Study, baselines: &[KeptResult]) -> Result<Findings> {
     let models = Models::of(study);
-    let mut tables = vec![models.table()];
+    let mut tables = vec![models.table(baselines)];
     tables.extend(equal_budget::tables(&models));
     let curves = validation_curves::of_best(study, &models.names, MOST_CURVES)?;
     Ok(Findings {

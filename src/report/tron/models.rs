@@ -1,6 +1,8 @@
 //! The models of a sweep under their names, and what each came to.
 
+use crate::baseline::KeptResult;
 use crate::config::{Config, EncoderKind, LossKind, Metric, MetricKind};
+use crate::report::shared::baseline_rows;
 use crate::report::shared::study::{Study, Variant, representative};
 use crate::report::shared::table::{Cell, Table};
 use crate::report::shared::variant_cells::{metric_cell, result_cell};
@@ -41,6 +43,14 @@ impl KnownModel {
     }
 }
 
+/// The metrics that models are compared in: Recall and MRR at 20 as in the paper, else at the
+/// nearest N measured.
+pub fn deciding(study: &Study) -> Vec<Metric> {
+    let at = study.nearest_at(20);
+    let kinds = [MetricKind::Recall, MetricKind::Mrr];
+    at.map_or(vec![], |at| kinds.map(|kind| Metric { kind, at }).into())
+}
+
 /// The variants of a study, each with a name of its own.
 pub struct Models<'a, 'p> {
     pub study: &'a Study<'p>,
@@ -70,8 +80,8 @@ impl<'a, 'p> Models<'a, 'p> {
         representative(all.filter(|variant| KnownModel::of(variant.config) == Some(known)))
     }
 
-    /// What each model came to on the test sessions.
-    pub fn table(&self) -> Table {
+    /// What each model, and each of `baselines`, came to on the test sessions.
+    pub fn table(&self, baselines: &[KeptResult]) -> Table {
         let at = &self.study.at;
         let every = |kind| at.iter().map(move |&at| Metric { kind, at });
         let last = [MetricKind::LastRecall, MetricKind::LastMrr];
@@ -86,6 +96,9 @@ impl<'a, 'p> Models<'a, 'p> {
             row.push(result_cell(variant, 1, |o| o.train_seconds));
             row
         };
+        let columns: Vec<Option<Metric>> =
+            metrics.iter().copied().map(Some).chain([None, None]).collect();
+        let models = self.study.variants.iter().zip(&self.names).map(row);
         let mut head = vec!["model".to_owned()];
         head.extend(metrics.iter().map(|&metric| heading(metric)));
         // Steps and seconds have no best.
@@ -96,7 +109,7 @@ impl<'a, 'p> Models<'a, 'p> {
             title: "Models".into(),
             notes: vec!["Test, in percent, over every position of every test session, the whole catalogue ranked; “last”: over the last items alone. SSM: softmax over sampled candidates; TRON’s is over the top-k of them. Mean ± standard deviation over seeds where there are several. Bold: best of its column. Training: wall-clock seconds of the steps alone, validations left out.".into()],
             head,
-            rows: self.study.variants.iter().zip(&self.names).map(row).collect(),
+            rows: models.chain(baseline_rows::rows(baselines, &columns)).collect(),
             ..Table::default()
         }
         .bold_best(judged)

@@ -29,6 +29,7 @@ fn run(folder: &Path, model: &str, seed: u64, ranks: &[Vec<u64>]) -> PointResult
     let mut point = fixtures::point("kind = \"bpr\"", seed, &[]);
     point.config = config(model, seed);
     point.name = format!("models_{}_seed={seed}", model.len());
+    point.case = format!("case {}", model.len());
     point.id = point.name.clone();
     fixtures::save_user_ranks(&mut point, folder, ranks.to_vec());
     let mut metrics = Metrics::new(Protocol::Positions, &[5, 20]);
@@ -83,7 +84,19 @@ fn models_have_their_names_and_the_means_over_seeds() {
 | SASRec | 12.50 | 62.50 | 12.50 | 17.50 | **100.00** | **10.00** | 40 | 10.0 |
 | CROLoss, Transformer, top 7 | missing | missing | missing | missing | missing | missing | missing | missing |
 ";
-    assert_eq!(fixtures::table_lines(&Models::of(&study).table()), expected);
+    assert_eq!(fixtures::table_lines(&Models::of(&study).table(&[])), expected);
+}
+
+#[test]
+fn baselines_stand_below_the_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let points = [run(dir.path(), TRON, 1, &sessions(30))];
+    let study = Study::of(&points).unwrap();
+    let known = [("recall@5", 0.3), ("recall@20", 0.9), ("mrr@20", 0.25), ("last-mrr@20", 0.1)];
+    let baselines = [fixtures::baseline("transitions", Protocol::Positions, &known)];
+    let table = fixtures::table_lines(&Models::of(&study).table(&baselines));
+    let row = "| baseline: transitions | 30.00 | **90.00** | – | 25.00 | – | **10.00** | – | – |\n";
+    assert!(table.ends_with(row), "{table}");
 }
 
 #[test]
@@ -170,6 +183,9 @@ fn a_comparison_is_over_positions_and_its_interval_over_sessions() {
     assert_eq!((recall.users, recall.seeds, recall.wide), (3, 1, None));
     let mrr = compared("mrr@20").interval;
     assert!((mrr.estimate - 1.25 / 6.0).abs() < 1e-12, "{mrr:?}");
+    // Their last items have the same ranks.
+    let last = compared("last-mrr@20").interval;
+    assert_eq!((last.estimate, last.p), (0.0, 1.0));
     let other = run(dir.path(), GRU4REC, 1, &[vec![1, 30], vec![2, 2], vec![4, 10]]);
     let points = [points[0].clone(), other];
     let study = Study::of(&points).unwrap();
@@ -189,12 +205,12 @@ fn tron_s_claims_are_answered_by_the_runs() {
     train_seconds(&mut points[0], 11.0);
     let verdicts = |points: &[PointResult]| -> Vec<Verdict> {
         let study = Study::of(points).unwrap();
-        findings(&study).unwrap().claims.iter().map(|claim| claim.verdict).collect()
+        findings(&study, &[]).unwrap().claims.iter().map(|claim| claim.verdict).collect()
     };
     use Verdict::{DoesNotHold, Holds, NotDecided};
     assert_eq!(verdicts(&points), [Holds, Holds, DoesNotHold, DoesNotHold, Holds]);
     let study = Study::of(&points).unwrap();
-    let claim = findings(&study).unwrap().claims.swap_remove(0);
+    let claim = findings(&study, &[]).unwrap().claims.swap_remove(0);
     assert_eq!(claim.statement, "TRON is above SASRec (binary cross-entropy) in Recall@20");
     assert_eq!(claim.numbers[1], "Recall@20: 87.50 % against 62.50 %");
     assert!(

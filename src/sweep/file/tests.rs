@@ -81,6 +81,25 @@ fn grids_are_products_and_a_shared_point_stands_once() {
 }
 
 #[test]
+fn cases_are_called_what_the_file_calls_them() {
+    let text = r#"
+[[grid]]
+name = "plain"
+[[grid]]
+name = "g"
+seeds = [1, 2]
+cases = [{ name = "cro a1.2/ä", set = { "loss.alpha" = 1.2 } }]
+[grid.axes]
+"loss.kernel" = ["hinge", "sigmoid"]
+"#;
+    let points = Place::new().load(text, &[]).unwrap();
+    let cases: Vec<&str> = points.iter().map(|point| point.case.as_str()).collect();
+    let [hinge, sigmoid] = ["cro a1.2/ä, kernel=hinge", "cro a1.2/ä, kernel=sigmoid"];
+    assert_eq!(cases, ["plain", hinge, hinge, sigmoid, sigmoid]);
+    assert_eq!(names(&points)[..2], ["plain_seed=1", "g_cro-a1.2--_kernel=hinge_seed=1"]);
+}
+
+#[test]
 fn the_id_follows_what_the_result_depends_on() {
     let place = Place::new();
     let ids = |sets: &[&str]| -> Vec<String> {

@@ -1,7 +1,8 @@
 //! The tables of the paper, as Markdown.
 
 use super::*;
-use crate::report::shared::fixtures::{books, point, table_lines};
+use crate::config::Protocol;
+use crate::report::shared::fixtures::{self, books, point, table_lines};
 use crate::sweep::PointResult;
 
 fn cro(kernel: &str, alpha: &str, recall: f64) -> PointResult {
@@ -14,7 +15,7 @@ fn table_2_has_the_published_values_beside_ours() {
     let points = books();
     let study = Study::of(&points).unwrap();
     let published = Published::of("amazon-books").unwrap();
-    let table = table2(&study, &Table2::of(&study, &published), &published).unwrap();
+    let table = table2(&study, &Table2::of(&study, &published), &[], &published, &[]).unwrap();
     let expected = "\
 | method | Recall@50 | Recall@100 |
 | --- | ---: | ---: |
@@ -31,9 +32,36 @@ fn other_data_has_no_published_values() {
     let points = books();
     let study = Study::of(&points).unwrap();
     let none = Published::of("demo").unwrap();
-    let table = table2(&study, &Table2::of(&study, &none), &none).unwrap();
+    let table = table2(&study, &Table2::of(&study, &none), &[], &none, &[]).unwrap();
     assert!(table_lines(&table).contains("| **9.70 ± 0.14** | **13.20 ± 0.28** |"));
     assert!(!table.markdown().contains("published"));
+}
+
+/// No table of kernels by α has the second setting of CROLoss, so Table 2 has it.
+#[test]
+fn table_2_has_every_setting_that_no_other_table_has_and_the_baselines() {
+    let of = |loss: &str, recall| point(loss, 1, &[("recall@100", recall)]);
+    let points = [
+        of("kind = \"bpr\"", 0.2),
+        of("kind = \"cro\"\nalpha = 1.0", 0.26),
+        of("kind = \"cro\"\nalpha = 1.2", 0.265),
+    ];
+    let study = Study::of(&points).unwrap();
+    let none = Published::default();
+    assert!(Table3::of(&study, &none).is_none());
+    let chosen = Table2::of(&study, &none);
+    let baselines = [fixtures::baseline("ease", Protocol::Holdout, &[("recall@100", 0.225)])];
+    let tables = crate::report::croloss::tables(&study, &chosen, &none, &baselines);
+    let expected = "\
+| method | Recall@100 |
+| --- | ---: |
+| BPR | 20.00 |
+| CROLoss (softplus, α = 1.2) | **26.50** |
+| CROLoss (softplus, α = 1.0) | 26.00 |
+| baseline: ease | 22.50 |
+";
+    assert_eq!(table_lines(&tables[0]), expected);
+    assert!(tables[0].notes[1].starts_with("Of several rows"));
 }
 
 #[test]
