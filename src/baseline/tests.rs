@@ -41,26 +41,28 @@ fn plain_ranks(
     config: &EvaluationConfig,
     latest: usize,
 ) -> Vec<Vec<u64>> {
-    let rank = |history: &[u32], target: u32, targets: &[u32]| {
+    let rank = |history: &[u32], target: u32| {
         let scores = score(history);
         let own = scores[target as usize - 1];
         let rivals = (1..=ITEMS as u32).filter(|id| {
-            let hidden =
-                config.seen == Seen::Exclude && history.contains(id) && !targets.contains(id);
+            let hidden = config.seen == Seen::Exclude && history.contains(id);
             *id != target && !hidden && scores[*id as usize - 1] >= own
         });
         1 + rivals.count() as u64
     };
+    let is_target = |history: &[u32], id: &u32| config.seen == Seen::Keep || !history.contains(id);
     let of = |&user: &usize| {
         let sequence = sequences.get(user);
         if config.protocol == Protocol::Positions {
             let first = 1.max(sequence.len() as i64 - latest as i64) as usize;
-            let at = |at: usize| rank(&sequence[..at], sequence[at], &sequence[at..=at]);
-            return (first..sequence.len()).map(at).collect();
+            let at = |at: usize| rank(&sequence[..at], sequence[at]);
+            let asked = |at: &usize| is_target(&sequence[..*at], &sequence[*at]);
+            return (first..sequence.len()).filter(asked).map(at).collect();
         }
         let (history, rest) = sequence.split_at(sequence.len() * 8 / 10);
-        let targets: Vec<u32> = rest.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        targets.iter().map(|&id| rank(history, id, &targets)).collect()
+        let targets: BTreeSet<u32> = rest.iter().copied().collect();
+        let asked = targets.iter().filter(|id| is_target(history, id));
+        asked.map(|&id| rank(history, id)).collect()
     };
     users.iter().map(of).collect()
 }

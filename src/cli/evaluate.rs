@@ -67,8 +67,8 @@ impl Evaluate {
         ))?;
         if run.config.evaluation.seen == Seen::Exclude {
             table::say(
-                "Items of a user's history are not ranked, unless they are targets: seen targets \
-                 stay to be found, and no user is left out for having no new ones",
+                "Items of a user's history are neither ranked nor to be found; a user with no new \
+                 target counts for nothing",
             )?;
         }
         table::say("")?;

@@ -1,5 +1,7 @@
 //! Metrics of the ranks of a user's targets.
 
+use anyhow::{Result, ensure};
+
 use crate::config::{Metric, MetricKind, Protocol};
 
 /// One metric of one user. `ranks`: the ranks of all its targets from 1, in any order but for
@@ -82,9 +84,21 @@ impl Metrics {
         metrics.map(|metric| (metric, value(metric))).collect()
     }
 
-    /// The number of users counted.
+    /// The number of users counted: those with targets.
     pub fn users(&self) -> usize {
-        self.ranks.len()
+        self.ranks.iter().filter(|ranks| !ranks.is_empty()).count()
+    }
+
+    /// The same, if there is a target in it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn not_empty(self) -> Result<Self> {
+        ensure!(
+            self.targets() > 0,
+            "there is nobody to rank for: no user of the part has anything to be found"
+        );
+        Ok(self)
     }
 
     /// The number of targets counted: under [`Protocol::Positions`] of predicted positions.

@@ -42,7 +42,7 @@ impl Evaluation<'_> {
     /// done.
     ///
     /// # Errors
-    /// When a score is not a number.
+    /// When a score is not a number, or no user has a target.
     pub fn run(&self, model: &Model, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
@@ -66,17 +66,13 @@ impl Evaluation<'_> {
             }
             progress(users.len() as u64);
         }
-        Ok(metrics)
+        metrics.not_empty()
     }
 
     /// History and, each once, targets of the user at this place.
     fn query(&self, at: usize) -> Query<'_> {
-        let sequence = self.sequences.get(self.users[at]);
-        let window = match &self.windows {
-            Some(windows) => windows[at].clone(),
-            None => held_out_from(sequence.len())..sequence.len(),
-        };
-        Query::of_window(sequence, window)
+        let window = self.windows.as_ref().map(|windows| windows[at].clone());
+        Query::of_holdout(self.sequences.get(self.users[at]), window, self.config.seen)
     }
 }
 

@@ -86,20 +86,18 @@ impl PositionEvaluation<'_> {
         let mut rest = &order[first..];
         while !rest.is_empty() {
             let (chunk, later) = rest.split_at(self.fitting(rest));
-            for (at, ranks) in chunk.iter().zip(self.ranks(model, &items, chunk)?) {
-                all[*at] = ranks;
+            for (at, found) in chunk.iter().zip(self.ranks(model, &items, chunk)?) {
+                all[*at] = found;
             }
             progress(chunk.len() as u64);
             rest = later;
         }
         let mut metrics = Metrics::new(Protocol::Positions, &self.config.at);
-        for (at, ranks) in all.into_iter().enumerate() {
-            // What is asked for stands at the end of the session.
-            let session = self.session(at);
-            let targets = session[session.len() - ranks.len()..].to_vec();
+        for found in all {
+            let (ranks, targets) = found.into_iter().unzip();
             metrics.add(ranks, targets);
         }
-        Ok(metrics)
+        metrics.not_empty()
     }
 
     /// Where the items to be found are in the sequence of the user at this place.
@@ -124,13 +122,13 @@ impl PositionEvaluation<'_> {
         sessions.iter().enumerate().take_while(fits).count().max(1)
     }
 
-    /// For each session the ranks of its items but the first, in their order.
+    /// For each session the ranks of its items that are asked for, and these, in their order.
     fn ranks(
         &self,
         model: &dyn PositionVectors,
         items: &Catalogue,
         chunk: &[usize],
-    ) -> Result<Vec<Vec<u64>>> {
+    ) -> Result<Vec<Vec<(u64, u32)>>> {
         let sessions: Vec<&[u32]> = chunk.iter().map(|&at| self.session(at)).collect();
         // Of each position its query, if it is asked for, and of each session how many are.
         let (mut queries, mut asked, mut counts) = (vec![], vec![], vec![]);
@@ -139,7 +137,7 @@ impl PositionEvaluation<'_> {
             let (whole, window) = (self.sequences.get(self.users[at]), self.window(at));
             let before = queries.len();
             for query in Query::of_positions(&whole[..window.end], self.history) {
-                if query.history.len() >= window.start {
+                if query.history.len() >= window.start && query.is_asked(self.config.seen) {
                     queries.push(query);
                     asked.push(positions);
                 }
@@ -163,7 +161,8 @@ impl PositionEvaluation<'_> {
         for (queries, vectors) in queries.chunks(block).zip(vectors.split(block as i64, 0)) {
             flat.extend(ranks(&vectors, items, queries, self.config.seen)?.into_iter().flatten());
         }
-        let mut flat = flat.into_iter();
+        let targets = queries.iter().map(|query| query.targets[0]);
+        let mut flat = flat.into_iter().zip(targets);
         Ok(counts.iter().map(|&count| flat.by_ref().take(count).collect()).collect())
     }
 }
@@ -240,7 +239,8 @@ mod tests {
             };
             (0..fake.items.len()).filter(beats).count() as u64
         };
-        (start + 1..session.len()).map(rank).collect()
+        let asked = |at: &usize| seen == Seen::Keep || !session[..*at].contains(&session[*at]);
+        (start + 1..session.len()).filter(asked).map(rank).collect()
     }
 
     #[test]
@@ -282,7 +282,10 @@ mod tests {
             assert_eq!(ranks, expected);
             let cut = |user: &usize| {
                 let session = &sessions[*user];
-                session[session.len().saturating_sub(history + 1)..][1..].to_vec()
+                let from = session.len().saturating_sub(history + 1) + 1;
+                let asked =
+                    |at: &usize| seen == Seen::Keep || !session[..*at].contains(&session[*at]);
+                (from..session.len()).filter(asked).map(|at| session[at]).collect::<Vec<_>>()
             };
             assert_eq!(targets, users.iter().map(cut).collect::<Vec<_>>());
             // Bounded, by rising length, and little padding.
@@ -315,7 +318,7 @@ mod tests {
             sequences: &all,
             users: (0..sessions.len()).collect(),
             windows: Some(windows.clone()),
-            config: &config(Seen::Exclude),
+            config: &config(Seen::Keep),
             history,
             path: ComputePath::HostLoops,
         };
@@ -326,7 +329,7 @@ mod tests {
         // Brute force knows a session only up to the window's end, and gives all of its ranks.
         for ((session, window), ranks) in sessions.iter().zip(windows).zip(ranks) {
             let known = &session[..window.end];
-            let expected = brute(&fake, known, history, Seen::Exclude);
+            let expected = brute(&fake, known, history, Seen::Keep);
             let asked = window.len().min(history.min(window.end - 1));
             assert_eq!(ranks, expected[expected.len() - asked..]);
         }

@@ -30,33 +30,39 @@ pub fn held_out_from(length: usize) -> usize {
 }
 
 impl<'a> Query<'a> {
-    /// [`crate::config::Protocol::Holdout`]: history are the first ⌊0.8·len⌋ items of a sequence,
-    /// targets the distinct items of the rest.
-    pub fn of_holdout(sequence: &'a [u32]) -> Self {
-        Self::of_window(sequence, held_out_from(sequence.len())..sequence.len())
-    }
-
-    /// History is what stands before a window of a sequence, targets its distinct items.
-    pub fn of_window(sequence: &'a [u32], window: Range<usize>) -> Self {
-        Query { history: &sequence[..window.start], targets: distinct(&sequence[window]) }
+    /// [`crate::config::Protocol::Holdout`]: targets are the distinct items of a window of a
+    /// sequence, without one of what is behind its first ⌊0.8·len⌋ items; history is what stands
+    /// before. Where seen items are left out, so are seen targets, and there may be none.
+    pub fn of_holdout(sequence: &'a [u32], window: Option<Range<usize>>, seen: Seen) -> Self {
+        let window = window.unwrap_or(held_out_from(sequence.len())..sequence.len());
+        let (history, mut targets) = (&sequence[..window.start], distinct(&sequence[window]));
+        if seen == Seen::Exclude {
+            let known = distinct(history);
+            targets.retain(|id| known.binary_search(id).is_err());
+        }
+        Query { history, targets }
     }
 
     /// [`crate::config::Protocol::Positions`]: of the `latest` last items of a session, its first
-    /// left out, each from all those before it.
+    /// left out, each from all those before it; see [`Query::is_asked`].
     pub fn of_positions(session: &'a [u32], latest: usize) -> impl Iterator<Item = Query<'a>> {
         let first = session.len().saturating_sub(latest).max(1);
         (first..session.len())
             .map(|at| Query { history: &session[..at], targets: vec![session[at]] })
     }
 
-    /// Distinct items of the history that are no target, if these are left out.
+    /// Whether a query for one target asks for anything: not for a seen item where these are left
+    /// out.
+    pub fn is_asked(&self, seen: Seen) -> bool {
+        seen == Seen::Keep || !self.targets.iter().any(|target| self.history.contains(target))
+    }
+
+    /// Distinct items of the history, if these are left out; none of them is a target then.
     pub(super) fn hidden(&self, seen: Seen) -> Vec<u32> {
-        if seen == Seen::Keep {
-            return vec![];
+        match seen {
+            Seen::Keep => vec![],
+            Seen::Exclude => distinct(self.history),
         }
-        let mut hidden = distinct(self.history);
-        hidden.retain(|id| self.targets.binary_search(id).is_err());
-        hidden
     }
 
     fn ranked(&self, items: &Catalogue, seen: Seen) -> Ranked<'_> {
@@ -185,9 +191,7 @@ mod tests {
                 let mut rank = 1;
                 for (at, item) in items.iter().enumerate() {
                     let id = at as u32 + 1;
-                    let hidden = seen == Seen::Exclude
-                        && query.history.contains(&id)
-                        && !query.targets.contains(&id);
+                    let hidden = seen == Seen::Exclude && query.history.contains(&id);
                     if id != *target && !hidden && dot(user, item) >= own {
                         rank += 1;
                     }
@@ -208,34 +212,43 @@ mod tests {
                 (0..n).map(|_| (0..3).map(|_| rng.random_range(-1..=1)).collect()).collect()
             };
             let (users, items) = (vectors(6), vectors(catalogue));
-            let histories: Vec<Vec<u32>> = (0..6)
-                .map(|_| (0..5).map(|_| rng.random_range(1..=catalogue as u32)).collect())
-                .collect();
-            let queries: Vec<Query> = histories
-                .iter()
-                .map(|history| {
-                    let mut targets: Vec<u32> = (0..rng.random_range(1..4))
-                        .map(|_| rng.random_range(1..=catalogue as u32))
-                        .collect();
-                    targets.sort();
-                    targets.dedup();
-                    Query { history, targets }
+            let sequences: Vec<Vec<u32>> = (0..6)
+                .map(|_| {
+                    let length = rng.random_range(6..9);
+                    (0..length).map(|_| rng.random_range(1..=catalogue as u32)).collect()
                 })
                 .collect();
-            let expected = |seen| brute(&users, &items, &queries, seen);
             let tensor = |rows: &[Vec<i32>]| {
                 let flat: Vec<f32> = rows.concat().iter().map(|&x| x as f32).collect();
                 Tensor::from_slice(&flat).view([rows.len() as i64, 3])
             };
             for seen in [Seen::Keep, Seen::Exclude] {
+                let asked = |own| Query::of_holdout(own, Some(5..own.len()), seen);
+                let queries: Vec<Query> = sequences.iter().map(|own| asked(own)).collect();
+                let expected = brute(&users, &items, &queries, seen);
                 for (kind, path) in PATHS {
                     let (users, items) =
                         (tensor(&users).to_kind(kind), tensor(&items).to_kind(kind));
                     let fast = ranks(&users, &Catalogue::new(items, path), &queries, seen).unwrap();
-                    assert_eq!(fast, expected(seen));
+                    assert_eq!(fast, expected);
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_seen_items_are_left_out_so_are_seen_targets() {
+        let sequence = [4, 2, 4, 7, 2, 9, 7, 9];
+        let holdout = |seen| Query::of_holdout(&sequence, Some(4..8), seen);
+        assert_eq!(holdout(Seen::Keep).targets, [2, 7, 9]);
+        assert!(holdout(Seen::Keep).hidden(Seen::Keep).is_empty());
+        assert_eq!(holdout(Seen::Exclude).targets, [9]);
+        assert_eq!(holdout(Seen::Exclude).hidden(Seen::Exclude), [2, 4, 7]);
+        let nothing_new = Query::of_holdout(&sequence, Some(2..3), Seen::Exclude);
+        assert_eq!((nothing_new.history.len(), nothing_new.targets), (2, vec![]));
+        let asked = Query::of_positions(&sequence, 100).map(|query| query.is_asked(Seen::Exclude));
+        assert_eq!(asked.collect::<Vec<_>>(), [true, false, true, false, true, false, false]);
+        assert!(Query::of_positions(&sequence, 100).all(|query| query.is_asked(Seen::Keep)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use super::metrics::Metrics;
@@ -77,24 +77,21 @@ impl ScoreBlocks<'_> {
             }
             progress(places.len() as u64);
         }
-        ensure!(
-            metrics.targets() > 0,
-            "there is nobody to rank for: the part has no users with anything to be found"
-        );
-        Ok(metrics)
+        metrics.not_empty()
     }
 
     /// What is asked for the user at this place.
     fn queries(&self, at: usize) -> Vec<Query<'_>> {
         let sequence = self.sequences.get(self.users[at]);
         let window = self.windows.as_ref().map(|windows| windows[at].clone());
-        match (self.config.protocol, window) {
-            (Protocol::Holdout, None) => vec![Query::of_holdout(sequence)],
-            (Protocol::Holdout, Some(window)) => vec![Query::of_window(sequence, window)],
-            (Protocol::Positions, window) => {
+        let seen = self.config.seen;
+        match self.config.protocol {
+            Protocol::Holdout => vec![Query::of_holdout(sequence, window, seen)],
+            Protocol::Positions => {
                 let window = window.unwrap_or(0..sequence.len());
                 let all = Query::of_positions(&sequence[..window.end], self.latest);
-                all.filter(|query| query.history.len() >= window.start).collect()
+                let within = |query: &Query| query.history.len() >= window.start;
+                all.filter(|query| within(query) && query.is_asked(seen)).collect()
             }
         }
     }
@@ -173,8 +170,8 @@ mod tests {
         let all: [&[u32]; 2] = [&[1, 2, 1, 2, 4], &[1, 3, 2, 2, 3]];
         let of = |seen| ranks(&all, usize::MAX, Protocol::Holdout, seen);
         assert_eq!(of(Seen::Keep), [[4], [4]]);
-        // 1 and 2 are hidden; 3 is a target and therefore not.
-        assert_eq!(of(Seen::Exclude), [[2], [2]]);
+        // 1 and 2 are hidden for the first; for the second 3 is, which it would have to find.
+        assert_eq!(of(Seen::Exclude), [vec![2], vec![]]);
     }
 
     #[test]
@@ -184,6 +181,8 @@ mod tests {
         assert_eq!(of(2, Seen::Keep), [vec![1, 2], vec![], vec![2, 4], vec![4]]);
         assert_eq!(of(9, Seen::Keep), [vec![1, 2], vec![], vec![1, 2, 4], vec![4]]);
         assert_eq!(of(2, Seen::Exclude), [vec![1, 1], vec![], vec![1, 2], vec![3]]);
+        // The second 1 is nothing new.
+        assert_eq!(of(9, Seen::Exclude), [vec![1, 1], vec![], vec![1, 2], vec![3]]);
     }
 
     #[test]
