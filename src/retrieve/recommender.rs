@@ -6,8 +6,8 @@ use anyhow::Result;
 use tch::{CModule, Device, Tensor};
 
 use super::catalogue::Catalogue;
-use super::exact::Exact;
-use super::index::Index;
+use super::choice::Choice;
+use super::search::Search;
 use crate::batch::pad;
 use crate::host::top_k::Hit;
 use crate::model::Model;
@@ -42,12 +42,6 @@ impl<T: UserTower + ?Sized> UserTower for Box<T> {
     }
 }
 
-/// Where the best items are looked for.
-pub enum Search {
-    Exact(Exact),
-    Approximate(Index),
-}
-
 /// One user's wish.
 pub struct Ask<'a> {
     /// Item ids, oldest first; of any length.
@@ -56,6 +50,8 @@ pub struct Ask<'a> {
     pub top: usize,
     /// Whether items of the history are left out.
     pub exclude_seen: bool,
+    /// What it allows and denies.
+    pub choice: &'a Choice,
 }
 
 /// A tower, a search, and the names of the items.
@@ -77,21 +73,24 @@ impl<T: UserTower> Recommender<T> {
     pub fn recommend(&self, asks: &[Ask]) -> Result<Vec<Vec<Hit>>> {
         let mut all = Vec::with_capacity(asks.len());
         for asks in asks.chunks(USERS) {
-            let histories: Vec<&[u32]> = asks.iter().map(|ask| ask.history).collect();
-            let users = user_vectors(&self.tower, &histories, self.history, self.device)?;
-            let seen: Vec<Vec<u32>> = asks.iter().map(seen).collect();
-            let top: Vec<usize> = asks.iter().zip(&seen).map(|(a, s)| a.top + s.len()).collect();
-            let mut found = match &self.search {
-                Search::Exact(exact) => exact.search(&users, &top)?,
-                Search::Approximate(index) => index.search(&users, &top)?,
-            };
-            for ((hits, ask), seen) in found.iter_mut().zip(asks).zip(&seen) {
-                hits.retain(|hit| seen.binary_search(&(hit.row + 1)).is_err());
-                hits.truncate(ask.top);
-            }
-            all.append(&mut found);
+            all.append(&mut self.search(asks)?);
         }
         Ok(all)
+    }
+
+    fn search(&self, asks: &[Ask]) -> Result<Vec<Vec<Hit>>> {
+        let histories: Vec<&[u32]> = asks.iter().map(|ask| ask.history).collect();
+        let users = user_vectors(&self.tower, &histories, self.history, self.device)?;
+        let barred: Vec<Vec<u32>> = asks.iter().map(barred).collect();
+        let top: Vec<usize> = asks.iter().zip(&barred).map(|(a, b)| a.top + b.len()).collect();
+        let only: Vec<Option<&[u32]>> =
+            asks.iter().map(|ask| ask.choice.allow.as_deref()).collect();
+        let mut found = self.search.best(&users, &top, &only)?;
+        for ((hits, ask), barred) in found.iter_mut().zip(asks).zip(&barred) {
+            hits.retain(|hit| barred.binary_search(&hit.row).is_err());
+            hits.truncate(ask.top);
+        }
+        Ok(found)
     }
 }
 
@@ -112,29 +111,32 @@ pub fn user_vectors<T: UserTower>(
     tower.vectors(&pad(&read).to_device(device))
 }
 
-/// The distinct ids that are left out, ascending.
-fn seen(ask: &Ask) -> Vec<u32> {
-    let mut seen = if ask.exclude_seen { ask.history.to_vec() } else { vec![] };
-    seen.sort_unstable();
-    seen.dedup();
-    seen
+/// The rows that are not given, ascending.
+fn barred(ask: &Ask) -> Vec<u32> {
+    ask.choice.barred(if ask.exclude_seen { ask.history } else { &[] })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::exact::Exact;
     use super::*;
     use crate::config::TowerConfig;
 
-    #[test]
-    fn what_was_seen_is_left_out_and_nothing_else() {
+    /// Of fifty items, by a tower that reads three.
+    fn recommender() -> Recommender<Model> {
         let config = TowerConfig { dim: 4, history: 3, ..Default::default() };
         let tower = Model::new(&config, 50, 1, Device::Cpu);
         let search = Search::Exact(Exact::new(&tower.item_vectors(), None).unwrap());
         let names = (1..=50).map(|id| format!("i{id}")).collect();
         let catalogue = Arc::new(Catalogue::new(names));
-        let recommender = Recommender { catalogue, tower, search, history: 3, device: Device::Cpu };
-        let history = [9, 9, 1, 2, 3, 4];
-        let ask = |top, exclude_seen| Ask { history: &history, top, exclude_seen };
+        Recommender { catalogue, tower, search, history: 3, device: Device::Cpu }
+    }
+
+    #[test]
+    fn what_was_seen_is_left_out_and_nothing_else() {
+        let recommender = recommender();
+        let (history, choice) = ([9, 9, 1, 2, 3, 4], Choice::default());
+        let ask = |top, exclude_seen| Ask { history: &history, top, exclude_seen, choice: &choice };
         let answers = recommender.recommend(&[ask(50, false), ask(10, true), ask(50, true)]);
         let [all, ten, rest] = answers.unwrap().try_into().unwrap();
         let unseen: Vec<Hit> =

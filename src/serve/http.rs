@@ -15,7 +15,7 @@ use super::api::{Answer, Wish};
 use super::metrics::Metrics;
 use super::queue::{Job, Queue};
 use super::{Limits, openapi};
-use crate::retrieve::{Catalogue, Known};
+use crate::retrieve::{Catalogue, Choice, Known};
 
 /// Bytes beyond the limit that are read and thrown away, so that a client that sends first and
 /// reads then finds the refusal.
@@ -108,6 +108,7 @@ impl Service {
             histories: ids.map(|known| known.ids.clone()).collect(),
             top: wish.top,
             exclude_seen: wish.exclude_seen,
+            choice: Choice::of(&self.catalogue, wish.allow.as_deref(), wish.deny.as_deref()),
         };
         let waiting = self.queue.submit(job).ok_or_else(|| {
             Reply::error(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting")
@@ -120,7 +121,7 @@ impl Service {
             |error: &dyn std::fmt::Display| Reply::error(StatusCode::INTERNAL_SERVER_ERROR, error);
         let scored = timeout(self.limits.timeout, waiting).await.map_err(late)?;
         let hits = scored.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        let answer = Answer::new(&self.catalogue, &histories, &hits);
+        let answer = Answer::new(&self.catalogue, &histories, hits);
         let body = serde_json::to_vec(&answer).map_err(|error| failed(&error))?;
         Ok(Reply::ok(JSON, body))
     }

@@ -36,6 +36,18 @@ pub fn document(limits: &Limits) -> Value {
             },
         },
     });
+    let id = json!({
+        "type": ["string", "integer"],
+        "description": "A whole number stands for its digits.",
+    });
+    let list = |what: &str| {
+        json!({
+            "type": ["array", "null"],
+            "maxItems": limits.listed,
+            "description": what,
+            "items": id,
+        })
+    };
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -87,10 +99,7 @@ pub fn document(limits: &Limits) -> Value {
                             "type": "array",
                             "maxItems": limits.history,
                             "description": "Original item ids, oldest first.",
-                            "items": {
-                                "type": ["string", "integer"],
-                                "description": "A whole number stands for its digits.",
-                            },
+                            "items": id,
                         },
                     },
                     "top": {
@@ -105,6 +114,8 @@ pub fn document(limits: &Limits) -> Value {
                         "default": false,
                         "description": "Leave out the items of the history.",
                     },
+                    "allow": list("Original ids of the only items that may be given, for all histories; unknown ones are passed over. None: all may; an empty list: none may."),
+                    "deny": list("Original ids of items that may not be given, for all histories; unknown ones are passed over."),
                 },
             },
             "Answer": {

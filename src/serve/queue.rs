@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use tokio::sync::oneshot;
 
 use super::metrics::Metrics;
-use crate::retrieve::{Ask, Hit, Recommender, UserTower};
+use crate::retrieve::{Ask, Choice, Hit, Recommender, UserTower};
 
 /// Requests that may wait.
 const WAITING: usize = 1024;
@@ -23,6 +23,7 @@ pub struct Job {
     pub histories: Vec<Vec<u32>>,
     pub top: usize,
     pub exclude_seen: bool,
+    pub choice: Choice,
 }
 
 type Reply = oneshot::Sender<Result<Vec<Vec<Hit>>>>;
@@ -96,6 +97,7 @@ fn work<T: UserTower>(
 }
 
 fn asks(job: &Job) -> impl Iterator<Item = Ask<'_>> {
-    let ask = |history| Ask { history, top: job.top, exclude_seen: job.exclude_seen };
+    let Job { top, exclude_seen, ref choice, .. } = *job;
+    let ask = move |history| Ask { history, top, exclude_seen, choice };
     job.histories.iter().map(move |history| ask(history))
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::cli::table::{self, count};
-use crate::retrieve::{Answers, Ask, Known, Recommender, UserTower};
+use crate::retrieve::{Answers, Ask, Choice, Known, Recommender, UserTower};
 
 /// Failures that are told one by one.
 const TOLD: usize = 20;
@@ -14,18 +14,20 @@ pub struct UserHistory {
     pub place: String,
     pub user: String,
     pub known: Known,
+    pub choice: Choice,
 }
 
 impl UserHistory {
     /// A user of a dataset.
     pub fn of_user(user: &str, items: &[u32]) -> Self {
         let known = Known { ids: items.to_vec(), unknown: 0 };
-        Self { place: "--user".into(), user: user.into(), known }
+        Self { place: "--user".into(), user: user.into(), known, choice: Choice::default() }
     }
 
     /// Someone whom the dataset does not have.
     pub fn of_stranger(user: &str) -> Self {
-        Self { place: "not in the dataset".into(), user: user.into(), known: Known::default() }
+        let (known, choice) = (Known::default(), Choice::default());
+        Self { place: "not in the dataset".into(), user: user.into(), known, choice }
     }
 }
 
@@ -67,7 +69,7 @@ impl Job {
         block: Vec<UserHistory>,
     ) -> Result<()> {
         let (good, bad): (Vec<UserHistory>, Vec<UserHistory>) =
-            block.into_iter().partition(|history| !history.known.ids.is_empty());
+            block.into_iter().partition(|user| !user.known.ids.is_empty());
         self.unknown += good.iter().map(|history| history.known.unknown as u64).sum::<u64>();
         self.failed += bad.len() as u64;
         for history in bad.into_iter().take(TOLD - self.failures.len()) {
@@ -75,8 +77,11 @@ impl Job {
             self.failures.push(format!("{}: user {}: {why}", history.place, history.user));
         }
         let (top, exclude_seen) = (self.top, self.exclude_seen);
-        let asks: Vec<Ask> =
-            good.iter().map(|user| Ask { history: &user.known.ids, top, exclude_seen }).collect();
+        let ask = |user| {
+            let UserHistory { known, choice, .. }: &UserHistory = user;
+            Ask { history: &known.ids, top, exclude_seen, choice }
+        };
+        let asks: Vec<Ask> = good.iter().map(ask).collect();
         let found = recommender.recommend(&asks)?;
         for (history, hits) in good.iter().zip(found) {
             let items = hits.iter().map(|hit| (recommender.catalogue.original(hit.row), hit.score));
