@@ -1,17 +1,19 @@
-//! What requests allow and deny, from outside.
+//! What requests allow and deny, and who is answered by popularity, from outside.
 
 mod common;
 #[allow(dead_code)] // Nobody misbehaves here.
 #[path = "common/server.rs"]
 mod server;
 
-use std::fs;
+use std::fs::{self, File};
 use std::thread;
 
-use common::Place;
-use croloss::export::Export;
+use common::{Place, json};
+use croloss::data::{Dataset, Split};
+use croloss::export::{Export, sha256_of};
+use polars::prelude::{ParquetReader, ParquetWriter, SerReader};
 use serde_json::{Value, json};
-use server::{Server, exported, original_ids, scored};
+use server::{Scored, Server, exported, original_ids, scored};
 use tch::{Device, Tensor};
 
 /// Every item's score for each history of rows, by TorchScript and plain sums.
@@ -144,4 +146,112 @@ fn lines_of_json_allow_and_deny_for_recommend() {
 fn lines_of(place: &Place, name: &str) -> Vec<Value> {
     let text = fs::read_to_string(place.path(name)).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// How often users who train met each item.
+fn training_counts(place: &Place) -> Vec<f64> {
+    let dataset = Dataset::load(&place.path("data")).unwrap();
+    let mut counts = vec![0.0; dataset.items.len()];
+    for user in (0..dataset.users.len()).filter(|user| dataset.split[*user] == Split::Train) {
+        dataset.sequences.get(user).iter().for_each(|id| counts[*id as usize - 1] += 1.0);
+    }
+    counts
+}
+
+#[test]
+fn cold_histories_are_answered_by_popularity_if_asked_for() {
+    let place = exported();
+    let (items, counts) = (original_ids(&place), training_counts(&place));
+    fs::write(place.path("deny"), texts(&items, &[0, 5]).join("\n")).unwrap();
+    let popular = |top, may: &dyn Fn(usize) -> bool| -> Scored {
+        let rows = best(&counts, top, |row| row != 0 && row != 5 && may(row));
+        rows.into_iter().map(|row| (items[row].clone(), counts[row])).collect()
+    };
+    let cold_start = ["--cold-start", "popularity", "--deny", "deny"];
+    let server = Server::start(&place, &cold_start);
+    let histories = json!([["?"], [items[9], "?"], []]);
+    for (more, may) in [
+        (json!({}), &(|_| true) as &dyn Fn(usize) -> bool),
+        (json!({"deny": [items[1], items[7]]}), &|row| row != 1 && row != 7),
+        (json!({"allow": [items[40], items[2], items[0], "?"]}), &|row| row == 40 || row == 2),
+        (json!({"allow": []}), &|_| false),
+    ] {
+        let mut wish = json!({"histories": histories, "top": 30, "exclude_seen": true});
+        wish.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, answer) = server.post(&wish);
+        let [stranger, known, empty] = &answer["recommendations"].as_array().unwrap()[..] else {
+            panic!("{answer}");
+        };
+        assert_eq!((status, scored(stranger)), (200, popular(30, may)), "{wish}");
+        assert_eq!((scored(empty), &empty["fallback"]), (scored(stranger), &json!("popularity")));
+        assert_eq!((&stranger["unknown"], &empty["unknown"]), (&json!(1), &json!(0)));
+        assert_eq!((known.get("fallback"), &known["unknown"]), (None, &json!(1)));
+        assert!(scored(known).iter().all(|(_, score)| *score <= 1.0 + 1e-6));
+    }
+    assert_eq!(server.metric("croloss_popular_total"), 8);
+    assert_eq!(server.metric("croloss_histories_total"), 4);
+
+    // In files, of an export and of a run, in the order of the histories.
+    let lines = [json!({"history": ["?"]}), json!({"history": [items[9]]}), json!({"history": []})];
+    fs::write(place.path("in.jsonl"), lines.map(|line| line.to_string()).join("\n")).unwrap();
+    for from in ["towers", "run"] {
+        let command = ["recommend", from, "--input", "in.jsonl", "--force"];
+        place.ok(&[&command[..], &cold_start, &["--out", "out.jsonl"]].concat());
+        let found = lines_of(&place, "out.jsonl");
+        let fallbacks: Vec<&Value> = found.iter().map(|line| &line["fallback"]).collect();
+        assert_eq!(fallbacks, [&json!("popularity"), &Value::Null, &json!("popularity")]);
+        assert_eq!(scored(&found[0]), popular(10, &|_| true));
+        assert_eq!(scored(&found[2]), scored(&found[0]));
+        place.ok(&[&command[..], &cold_start, &["--out", "out.csv"]].concat());
+        let text = fs::read_to_string(place.path("out.csv")).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let (item, count) = &popular(1, &|_| true)[0];
+        assert_eq!(
+            lines[..2],
+            ["user,rank,item,score,fallback", &format!("1,1,{item},{count},popularity")]
+        );
+        assert!(lines[11].starts_with("2,1,") && lines[11].ends_with(','), "{}", lines[11]);
+    }
+    // Strangers alone are no failure then.
+    let nobody = ["recommend", "run", "--user", "nobody", "--cold-start", "popularity"];
+    let output = place.command(&nobody).output().unwrap();
+    let (said, errors) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    let (said, errors) = (said.unwrap(), errors.unwrap());
+    assert!(output.status.success() && said.contains("popularity"), "{said} {errors}");
+    assert!(errors.contains("1 histories have no known item"), "{errors}");
+    place.refused(&nobody[..4], 1, &["no history has a known item"]);
+}
+
+/// Exports of earlier versions do not tell how often an item was met in training.
+#[test]
+fn an_export_without_counts_serves_but_has_to_be_made_again_for_cold_starts() {
+    let place = exported();
+    let items = original_ids(&place);
+    let path = place.path("towers/items.parquet");
+    let frame = ParquetReader::new(File::open(&path).unwrap()).finish().unwrap();
+    let counts: Vec<f64> = frame
+        .column("training_count")
+        .unwrap()
+        .u64()
+        .unwrap()
+        .iter()
+        .map(|count| count.unwrap() as f64)
+        .collect();
+    assert_eq!(counts, training_counts(&place));
+    let mut old = frame.drop("training_count").unwrap();
+    ParquetWriter::new(File::create(&path).unwrap()).finish(&mut old).unwrap();
+    let mut manifest = json(&place.path("towers/export.json"));
+    manifest["files"]["items.parquet"] = json!(sha256_of(&fs::read(&path).unwrap()));
+    fs::write(place.path("towers/export.json"), manifest.to_string()).unwrap();
+
+    place.ok(&["recommend", "towers", "--history", &items[0]]);
+    let words = ["items.parquet", "export again"];
+    let cold_start = ["--cold-start", "popularity"];
+    let recommend = ["recommend", "towers", "--history", &items[0]];
+    place.refused(&[&recommend[..], &cold_start].concat(), 2, &words);
+    place.refused(
+        &[&["serve", "towers", "--listen", "127.0.0.1:0"][..], &cold_start].concat(),
+        2,
+        &words,
+    );
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
-use crate::retrieve::{Catalogue, Hit, Id, Known};
+use crate::retrieve::{Catalogue, Hit, Id, Known, POPULARITY};
 
 /// How many items are recommended if a request does not say.
 pub const TOP: usize = 10;
@@ -78,6 +78,9 @@ pub enum Recommendation<'a> {
         items: Vec<Scored<'a>>,
         /// Items of the history that are not known.
         unknown: usize,
+        /// What answered in the model's place, if anything.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fallback: Option<&'static str>,
     },
     Error {
         error: String,
@@ -92,15 +95,22 @@ pub struct Scored<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// From the histories that were looked up, and the hits of those that have a known item.
-    pub fn new(catalogue: &'a Catalogue, histories: &[Known], hits: Vec<Vec<Hit>>) -> Self {
+    /// From the histories that were looked up, and the hits of those that have a known item; with
+    /// `cold_start` of all of them.
+    pub fn new(
+        catalogue: &'a Catalogue,
+        histories: &[Known],
+        hits: Vec<Vec<Hit>>,
+        cold_start: bool,
+    ) -> Self {
         let mut hits = hits.into_iter();
         let scored = |hit: Hit| Scored { item: catalogue.original(hit.row), score: hit.score };
         let one = |known: &Known| match known.ids.is_empty() {
-            true => Recommendation::Error { error: known.why_nothing() },
-            false => Recommendation::Items {
+            true if !cold_start => Recommendation::Error { error: known.why_nothing() },
+            cold => Recommendation::Items {
                 items: hits.next().into_iter().flatten().map(scored).collect(),
                 unknown: known.unknown,
+                fallback: cold.then_some(POPULARITY),
             },
         };
         Self { recommendations: histories.iter().map(one).collect() }
@@ -177,13 +187,24 @@ mod tests {
             catalogue.known(&["b"]),
         ];
         let hits = [vec![Hit { row: 1, score: 0.5 }], vec![]];
-        let answer = Answer::new(&catalogue, &histories, hits.to_vec());
+        let answer = |hits: &[Vec<Hit>], cold_start| {
+            let answer = Answer::new(&catalogue, &histories, hits.to_vec(), cold_start);
+            serde_json::to_value(answer).unwrap()
+        };
         let expected = serde_json::json!({"recommendations": [
             {"error": "none of its 2 items is known"},
             {"items": [{"item": "b", "score": 0.5}], "unknown": 1},
             {"error": "the history is empty"},
             {"items": [], "unknown": 0},
         ]});
-        assert_eq!(serde_json::to_value(answer).unwrap(), expected);
+        assert_eq!(answer(&hits, false), expected);
+        let hits = [vec![Hit { row: 0, score: 7.0 }], vec![], vec![], vec![]];
+        let expected = serde_json::json!({"recommendations": [
+            {"items": [{"item": "a", "score": 7.0}], "unknown": 2, "fallback": "popularity"},
+            {"items": [], "unknown": 1},
+            {"items": [], "unknown": 0, "fallback": "popularity"},
+            {"items": [], "unknown": 0},
+        ]});
+        assert_eq!(answer(&hits, true), expected);
     }
 }

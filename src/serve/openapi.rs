@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Limits;
 use super::api::TOP;
+use crate::retrieve::POPULARITY;
 
 /// An OpenAPI 3.1 document.
 pub fn document(limits: &Limits) -> Value {
@@ -25,7 +26,7 @@ pub fn document(limits: &Limits) -> Value {
                         "item": {"type": "string", "description": "Original id."},
                         "score": {
                             "type": "number",
-                            "description": "Inner product of the user's and the item's vector.",
+                            "description": "Inner product of the user's and the item's vector; with a fallback, interactions with the item in the training part.",
                         },
                     },
                 },
@@ -33,6 +34,11 @@ pub fn document(limits: &Limits) -> Value {
             "unknown": {
                 "type": "integer",
                 "description": "Items of the history that are not known; they are passed over.",
+            },
+            "fallback": {
+                "type": "string",
+                "enum": [POPULARITY],
+                "description": "What answered in the model's place, because no item of the history is known; only with --cold-start.",
             },
         },
     });

@@ -18,7 +18,7 @@ const WAITING: usize = 1024;
 /// Histories that are scored together, unless one request has more.
 const BATCH: usize = 128;
 
-/// One request's histories, each with a known item.
+/// One request's histories, each with a known item or answered by what is popular.
 pub struct Job {
     pub histories: Vec<Vec<u32>>,
     pub top: usize,
@@ -75,7 +75,7 @@ fn work<T: UserTower>(
         }
         batch.retain(|(_, reply)| !reply.is_closed());
         let asks: Vec<Ask> = batch.iter().flat_map(|(job, _)| asks(job)).collect();
-        metrics.batch(asks.len());
+        metrics.batch(asks.iter().filter(|ask| !ask.history.is_empty()).count());
         // libtorch's failures come as panics; one must not end the service.
         let found = catch_unwind(AssertUnwindSafe(|| recommender.recommend(&asks)))
             .unwrap_or_else(|_| Err(anyhow!("scoring failed")));

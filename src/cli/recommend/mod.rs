@@ -25,7 +25,8 @@ mod job;
 /// of JSON may have lists `allow`, of the only items to recommend, and `deny`, of items not to.
 ///
 /// Items that are not known are passed over, with a warning. A history without any known item gets
-/// nothing and is reported; only if that is so for all of them, the exit status is 1.
+/// nothing, unless --cold-start says what, and is reported; only if that is so for all of them, the
+/// exit status is 1.
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("histories").required(true))]
 pub struct Recommend {
@@ -113,7 +114,7 @@ impl Recommend {
         // What goes wrong in here need not be the output's fault.
         let mut job = Ok(None);
         let written = files::write_with(out, |staging| {
-            job = Answers::create(staging, format)
+            job = Answers::create(staging, format, recommender.popular.is_some())
                 .and_then(|answers| {
                     self.run_job(recommender, input, dataset, Output::File(answers))
                 })
