@@ -1,136 +1,20 @@
 //! `serve` from outside: right answers, refusals, clients that misbehave, an orderly end.
 
 mod common;
+#[path = "common/server.rs"]
+mod server;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Stdio};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::Place;
-use croloss::data::Dataset;
 use serde_json::{Value, json};
-
-/// An export of a model trained for a moment.
-fn exported() -> Place {
-    let place = Place::new();
-    place.ok(&["train", "c.toml", "--out", "run", "--set", "train.steps=20"]);
-    place.ok(&["export", "run", "--out", "towers"]);
-    place
-}
-
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    /// The command that the server says at its start.
-    example: String,
-}
-
-impl Server {
-    fn start(place: &Place, more: &[&str]) -> Self {
-        let command = ["serve", "towers", "--listen", "127.0.0.1:0"];
-        let mut child = place
-            .command(&[&command[..], more].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (mut line, mut example) = (String::new(), String::new());
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        said.read_line(&mut example).unwrap();
-        let address = line.trim().split("http://").nth(1).expect(&line).parse().unwrap();
-        Self { child, address, example }
-    }
-
-    fn connect(&self) -> TcpStream {
-        connect(self.address).unwrap()
-    }
-
-    fn get(&self, path: &str) -> (u16, String) {
-        ask(self.address, "GET", path, b"").unwrap()
-    }
-
-    fn post(&self, body: impl ToString) -> (u16, Value) {
-        let (status, text) =
-            ask(self.address, "POST", "/recommend", body.to_string().as_bytes()).unwrap();
-        (status, serde_json::from_str(&text).unwrap())
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        let (_, text) = self.get("/metrics");
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
-        line.trim().parse().unwrap()
-    }
-
-    fn signal(&self, signal: i32) {
-        // SAFETY: a signal to a child that has not been waited for.
-        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
-    }
-
-    /// Waits for the end; the exit status and what was said on standard error.
-    fn ended(mut self) -> (Option<i32>, String) {
-        let mut errors = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        (self.child.wait().unwrap().code(), errors)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    Ok(stream)
-}
-
-fn head(method: &str, path: &str, length: usize) -> String {
-    format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
-    )
-}
-
-/// A request on a connection of its own; `None` if there came nothing at all, a panic if half an
-/// answer came.
-fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Option<(u16, String)> {
-    let mut stream = connect(address).ok()?;
-    stream.write_all(head(method, path, body.len()).as_bytes()).ok()?;
-    // A refusal may come before all is sent.
-    let _ = stream.write_all(body);
-    answer(&mut stream)
-}
-
-fn answer(stream: &mut TcpStream) -> Option<(u16, String)> {
-    let mut bytes = vec![];
-    let ended = stream.read_to_end(&mut bytes);
-    if bytes.is_empty() {
-        return None;
-    }
-    ended.unwrap();
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    assert_eq!(length.unwrap().parse::<usize>().unwrap(), body.len(), "half an answer");
-    Some((status, body.to_owned()))
-}
-
-fn original_ids(place: &Place) -> Vec<String> {
-    let dataset = Dataset::load(&place.path("data")).unwrap();
-    dataset.items.into_iter().map(|item| item.original).collect()
-}
-
-/// Items with their scores, the best first.
-type Scored = Vec<(String, f64)>;
+use server::{Scored, Server, answer, ask, connect, exported, head, original_ids, scored};
 
 /// Histories of different lengths, and what the command line recommends for them.
 fn expected(place: &Place, items: &[String]) -> Vec<(Vec<String>, Scored)> {
@@ -143,13 +27,6 @@ fn expected(place: &Place, items: &[String]) -> Vec<(Vec<String>, Scored)> {
     let text = fs::read_to_string(place.path("out.jsonl")).unwrap();
     let recommended = text.lines().map(|line| scored(&serde_json::from_str(line).unwrap()));
     histories.into_iter().zip(recommended).collect()
-}
-
-fn scored(value: &Value) -> Scored {
-    let items = value["items"].as_array().unwrap_or_else(|| panic!("{value}"));
-    let one =
-        |item: &Value| (item["item"].as_str().unwrap().to_owned(), item["score"].as_f64().unwrap());
-    items.iter().map(one).collect()
 }
 
 /// Whether two lists recommend the same items with the same scores, but for rounding.

@@ -14,9 +14,8 @@ pub struct Popularity {
 impl Popularity {
     /// Counts.
     pub fn fit(training: Training) -> Self {
-        let mut counts = vec![0.0; training.items];
-        training.each().flatten().for_each(|&id| counts[id as usize - 1] += 1.0);
-        Self { counts }
+        let counts = training.sequences.occurrences(training.users, training.items);
+        Self { counts: counts.into_iter().map(|count| count as f64).collect() }
     }
 }
 

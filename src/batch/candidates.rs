@@ -4,7 +4,6 @@ use rand::{Rng, RngExt};
 
 use super::alias::Alias;
 use crate::config::{NegativeSource, Origin, Per};
-use crate::data::Sequences;
 
 /// A source of candidates, ready to draw.
 pub struct Source {
@@ -94,15 +93,6 @@ impl Expected {
             }
         }
         expected.into_iter().map(|count: f64| count.ln() as f32).collect()
-    }
-
-    /// The clicks on each item (item `i + 1` at `i`) in some sessions.
-    pub fn clicks(sequences: &Sequences, sessions: &[usize], items: usize) -> Vec<u64> {
-        let mut counts = vec![0; items];
-        for &session in sessions {
-            sequences.get(session).iter().for_each(|&item| counts[item as usize - 1] += 1);
-        }
-        counts
     }
 }
 

@@ -79,13 +79,9 @@ fn weights(
 ) -> Vec<f64> {
     match (from, sampling.samples) {
         (Origin::Uniform, _) => vec![1.0; items],
-        (Origin::Popularity { power }, _) => {
-            powers(&Expected::clicks(sequences, members, items), power)
-        }
+        (Origin::Popularity { power }, _) => powers(&sequences.occurrences(members, items), power),
         // Each click of a session is read in each epoch.
-        (Origin::InBatch, Kind::Positions) => {
-            powers(&Expected::clicks(sequences, members, items), 1.0)
-        }
+        (Origin::InBatch, Kind::Positions) => powers(&sequences.occurrences(members, items), 1.0),
         // Each of a user's positions is the target alike, and each user as often.
         (Origin::InBatch, Kind::Users) => {
             let mut weights = vec![0.0; items];

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use anyhow::Result;
 use tch::{CModule, Tensor};
 
+use super::choice::one_of;
 use super::device::device_choice;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;
 use crate::misuse;
-use crate::retrieve::{Catalogue, Exact, Filter, Index, Recommender, Search, UserTower};
+use crate::retrieve::{
+    Catalogue, Exact, Filter, Index, MostPopular, POPULARITY, Recommender, Search, UserTower,
+};
 use crate::step::Plan;
 use crate::train::TrainedRun;
 
@@ -27,6 +30,10 @@ pub struct RecommenderOptions {
     /// Never recommend these items: a file of one original id a line
     #[arg(long, value_name = "FILE")]
     deny: Option<PathBuf>,
+    /// Answer histories without any known item by what is most popular in the training data
+    /// [default: they get no answer]
+    #[arg(long, value_name = "HOW", value_parser = one_of(&[POPULARITY], |name| name, |_| ""))]
+    cold_start: Option<&'static str>,
     /// auto, cpu, cuda or cuda:INDEX [default: as the run is configured; for an export: auto]
     #[arg(long, value_parser = device_choice)]
     device: Option<DeviceChoice>,
@@ -49,6 +56,7 @@ impl RecommenderOptions {
         let originals = export.items()?.into_iter().map(|item| item.original).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;
+        let popular = self.popular(rows.as_deref(), || export.training_counts())?;
         let search = match self.index {
             true => Search::Approximate(Index::open(export, rows.as_deref())?),
             false => Search::Exact(Exact::new(&export.item_vectors(device)?, rows)?),
@@ -57,6 +65,7 @@ impl RecommenderOptions {
             catalogue: Arc::new(catalogue),
             tower: export.user_tower(device)?,
             search,
+            popular,
             history: export.manifest.history,
             device,
         })
@@ -91,15 +100,26 @@ impl RecommenderOptions {
         let originals = run.dataset.items.iter().map(|item| item.original.clone()).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;
+        let popular = self.popular(rows.as_deref(), || Ok(run.dataset.training_counts()))?;
         let vectors: Tensor = model.item_vectors();
         let recommender = Recommender {
             catalogue: Arc::new(catalogue),
             search: Search::Exact(Exact::new(&vectors, rows)?),
+            popular,
             tower: Box::new(model) as AnyTower,
             history: run.config.tower.history,
             device,
         };
         Ok((recommender, run))
+    }
+
+    /// What is popular among `rows`, if it is asked for.
+    fn popular(
+        &self,
+        rows: Option<&[u32]>,
+        counts: impl FnOnce() -> Result<Vec<u64>>,
+    ) -> Result<Option<MostPopular>> {
+        self.cold_start.map(|_| Ok(MostPopular::new(&counts()?, rows))).transpose()
     }
 
     /// The rows that may be recommended; `None`: all.

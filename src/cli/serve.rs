@@ -15,8 +15,8 @@ use crate::serve::{Limits, serve};
 /// Answer requests for recommendations over HTTP
 ///
 /// POST /recommend takes {"histories": [["a", 7]], "top": 10, "exclude_seen": false} and gives
-/// {"recommendations": [{"items": [{"item": "c", "score": 0.9}], "unknown": 0}]}; /openapi.json
-/// describes it in full, /healthz says whether the service is up, /metrics counts for Prometheus.
+/// {"recommendations": [{"items": [{"item": "c", "score": 0.9}], "unknown": 0}]}; lists "allow" and
+/// "deny" say which items a request may be given; /openapi.json describes it in full, /healthz says whether the service is up, /metrics counts for Prometheus.
 /// SIGTERM and SIGINT end it when all accepted requests are answered.
 #[derive(clap::Args)]
 pub struct Serve {
@@ -34,6 +34,9 @@ pub struct Serve {
     /// Most items in a history
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_history: usize,
+    /// Most ids in allow, and in deny
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    max_listed: usize,
     /// Most items recommended for a history
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_top: usize,
@@ -59,6 +62,7 @@ impl Serve {
             body: self.max_body,
             histories: self.max_histories,
             history: self.max_history,
+            listed: self.max_listed,
             top: self.max_top,
             timeout: Duration::from_secs(self.timeout),
             connections: self.max_connections,

@@ -41,6 +41,14 @@ impl Sequences {
     pub fn get(&self, user: usize) -> &[u32] {
         &self.items[self.offsets[user]..self.offsets[user + 1]]
     }
+
+    /// How often each of `items` items, that of id `i` at `i - 1`, stands in the sequences of `users`.
+    pub fn occurrences(&self, users: &[usize], items: usize) -> Vec<u64> {
+        let mut counts = vec![0; items];
+        let of_users = users.iter().flat_map(|&user| self.get(user));
+        of_users.for_each(|&id| counts[id as usize - 1] += 1);
+        counts
+    }
 }
 
 /// A prepared data set.

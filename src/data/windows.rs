@@ -97,6 +97,11 @@ impl Dataset {
         }
         Cow::Owned(known)
     }
+
+    /// How often each item, that of id `i` at `i - 1`, stands in the training part.
+    pub fn training_counts(&self) -> Vec<u64> {
+        self.training().occurrences(&self.users_of(Split::Train), self.item_count())
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +194,14 @@ mod tests {
             assert_eq!(dataset.users_of(part), users);
         }
         assert_eq!(training.len(), dataset.sequences.len());
+        let counts = dataset.training_counts();
+        for (item, count) in dataset.items.iter().zip(&counts) {
+            let met = |name: &String| {
+                brute(name, |time| time < 60).iter().filter(|id| **id == item.original).count()
+            };
+            assert_eq!(dataset.users.iter().map(met).sum::<usize>() as u64, *count);
+        }
+        assert_eq!(counts.iter().sum::<u64>(), training.items.len() as u64);
         let plain = made(&SplitRule::default()).unwrap();
         assert!(matches!(plain.training(), Cow::Borrowed(_)));
         assert_eq!(plain.windows(Split::Test, &[1]), None);

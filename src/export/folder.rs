@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use polars::df;
-use polars::prelude::{ParquetReader, ParquetWriter, SerReader};
+use polars::prelude::{Column, DataFrame, ParquetReader, ParquetWriter, SerReader};
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
@@ -27,6 +27,8 @@ const ITEM_TOWER: &str = "item_tower.pt";
 const VECTORS_NPY: &str = "item_vectors.npy";
 const VECTORS: &str = "item_vectors.safetensors";
 const ITEMS: &str = "items.parquet";
+/// The column of `items.parquet` that exports of earlier versions do not have.
+const TRAINING_COUNT: &str = "training_count";
 
 /// An export that was read back, all files found whole.
 pub struct Export {
@@ -74,7 +76,7 @@ impl Export {
             vectors.write_npy(folder.join(VECTORS_NPY)).context("cannot write the vectors")?;
             Tensor::write_safetensors(&[("item_vectors", &vectors)], folder.join(VECTORS))
                 .context("cannot write the vectors")?;
-            write_items(&dataset.items, &folder.join(ITEMS))?;
+            write_items(dataset, &folder.join(ITEMS))?;
             fs::write(folder.join(CONFIG), toml)?;
             fs::write(folder.join("README.md"), readme::text(&manifest))?;
             for name in [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, "README.md"] {
@@ -145,8 +147,26 @@ impl Export {
     /// # Errors
     /// Names the file that cannot be read.
     pub fn items(&self) -> Result<Vec<Item>> {
+        read_items(&self.folder.join(ITEMS))
+    }
+
+    /// How often each item stands in the training part, that of row `i` at `i`.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] for an export of an earlier version, which does not tell; names the
+    /// file that cannot be read.
+    pub fn training_counts(&self) -> Result<Vec<u64>> {
         let path = self.folder.join(ITEMS);
-        read_items(&path).with_context(|| format!("cannot read {}", path.display()))
+        let frame = read_frame(&path)?;
+        let Ok(counts) = frame.column(TRAINING_COUNT) else {
+            misuse!(
+                "{} does not tell how often items were met in training, because an earlier version \
+                 wrote it: export again",
+                path.display()
+            );
+        };
+        let counts = counts.u64()?.iter().collect::<Option<_>>();
+        counts.with_context(|| format!("{}: a row has no value", path.display()))
     }
 
     /// The user tower, on `device`.
@@ -159,25 +179,33 @@ impl Export {
     }
 }
 
-fn write_items(items: &[Item], path: &Path) -> Result<()> {
+fn write_items(dataset: &Dataset, path: &Path) -> Result<()> {
+    let items = &dataset.items;
     let rows: Vec<u32> = (0..items.len() as u32).collect();
     let original: Vec<&str> = items.iter().map(|item| item.original.as_str()).collect();
     let counts: Vec<u64> = items.iter().map(|item| item.count).collect();
     let ids: Vec<u32> = (1..=items.len() as u32).collect();
     let mut frame = df!("row" => rows, "item" => ids, "original" => original, "count" => counts)?;
+    frame.with_column(Column::new(TRAINING_COUNT.into(), dataset.training_counts()))?;
     let file = File::create(path).with_context(|| path.display().to_string())?;
     let written = ParquetWriter::new(file).finish(&mut frame);
     written.map(drop).with_context(|| format!("cannot write {}", path.display()))
 }
 
+fn read_frame(path: &Path) -> Result<DataFrame> {
+    let cannot = || format!("cannot read {}", path.display());
+    ParquetReader::new(File::open(path).with_context(cannot)?).finish().with_context(cannot)
+}
+
 fn read_items(path: &Path) -> Result<Vec<Item>> {
-    let frame = ParquetReader::new(File::open(path)?).finish()?;
+    let frame = read_frame(path)?;
     let (original, count) = (frame.column("original")?.str()?, frame.column("count")?.u64()?);
     let rows = original.iter().zip(count.iter());
     let item = |(original, count): (Option<&str>, Option<u64>)| {
         Some(Item { original: original?.to_owned(), count: count? })
     };
-    rows.map(item).collect::<Option<_>>().context("a row has no value")
+    let items = rows.map(item).collect::<Option<_>>();
+    items.with_context(|| format!("{}: a row has no value", path.display()))
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

@@ -1,7 +1,9 @@
 //! Recommendations as CSV, JSON lines or Parquet.
 //!
 //! CSV and Parquet have a row a recommendation (`user`, `rank` from 1, `item`, `score`), JSON lines
-//! an object a user: `{"user": …, "items": [{"item": …, "score": …}, …]}`.
+//! an object a user: `{"user": …, "items": [{"item": …, "score": …}, …]}`. Where an answer may come
+//! from a fallback, there is a column `fallback`, empty but for such answers, which alone have it in
+//! JSON lines.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -22,10 +24,13 @@ const GROUP: usize = 1 << 16;
 
 /// A file of recommendations that is being written.
 pub enum Answers {
-    Csv(BufWriter<File>),
+    Csv(BufWriter<File>, WithFallback),
     JsonLines(BufWriter<File>),
     Parquet(Box<BatchedWriter<File>>, RowGroup),
 }
+
+/// Whether there is a column `fallback`.
+type WithFallback = bool;
 
 /// Rows of a Parquet file that wait until there are [`GROUP`] of them.
 #[derive(Default)]
@@ -34,11 +39,24 @@ pub struct RowGroup {
     ranks: Vec<u32>,
     items: Vec<String>,
     scores: Vec<f32>,
+    /// If there is such a column.
+    fallbacks: Option<Vec<Option<&'static str>>>,
 }
 
 impl RowGroup {
-    fn frame(self) -> PolarsResult<DataFrame> {
-        df!("user" => self.users, "rank" => self.ranks, "item" => self.items, "score" => self.scores)
+    fn new(with_fallback: WithFallback) -> Self {
+        Self { fallbacks: with_fallback.then(Vec::new), ..Self::default() }
+    }
+
+    /// The rows as a frame, of which none is left.
+    fn take(&mut self) -> PolarsResult<DataFrame> {
+        let new = Self::new(self.fallbacks.is_some());
+        let Self { users, ranks, items, scores, fallbacks } = std::mem::replace(self, new);
+        let mut frame = df!("user" => users, "rank" => ranks, "item" => items, "score" => scores)?;
+        if let Some(fallbacks) = fallbacks {
+            frame.with_column(Column::new("fallback".into(), fallbacks))?;
+        }
+        Ok(frame)
     }
 }
 
@@ -46,6 +64,8 @@ impl RowGroup {
 struct Line<'a> {
     user: &'a str,
     items: Vec<Scored<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -71,48 +91,56 @@ impl Answers {
         }
     }
 
-    /// Begins a file.
+    /// Begins a file, `with_fallback` one whose answers may come from a fallback.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn create(path: &Path, format: Format) -> Result<Self> {
+    pub fn create(path: &Path, format: Format, with_fallback: WithFallback) -> Result<Self> {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(match format {
             Format::Csv => {
                 let mut writer = BufWriter::new(file);
-                writeln!(writer, "user,rank,item,score")?;
-                Answers::Csv(writer)
+                let more = if with_fallback { ",fallback" } else { "" };
+                writeln!(writer, "user,rank,item,score{more}")?;
+                Answers::Csv(writer, with_fallback)
             }
             Format::Parquet => {
-                let schema = RowGroup::default().frame()?.schema().clone();
+                let mut group = RowGroup::new(with_fallback);
+                let schema = group.take()?.schema().clone();
                 let writer = ParquetWriter::new(file).batched(&schema)?;
-                Answers::Parquet(Box::new(writer), RowGroup::default())
+                Answers::Parquet(Box::new(writer), group)
             }
             _ => Answers::JsonLines(BufWriter::new(file)),
         })
     }
 
-    /// Writes what is recommended to a user: original ids and scores, the best first.
+    /// Writes what is recommended to a user: original ids and scores, the best first; and what it is
+    /// recommended by, if by a fallback.
     ///
     /// # Errors
     /// A disk that fails.
     pub fn write<'a>(
         &mut self,
         user: &str,
+        fallback: Option<&'static str>,
         items: impl Iterator<Item = (&'a str, f32)>,
     ) -> Result<()> {
         let ranked = (1u32..).zip(items);
         match self {
-            Answers::Csv(writer) => {
+            Answers::Csv(writer, with_fallback) => {
                 let user = quoted(user);
                 for (rank, (item, score)) in ranked {
-                    writeln!(writer, "{user},{rank},{},{score}", quoted(item))?;
+                    write!(writer, "{user},{rank},{},{score}", quoted(item))?;
+                    if *with_fallback {
+                        write!(writer, ",{}", fallback.unwrap_or_default())?;
+                    }
+                    writeln!(writer)?;
                 }
             }
             Answers::JsonLines(writer) => {
                 let items = ranked.map(|(_, (item, score))| Scored { item, score }).collect();
-                serde_json::to_writer(&mut *writer, &Line { user, items })?;
+                serde_json::to_writer(&mut *writer, &Line { user, items, fallback })?;
                 writer.write_all(b"\n")?;
             }
             Answers::Parquet(writer, group) => {
@@ -121,9 +149,10 @@ impl Answers {
                     group.ranks.push(rank);
                     group.items.push(item.into());
                     group.scores.push(score);
+                    group.fallbacks.iter_mut().for_each(|all| all.push(fallback));
                 }
                 if group.users.len() >= GROUP {
-                    writer.write_batch(&std::mem::take(group).frame()?)?;
+                    writer.write_batch(&group.take()?)?;
                 }
             }
         }
@@ -136,10 +165,10 @@ impl Answers {
     /// A disk that fails.
     pub fn finish(self) -> Result<()> {
         match self {
-            Answers::Csv(mut writer) | Answers::JsonLines(mut writer) => writer.flush()?,
-            Answers::Parquet(mut writer, group) => {
+            Answers::Csv(mut writer, _) | Answers::JsonLines(mut writer) => writer.flush()?,
+            Answers::Parquet(mut writer, mut group) => {
                 if !group.users.is_empty() {
-                    writer.write_batch(&group.frame()?)?;
+                    writer.write_batch(&group.take()?)?;
                 }
                 writer.finish()?;
             }
@@ -163,12 +192,13 @@ mod tests {
         let users = GROUP / 2 + 3;
         let write = |name: &str, users: usize| {
             let path = dir.path().join(name);
-            let mut answers = Answers::create(&path, Answers::format(&path).unwrap()).unwrap();
+            let mut answers =
+                Answers::create(&path, Answers::format(&path).unwrap(), false).unwrap();
             for user in 0..users {
                 let items = [("a,\"b\"", 0.25), ("7", 0.1)].into_iter();
-                answers.write(&format!("u{user}"), items).unwrap();
+                answers.write(&format!("u{user}"), None, items).unwrap();
             }
-            answers.write("nobody", [].into_iter()).unwrap();
+            answers.write("nobody", None, [].into_iter()).unwrap();
             answers.finish().unwrap();
             path
         };
@@ -189,5 +219,31 @@ mod tests {
         assert_eq!(frame.column("score").unwrap().f32().unwrap().get(3), Some(0.1));
         assert!(Answers::format(Path::new("a.csv.gz")).is_err());
         assert!(Answers::format(Path::new("a.tsv")).is_err());
+    }
+
+    #[test]
+    fn all_formats_tell_a_fallback() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = dir.path().join(name);
+            let format = Answers::format(&path).unwrap();
+            let mut answers = Answers::create(&path, format, true).unwrap();
+            answers.write("u", None, [("a", 0.5)].into_iter()).unwrap();
+            answers.write("v", Some("popularity"), [("b", 3.0)].into_iter()).unwrap();
+            answers.finish().unwrap();
+            path
+        };
+        let text = fs::read_to_string(write("a.csv")).unwrap();
+        assert_eq!(text, "user,rank,item,score,fallback\nu,1,a,0.5,\nv,1,b,3,popularity\n");
+        let text = fs::read_to_string(write("a.jsonl")).unwrap();
+        let second = r#"{"user":"v","items":[{"item":"b","score":3.0}],"fallback":"popularity"}"#;
+        assert_eq!(
+            text,
+            format!("{{\"user\":\"u\",\"items\":[{{\"item\":\"a\",\"score\":0.5}}]}}\n{second}\n")
+        );
+        let frame = ParquetReader::new(File::open(write("a.parquet")).unwrap()).finish().unwrap();
+        let fallbacks: Vec<Option<&str>> =
+            frame.column("fallback").unwrap().str().unwrap().iter().collect();
+        assert_eq!(fallbacks, [None, Some("popularity")]);
     }
 }

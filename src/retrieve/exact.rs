@@ -37,10 +37,15 @@ impl Exact {
         let vectors = match &rows {
             None => vectors.shallow_clone(),
             Some(rows) => {
-                let rows: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
-                vectors.index_select(0, &Tensor::from_slice(&rows).to_device(vectors.device()))
+                let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+                some(vectors, &rows)
             }
         };
+        Self::of(vectors, rows)
+    }
+
+    /// Searches all of `vectors`, which are those of `rows`.
+    pub(super) fn of(vectors: Tensor, rows: Option<Vec<u32>>) -> Result<Self> {
         all_numbers(&vectors, "item")?;
         let items = match Plan::of_ranking(vectors.device()) {
             ComputePath::HostLoops => {
@@ -50,6 +55,26 @@ impl Exact {
             ComputePath::TensorOps => Items::Tensor(vectors),
         };
         Ok(Self { items, rows })
+    }
+
+    /// A search of `rows` (ascending) alone, as far as they are searched here.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn only(&self, rows: &[u32]) -> Result<Self> {
+        let place = |row: &u32| match &self.rows {
+            None => Some(*row as usize),
+            Some(own) => own.binary_search(row).ok(),
+        };
+        let (rows, places): (Vec<u32>, Vec<usize>) =
+            rows.iter().filter_map(|row| Some((*row, place(row)?))).unzip();
+        let vectors = match &self.items {
+            Items::Panels(panels) => {
+                Tensor::from_slice(&panels.vectors(&places)).view([-1, panels.dim() as i64])
+            }
+            Items::Tensor(items) => some(items, &places),
+        };
+        Self::of(vectors, Some(rows))
     }
 
     /// For each of `users` `[users, dim]` its `top[user]` best items, the higher score first, the
@@ -74,6 +99,12 @@ impl Exact {
         }
         Ok(found)
     }
+}
+
+/// Some rows of a matrix, in this order.
+fn some(matrix: &Tensor, rows: &[usize]) -> Tensor {
+    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    matrix.index_select(0, &Tensor::from_slice(&rows).to_device(matrix.device()))
 }
 
 /// Refuses vectors that are not all numbers: they compare with nothing.
@@ -167,6 +198,14 @@ mod tests {
             hits.truncate(20);
         }
         assert_eq!(exact.search(&tensor(&users), &[20; 4]).unwrap(), expected);
+        let of_tensors = Exact { items: Items::Tensor(tensor(&vectors)), rows: None };
+        for exact in [exact, of_tensors] {
+            let asked: Vec<u32> = (0..200).filter(|row| row % 3 > 0).collect();
+            let only = exact.only(&asked).unwrap().only(&rows).unwrap();
+            assert_eq!(only.search(&tensor(&users), &[20; 4]).unwrap(), expected);
+            let none = only.only(&[0, 2]).unwrap().search(&tensor(&users), &[20; 4]).unwrap();
+            assert_eq!(none, vec![vec![]; 4]);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use usearch::{IndexOptions, MetricKind, ScalarKind};
 
-use super::exact::{all_numbers, host};
+use super::exact::{Exact, all_numbers, host};
 use crate::export::{Export, sha256_of};
 use crate::files;
 use crate::host::top_k::{Hit, order};
@@ -152,14 +152,35 @@ impl Index {
         let graph = usearch::Index::restore_from_buffer(&bytes)
             .map_err(|error| anyhow!("{}: {error}", file.display()))?;
         graph.reserve_capacity_and_threads(graph.size(), threads())?;
-        let allowed = allowed.map(|rows| {
-            let mut mask = vec![false; graph.size()];
+        let mut index = Self { graph, expansion: 0, allowed: None };
+        index.serve_only(allowed);
+        index.set_expansion(manifest.expansion_search);
+        Ok(index)
+    }
+
+    /// Makes searches find only these rows, if given.
+    pub(super) fn serve_only(&mut self, rows: Option<&[u32]>) {
+        self.allowed = rows.map(|rows| {
+            let mut mask = vec![false; self.graph.size()];
             rows.iter().for_each(|&row| mask[row as usize] = true);
             mask
         });
-        let mut index = Self { graph, expansion: 0, allowed };
-        index.set_expansion(manifest.expansion_search);
-        Ok(index)
+    }
+
+    /// An exact search of `rows` (ascending) alone, as far as they are found here.
+    ///
+    /// # Errors
+    /// A row that the graph does not have.
+    pub fn only(&self, rows: &[u32]) -> Result<Exact> {
+        let may = |row: &u32| self.allowed.as_ref().is_none_or(|may| may[*row as usize]);
+        let rows: Vec<u32> = rows.iter().copied().filter(may).collect();
+        let dim = self.graph.dimensions();
+        let mut vectors = vec![0.0; rows.len() * dim];
+        for (row, vector) in rows.iter().zip(vectors.chunks_mut(dim)) {
+            let found = self.graph.get::<f32>(u64::from(*row), vector)?;
+            ensure!(found == 1, "the index has no row {row}: build it again with --force");
+        }
+        Exact::of(Tensor::from_slice(&vectors).view([-1, dim as i64]), Some(rows))
     }
 
     /// Whether an export has an index.

@@ -2,24 +2,30 @@
 
 mod answers;
 mod catalogue;
+mod choice;
 mod csv;
 mod exact;
 mod id;
 mod index;
+mod most_popular;
 mod panels;
 mod recall;
 mod recommender;
 mod requests;
+mod search;
 
 pub use crate::host::top_k::Hit;
 pub use answers::Answers;
 pub use catalogue::{Catalogue, Filter, Known};
+pub use choice::Choice;
 pub use exact::Exact;
 pub use id::Id;
 pub use index::{Index, IndexManifest, OperatingPoint};
+pub use most_popular::{MostPopular, POPULARITY};
 pub use recall::{Measured, measure, popular};
-pub use recommender::{Ask, Recommender, Search, UserTower, user_vectors};
+pub use recommender::{Ask, Recommender, UserTower, user_vectors};
 pub use requests::{Request, Requests};
+pub use search::Search;
 
 #[cfg(test)]
 mod tests {

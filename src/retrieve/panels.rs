@@ -36,8 +36,25 @@ impl Panels {
         Self { data, items, dim }
     }
 
+    /// The width of the vectors.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The vectors of some items, one after another.
+    pub fn vectors(&self, items: &[usize]) -> Vec<f32> {
+        let of = |&item: &usize| {
+            let panel = &self.data[item / PANEL * PANEL * self.dim..][..PANEL * self.dim];
+            panel[item % PANEL..].iter().step_by(PANEL)
+        };
+        items.iter().flat_map(of).copied().collect()
+    }
+
     /// For each user the `top[user]` best items; `users` `[top.len(), dim]`. All are numbers.
     pub fn search(&self, users: &[f32], top: &[usize]) -> Vec<Vec<Hit>> {
+        if self.items == 0 {
+            return vec![vec![]; top.len()];
+        }
         let threads = rayon::current_num_threads();
         let panels = self.items.div_ceil(PANEL);
         // Many users are shared out among the threads; for a few, the items are.
@@ -135,6 +152,10 @@ mod tests {
             let top = [1, 2, 3, 10, 31, 32, 33, 1000, 5000];
             let expected = brute(&users, &vectors, &top);
             assert_eq!(panels.search(&users.concat(), &top), expected, "{items} {dim}");
+            assert_eq!(
+                panels.vectors(&[items - 1, 0]),
+                [&*vectors[items - 1], &vectors[0]].concat()
+            );
             for level in simd::levels() {
                 let all = 0..items.div_ceil(PANEL);
                 let found = panels.scan(level, &users.concat(), &top, all);
@@ -153,5 +174,6 @@ mod tests {
         let found = Panels::new(&vectors.concat(), 4).search(&users.concat(), &top);
         assert_eq!(found, brute(&users, &vectors, &top));
         assert!(Panels::new(&vectors.concat(), 4).search(&[], &[]).is_empty());
+        assert_eq!(Panels::new(&[], 4).search(&users.concat(), &top), vec![vec![]; 300]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A row has a `history`, oldest first, and may have a `user`, which is only carried along. In CSV a
 //! history is item ids separated by blanks; in JSON lines a list of texts or whole numbers; in
-//! Parquet either.
+//! Parquet either. A line of JSON may have lists `allow` and `deny`, too.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -36,6 +36,10 @@ pub struct Request {
     pub user: String,
     /// Original item ids.
     pub history: Vec<String>,
+    /// Original ids of the only items that may be recommended.
+    pub allow: Option<Vec<String>>,
+    /// Original ids of items that may not be.
+    pub deny: Option<Vec<String>>,
 }
 
 /// A file to be read.
@@ -117,7 +121,7 @@ impl Requests {
             );
             let history = fields[history].split_whitespace().map(String::from).collect();
             let user = user.map(|user| std::mem::take(&mut fields[user]));
-            block.push(line, user, history, reader.done)?;
+            block.push(line, Row { user, history, ..Row::default() }, reader.done)?;
         }
     }
 
@@ -138,10 +142,9 @@ impl Requests {
             if text.trim_ascii().is_empty() {
                 continue;
             }
-            let row: JsonRequest = serde_json::from_slice(&text)
+            let row: JsonRow = serde_json::from_slice(&text)
                 .map_err(|error| anyhow!("{}: this line is no request: {error}", self.at(line)))?;
-            let history = row.history.into_iter().map(|id| id.0).collect();
-            block.push(line, row.user.map(|id| id.0), history, done)?;
+            block.push(line, row.into(), done)?;
         }
     }
 
@@ -179,12 +182,22 @@ impl Requests {
                     None => None,
                 };
                 let done = (self.size as f64 * line as f64 / rows) as u64;
-                block.push(line, user, history(histories, row)?, done)?;
+                let history = history(histories, row)?;
+                block.push(line, Row { user, history, ..Row::default() }, done)?;
             }
             Ok(())
         })?;
         block.end(self.size)
     }
+}
+
+/// What a row holds.
+#[derive(Default)]
+struct Row {
+    user: Option<String>,
+    history: Vec<String>,
+    allow: Option<Vec<String>>,
+    deny: Option<Vec<String>>,
 }
 
 /// Rows that wait until there is a block of them.
@@ -199,16 +212,11 @@ impl<'a> Block<'a> {
         Self { rows: vec![], count: 0, take }
     }
 
-    fn push(
-        &mut self,
-        line: u64,
-        user: Option<String>,
-        history: Vec<String>,
-        done: u64,
-    ) -> Result<()> {
+    fn push(&mut self, line: u64, row: Row, done: u64) -> Result<()> {
         self.count += 1;
-        let user = user.unwrap_or_else(|| self.count.to_string());
-        self.rows.push(Request { line, user, history });
+        let user = row.user.unwrap_or_else(|| self.count.to_string());
+        let Row { history, allow, deny, .. } = row;
+        self.rows.push(Request { line, user, history, allow, deny });
         if self.rows.len() < BLOCK {
             return Ok(());
         }
@@ -223,9 +231,23 @@ impl<'a> Block<'a> {
 /// A line of JSON; what else it holds is passed over.
 #[derive(Deserialize)]
 #[serde(expecting = "an object with a history")]
-struct JsonRequest {
+struct JsonRow {
     user: Option<Id>,
     history: Vec<Id>,
+    allow: Option<Vec<Id>>,
+    deny: Option<Vec<Id>>,
+}
+
+impl From<JsonRow> for Row {
+    fn from(row: JsonRow) -> Self {
+        let texts = |ids: Vec<Id>| ids.into_iter().map(|id| id.0).collect();
+        Self {
+            user: row.user.map(|id| id.0),
+            history: texts(row.history),
+            allow: row.allow.map(texts),
+            deny: row.deny.map(texts),
+        }
+    }
 }
 
 /// A cell of the history column: a text of ids separated by blanks, one id, or a list of ids.
@@ -276,6 +298,8 @@ mod tests {
             line,
             user: user.into(),
             history: history.iter().map(|item| item.to_string()).collect(),
+            allow: None,
+            deny: None,
         }
     }
 
@@ -311,6 +335,21 @@ mod tests {
         ParquetWriter::new(file).finish(&mut df!("history" => numbers).unwrap()).unwrap();
         let expected = [of(1, "1", &["7", "8"]), of(2, "2", &["9"])];
         assert_eq!(read(&path("a.parquet")).unwrap(), expected);
+    }
+
+    #[test]
+    fn lines_of_json_allow_and_deny() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        let lines =
+            "{\"history\":[],\"allow\":[]}\n{\"history\":[],\"allow\":[7,\"b\"],\"deny\":[8]}";
+        std::fs::write(&path, lines).unwrap();
+        let ids = |ids: &[&str]| Some(ids.iter().map(|id| id.to_string()).collect());
+        let expected = [
+            Request { allow: ids(&[]), ..of(1, "1", &[]) },
+            Request { allow: ids(&["7", "b"]), deny: ids(&["8"]), ..of(2, "2", &[]) },
+        ];
+        assert_eq!(read(&path).unwrap(), expected);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
-use crate::retrieve::{Catalogue, Hit, Id, Known};
+use crate::retrieve::{Catalogue, Hit, Id, Known, POPULARITY};
 
 /// How many items are recommended if a request does not say.
 pub const TOP: usize = 10;
@@ -18,6 +18,10 @@ pub struct Wish {
     pub top: usize,
     #[serde(default)]
     pub exclude_seen: bool,
+    /// Original ids of the only items that may be given; `None`: all may.
+    pub allow: Option<Vec<Id>>,
+    /// Original ids of items that may not be given.
+    pub deny: Option<Vec<Id>>,
 }
 
 fn top() -> usize {
@@ -51,6 +55,9 @@ impl Wish {
         for (at, history) in wish.histories.iter().enumerate() {
             many(format!("histories[{at}]"), history.len(), limits.history)?;
         }
+        for (what, ids) in [("allow", &wish.allow), ("deny", &wish.deny)] {
+            many(what.into(), ids.as_ref().map_or(0, Vec::len), limits.listed)?;
+        }
         Ok(wish)
     }
 }
@@ -71,6 +78,9 @@ pub enum Recommendation<'a> {
         items: Vec<Scored<'a>>,
         /// Items of the history that are not known.
         unknown: usize,
+        /// What answered in the model's place, if anything.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fallback: Option<&'static str>,
     },
     Error {
         error: String,
@@ -85,15 +95,22 @@ pub struct Scored<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// From the histories that were looked up, and the hits of those that have a known item.
-    pub fn new(catalogue: &'a Catalogue, histories: &[Known], hits: &[Vec<Hit>]) -> Self {
-        let mut hits = hits.iter();
-        let scored = |hit: &Hit| Scored { item: catalogue.original(hit.row), score: hit.score };
+    /// From the histories that were looked up, and the hits of those that have a known item; with
+    /// `cold_start` of all of them.
+    pub fn new(
+        catalogue: &'a Catalogue,
+        histories: &[Known],
+        hits: Vec<Vec<Hit>>,
+        cold_start: bool,
+    ) -> Self {
+        let mut hits = hits.into_iter();
+        let scored = |hit: Hit| Scored { item: catalogue.original(hit.row), score: hit.score };
         let one = |known: &Known| match known.ids.is_empty() {
-            true => Recommendation::Error { error: known.why_nothing() },
-            false => Recommendation::Items {
+            true if !cold_start => Recommendation::Error { error: known.why_nothing() },
+            cold => Recommendation::Items {
                 items: hits.next().into_iter().flatten().map(scored).collect(),
                 unknown: known.unknown,
+                fallback: cold.then_some(POPULARITY),
             },
         };
         Self { recommendations: histories.iter().map(one).collect() }
@@ -107,8 +124,15 @@ mod tests {
 
     fn parse(body: &str) -> Result<Wish, String> {
         let timeout = Duration::from_secs(1);
-        let limits =
-            Limits { body: 1000, histories: 2, history: 3, top: 50, timeout, connections: 1 };
+        let limits = Limits {
+            body: 1000,
+            histories: 2,
+            history: 3,
+            listed: 2,
+            top: 50,
+            timeout,
+            connections: 1,
+        };
         Wish::parse(body.as_bytes(), &limits)
     }
 
@@ -116,7 +140,13 @@ mod tests {
     fn a_body_is_read_and_its_mistakes_are_named() {
         let wish = parse(r#"{"histories": [["a", "b"], []]}"#).unwrap();
         let histories = vec![vec![Id("a".into()), Id("b".into())], vec![]];
-        assert_eq!(wish, Wish { histories, top: 10, exclude_seen: false });
+        let plain = Wish { histories, top: 10, exclude_seen: false, allow: None, deny: None };
+        assert_eq!(wish, plain);
+        let wish = parse(r#"{"histories": [], "allow": [], "deny": ["a", 7]}"#).unwrap();
+        assert_eq!(wish.allow, Some(vec![]));
+        assert_eq!(wish.deny, Some(vec![Id("a".into()), Id("7".into())]));
+        let wish = parse(r#"{"histories": [], "allow": null, "deny": null}"#).unwrap();
+        assert_eq!((wish.allow, wish.deny), (None, None));
         let numbers = parse(r#"{"histories": [[7, "7"]]}"#).unwrap();
         assert_eq!(numbers.histories, [[Id("7".into()), Id("7".into())]]);
         for (body, words) in [
@@ -136,6 +166,10 @@ mod tests {
             (r#"{"histories": [], "top": 51}"#, "top: 51 is not in 1..=50"),
             (r#"{"histories": [[], [], []]}"#, "histories: 3 where at most 2"),
             (r#"{"histories": [[], ["a", "a", "a", "a"]]}"#, "histories[1]: 4 where at most 3"),
+            (r#"{"histories": [], "allow": ["a", 1, 2]}"#, "allow: 3 where at most 2"),
+            (r#"{"histories": [], "deny": ["a", 1, 2]}"#, "deny: 3 where at most 2"),
+            (r#"{"histories": [], "allow": "a"}"#, "allow: invalid type: string"),
+            (r#"{"histories": [], "deny": [1.5]}"#, "deny[0]: invalid type: floating point"),
             (r#"{"histories": []} x"#, "trailing"),
         ] {
             let error = parse(body).unwrap_err();
@@ -153,13 +187,24 @@ mod tests {
             catalogue.known(&["b"]),
         ];
         let hits = [vec![Hit { row: 1, score: 0.5 }], vec![]];
-        let answer = serde_json::to_value(Answer::new(&catalogue, &histories, &hits)).unwrap();
+        let answer = |hits: &[Vec<Hit>], cold_start| {
+            let answer = Answer::new(&catalogue, &histories, hits.to_vec(), cold_start);
+            serde_json::to_value(answer).unwrap()
+        };
         let expected = serde_json::json!({"recommendations": [
             {"error": "none of its 2 items is known"},
             {"items": [{"item": "b", "score": 0.5}], "unknown": 1},
             {"error": "the history is empty"},
             {"items": [], "unknown": 0},
         ]});
-        assert_eq!(answer, expected);
+        assert_eq!(answer(&hits, false), expected);
+        let hits = [vec![Hit { row: 0, score: 7.0 }], vec![], vec![], vec![]];
+        let expected = serde_json::json!({"recommendations": [
+            {"items": [{"item": "a", "score": 7.0}], "unknown": 2, "fallback": "popularity"},
+            {"items": [], "unknown": 1},
+            {"items": [], "unknown": 0, "fallback": "popularity"},
+            {"items": [], "unknown": 0},
+        ]});
+        assert_eq!(answer(&hits, true), expected);
     }
 }

@@ -15,7 +15,7 @@ use super::api::{Answer, Wish};
 use super::metrics::Metrics;
 use super::queue::{Job, Queue};
 use super::{Limits, openapi};
-use crate::retrieve::{Catalogue, Known};
+use crate::retrieve::{Catalogue, Choice, Known};
 
 /// Bytes beyond the limit that are read and thrown away, so that a client that sends first and
 /// reads then finds the refusal.
@@ -27,6 +27,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// What all connections share.
 pub struct Service {
     pub catalogue: Arc<Catalogue>,
+    /// Whether histories without a known item are answered by what is popular.
+    pub cold_start: bool,
     pub queue: Queue,
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
@@ -103,12 +105,14 @@ impl Service {
         let histories: Vec<Known> =
             wish.histories.iter().map(|history| self.catalogue.known(history)).collect();
         self.metrics.unknown(histories.iter().map(|known| known.unknown).sum());
-        let ids = histories.iter().filter(|known| !known.ids.is_empty());
+        let ids = histories.iter().filter(|known| self.cold_start || !known.ids.is_empty());
         let job = Job {
             histories: ids.map(|known| known.ids.clone()).collect(),
             top: wish.top,
             exclude_seen: wish.exclude_seen,
+            choice: Choice::of(&self.catalogue, wish.allow.as_deref(), wish.deny.as_deref()),
         };
+        self.metrics.popular(job.histories.iter().filter(|ids| ids.is_empty()).count());
         let waiting = self.queue.submit(job).ok_or_else(|| {
             Reply::error(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting")
         })?;
@@ -120,7 +124,7 @@ impl Service {
             |error: &dyn std::fmt::Display| Reply::error(StatusCode::INTERNAL_SERVER_ERROR, error);
         let scored = timeout(self.limits.timeout, waiting).await.map_err(late)?;
         let hits = scored.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        let answer = Answer::new(&self.catalogue, &histories, &hits);
+        let answer = Answer::new(&self.catalogue, &histories, hits, self.cold_start);
         let body = serde_json::to_vec(&answer).map_err(|error| failed(&error))?;
         Ok(Reply::ok(JSON, body))
     }

@@ -22,6 +22,7 @@ pub struct Metrics {
     histories: AtomicU64,
     batches: AtomicU64,
     unknown: AtomicU64,
+    popular: AtomicU64,
 }
 
 impl Metrics {
@@ -51,6 +52,11 @@ impl Metrics {
     /// A request held items that are not known.
     pub fn unknown(&self, items: usize) {
         self.unknown.fetch_add(items as u64, Relaxed);
+    }
+
+    /// Histories were answered by what is popular.
+    pub fn popular(&self, histories: usize) {
+        self.popular.fetch_add(histories as u64, Relaxed);
     }
 
     /// All of it as text.
@@ -87,6 +93,7 @@ impl Metrics {
             ("histories_total", "counter", "Histories scored.", &self.histories),
             ("batches_total", "counter", "Batches in which they were scored.", &self.batches),
             ("unknown_items_total", "counter", "Items of histories not known.", &self.unknown),
+            ("popular_total", "counter", "Histories answered by popularity.", &self.popular),
         ] {
             line(format_args!("# HELP croloss_{name} {help}"));
             line(format_args!("# TYPE croloss_{name} {kind}"));
@@ -119,6 +126,7 @@ mod tests {
         metrics.answered("/healthz", 200, Duration::from_secs(60));
         metrics.batch(5);
         metrics.unknown(2);
+        metrics.popular(3);
         let text = metrics.text();
         for line in [
             "croloss_requests_total{path=\"/recommend\",status=\"200\"} 2",
@@ -133,6 +141,7 @@ mod tests {
             "croloss_histories_total 5",
             "croloss_batches_total 1",
             "croloss_unknown_items_total 2",
+            "croloss_popular_total 3",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }

@@ -21,6 +21,8 @@ pub struct Limits {
     pub histories: usize,
     /// Items a history.
     pub history: usize,
+    /// Ids in `allow`, and in `deny`.
+    pub listed: usize,
     /// Items recommended a history.
     pub top: usize,
     /// For the head of a request to arrive, for its body, for its answer, and for the client to take

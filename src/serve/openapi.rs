@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Limits;
 use super::api::TOP;
+use crate::retrieve::POPULARITY;
 
 /// An OpenAPI 3.1 document.
 pub fn document(limits: &Limits) -> Value {
@@ -25,7 +26,7 @@ pub fn document(limits: &Limits) -> Value {
                         "item": {"type": "string", "description": "Original id."},
                         "score": {
                             "type": "number",
-                            "description": "Inner product of the user's and the item's vector.",
+                            "description": "Inner product of the user's and the item's vector; with a fallback, interactions with the item in the training part.",
                         },
                     },
                 },
@@ -34,8 +35,25 @@ pub fn document(limits: &Limits) -> Value {
                 "type": "integer",
                 "description": "Items of the history that are not known; they are passed over.",
             },
+            "fallback": {
+                "type": "string",
+                "enum": [POPULARITY],
+                "description": "What answered in the model's place, because no item of the history is known; only with --cold-start.",
+            },
         },
     });
+    let id = json!({
+        "type": ["string", "integer"],
+        "description": "A whole number stands for its digits.",
+    });
+    let list = |what: &str| {
+        json!({
+            "type": ["array", "null"],
+            "maxItems": limits.listed,
+            "description": what,
+            "items": id,
+        })
+    };
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -87,10 +105,7 @@ pub fn document(limits: &Limits) -> Value {
                             "type": "array",
                             "maxItems": limits.history,
                             "description": "Original item ids, oldest first.",
-                            "items": {
-                                "type": ["string", "integer"],
-                                "description": "A whole number stands for its digits.",
-                            },
+                            "items": id,
                         },
                     },
                     "top": {
@@ -105,6 +120,8 @@ pub fn document(limits: &Limits) -> Value {
                         "default": false,
                         "description": "Leave out the items of the history.",
                     },
+                    "allow": list("Original ids of the only items that may be given, for all histories; unknown ones are passed over. None: all may; an empty list: none may."),
+                    "deny": list("Original ids of items that may not be given, for all histories; unknown ones are passed over."),
                 },
             },
             "Answer": {

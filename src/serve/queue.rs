@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use tokio::sync::oneshot;
 
 use super::metrics::Metrics;
-use crate::retrieve::{Ask, Hit, Recommender, UserTower};
+use crate::retrieve::{Ask, Choice, Hit, Recommender, UserTower};
 
 /// Requests that may wait.
 const WAITING: usize = 1024;
@@ -18,11 +18,12 @@ const WAITING: usize = 1024;
 /// Histories that are scored together, unless one request has more.
 const BATCH: usize = 128;
 
-/// One request's histories, each with a known item.
+/// One request's histories, each with a known item or answered by what is popular.
 pub struct Job {
     pub histories: Vec<Vec<u32>>,
     pub top: usize,
     pub exclude_seen: bool,
+    pub choice: Choice,
 }
 
 type Reply = oneshot::Sender<Result<Vec<Vec<Hit>>>>;
@@ -74,7 +75,7 @@ fn work<T: UserTower>(
         }
         batch.retain(|(_, reply)| !reply.is_closed());
         let asks: Vec<Ask> = batch.iter().flat_map(|(job, _)| asks(job)).collect();
-        metrics.batch(asks.len());
+        metrics.batch(asks.iter().filter(|ask| !ask.history.is_empty()).count());
         // libtorch's failures come as panics; one must not end the service.
         let found = catch_unwind(AssertUnwindSafe(|| recommender.recommend(&asks)))
             .unwrap_or_else(|_| Err(anyhow!("scoring failed")));
@@ -96,6 +97,7 @@ fn work<T: UserTower>(
 }
 
 fn asks(job: &Job) -> impl Iterator<Item = Ask<'_>> {
-    let ask = |history| Ask { history, top: job.top, exclude_seen: job.exclude_seen };
+    let Job { top, exclude_seen, ref choice, .. } = *job;
+    let ask = move |history| Ask { history, top, exclude_seen, choice };
     job.histories.iter().map(move |history| ask(history))
 }

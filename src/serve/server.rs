@@ -49,9 +49,9 @@ pub fn serve<T: UserTower + Send + 'static>(
         .build()
         .context("cannot start the service's threads")?;
     let metrics = Arc::new(Metrics::default());
-    let catalogue = recommender.catalogue.clone();
+    let (catalogue, cold_start) = (recommender.catalogue.clone(), recommender.popular.is_some());
     let queue = Queue::start(recommender, metrics.clone())?;
-    let service = Arc::new(Service { catalogue, queue, metrics, limits });
+    let service = Arc::new(Service { catalogue, cold_start, queue, metrics, limits });
     let served = runtime.block_on(async {
         let stop = signalled()?;
         ready()?;

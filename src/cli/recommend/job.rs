@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::cli::table::{self, count};
-use crate::retrieve::{Answers, Ask, Known, Recommender, UserTower};
+use crate::retrieve::{Answers, Ask, Choice, Known, POPULARITY, Recommender, UserTower};
 
 /// Failures that are told one by one.
 const TOLD: usize = 20;
@@ -14,18 +14,20 @@ pub struct UserHistory {
     pub place: String,
     pub user: String,
     pub known: Known,
+    pub choice: Choice,
 }
 
 impl UserHistory {
     /// A user of a dataset.
     pub fn of_user(user: &str, items: &[u32]) -> Self {
         let known = Known { ids: items.to_vec(), unknown: 0 };
-        Self { place: "--user".into(), user: user.into(), known }
+        Self { place: "--user".into(), user: user.into(), known, choice: Choice::default() }
     }
 
     /// Someone whom the dataset does not have.
     pub fn of_stranger(user: &str) -> Self {
-        Self { place: "not in the dataset".into(), user: user.into(), known: Known::default() }
+        let (known, choice) = (Known::default(), Choice::default());
+        Self { place: "not in the dataset".into(), user: user.into(), known, choice }
     }
 }
 
@@ -42,6 +44,7 @@ pub struct Job {
     output: Option<Output>,
     /// Histories that were answered.
     pub answered: u64,
+    popular: u64,
     failed: u64,
     failures: Vec<String>,
     unknown: u64,
@@ -53,8 +56,9 @@ impl Job {
 
     /// Nothing done yet.
     pub fn new(top: usize, exclude_seen: bool, output: Output) -> Self {
-        let (output, answered, failed, unknown) = (Some(output), 0, 0, 0);
-        Self { top, exclude_seen, output, answered, failed, failures: vec![], unknown }
+        let (output, failures) = (Some(output), vec![]);
+        let (answered, popular, failed, unknown) = (0, 0, 0, 0);
+        Self { top, exclude_seen, output, answered, popular, failed, failures, unknown }
     }
 
     /// Recommends for a block of histories.
@@ -66,8 +70,9 @@ impl Job {
         recommender: &Recommender<T>,
         block: Vec<UserHistory>,
     ) -> Result<()> {
+        let cold_start = recommender.popular.is_some();
         let (good, bad): (Vec<UserHistory>, Vec<UserHistory>) =
-            block.into_iter().partition(|history| !history.known.ids.is_empty());
+            block.into_iter().partition(|user| cold_start || !user.known.ids.is_empty());
         self.unknown += good.iter().map(|history| history.known.unknown as u64).sum::<u64>();
         self.failed += bad.len() as u64;
         for history in bad.into_iter().take(TOLD - self.failures.len()) {
@@ -75,14 +80,19 @@ impl Job {
             self.failures.push(format!("{}: user {}: {why}", history.place, history.user));
         }
         let (top, exclude_seen) = (self.top, self.exclude_seen);
-        let asks: Vec<Ask> =
-            good.iter().map(|user| Ask { history: &user.known.ids, top, exclude_seen }).collect();
+        let ask = |user| {
+            let UserHistory { known, choice, .. }: &UserHistory = user;
+            Ask { history: &known.ids, top, exclude_seen, choice }
+        };
+        let asks: Vec<Ask> = good.iter().map(ask).collect();
         let found = recommender.recommend(&asks)?;
         for (history, hits) in good.iter().zip(found) {
+            let fallback = history.known.ids.is_empty().then_some(POPULARITY);
+            self.popular += u64::from(fallback.is_some());
             let items = hits.iter().map(|hit| (recommender.catalogue.original(hit.row), hit.score));
             match &mut self.output {
-                Some(Output::File(answers)) => answers.write(&history.user, items)?,
-                _ => show(&history.user, items)?,
+                Some(Output::File(answers)) => answers.write(&history.user, fallback, items)?,
+                _ => show(&history.user, fallback, items)?,
             }
             self.answered += 1;
         }
@@ -111,6 +121,12 @@ impl Job {
             let failed = count(self.failed);
             table::note(format_args!("warning: nothing is recommended for {failed} histories"));
         }
+        if self.popular > 0 {
+            let popular = count(self.popular);
+            table::note(format_args!(
+                "warning: {popular} histories have no known item: they are answered by popularity"
+            ));
+        }
         if self.unknown > 0 {
             let unknown = count(self.unknown);
             table::note(format_args!("warning: {unknown} items of histories are not known"));
@@ -118,10 +134,18 @@ impl Job {
     }
 }
 
-fn show<'a>(user: &str, items: impl Iterator<Item = (&'a str, f32)>) -> Result<()> {
-    let head = ["user".to_owned(), "rank".into(), "item".into(), "score".into()];
+fn show<'a>(
+    user: &str,
+    fallback: Option<&str>,
+    items: impl Iterator<Item = (&'a str, f32)>,
+) -> Result<()> {
+    // The column is there where it says something.
+    let more = |row: [&str; 4], cell: Option<&str>| -> Vec<String> {
+        row.into_iter().chain(cell).map(String::from).collect()
+    };
+    let head = more(["user", "rank", "item", "score"], fallback.map(|_| "fallback"));
     let row = |(rank, (item, score)): (usize, (&str, f32))| {
-        [user.to_owned(), rank.to_string(), item.to_owned(), format!("{score:.4}")]
+        more([user, &rank.to_string(), item, &format!("{score:.4}")], fallback)
     };
     table::print(std::iter::once(head).chain((1..).zip(items).map(row)))?;
     table::say("")

@@ -10,7 +10,7 @@ use super::recommender::RecommenderOptions;
 use super::table::{self, count};
 use crate::data::Dataset;
 use crate::export::Export;
-use crate::retrieve::{Answers, Recommender, Requests, UserTower};
+use crate::retrieve::{Answers, Choice, Recommender, Request, Requests, UserTower};
 use crate::train::TrainedRun;
 use crate::{files, misuse};
 use job::{Job, Output, UserHistory};
@@ -21,10 +21,12 @@ mod job;
 ///
 /// Histories come from the command line, from a file, or from the users of a dataset. A file is CSV,
 /// JSON lines or Parquet with a column `history` (original item ids, oldest first; in CSV separated
-/// by blanks, in JSON lines a list) and, if you like, a column `user`, which is written back.
+/// by blanks, in JSON lines a list) and, if you like, a column `user`, which is written back. A line
+/// of JSON may have lists `allow`, of the only items to recommend, and `deny`, of items not to.
 ///
 /// Items that are not known are passed over, with a warning. A history without any known item gets
-/// nothing and is reported; only if that is so for all of them, the exit status is 1.
+/// nothing, unless --cold-start says what, and is reported; only if that is so for all of them, the
+/// exit status is 1.
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("histories").required(true))]
 pub struct Recommend {
@@ -112,7 +114,7 @@ impl Recommend {
         // What goes wrong in here need not be the output's fault.
         let mut job = Ok(None);
         let written = files::write_with(out, |staging| {
-            job = Answers::create(staging, format)
+            job = Answers::create(staging, format, recommender.popular.is_some())
                 .and_then(|answers| {
                     self.run_job(recommender, input, dataset, Output::File(answers))
                 })
@@ -139,16 +141,14 @@ impl Recommend {
             let mut bar = Bar::of_bytes(input.size, "recommending");
             let path = self.input.as_deref().unwrap_or(&self.from).display();
             input.read(&mut |rows, done| {
-                let place = |line| format!("{path}:{line}");
-                let known = |row: &crate::retrieve::Request| {
-                    (place(row.line), recommender.catalogue.known(&row.history))
+                let catalogue = &recommender.catalogue;
+                let history = |row: Request| UserHistory {
+                    place: format!("{path}:{}", row.line),
+                    known: catalogue.known(&row.history),
+                    choice: Choice::of(catalogue, row.allow.as_deref(), row.deny.as_deref()),
+                    user: row.user,
                 };
-                let places: Vec<_> = rows.iter().map(known).collect();
-                let histories = rows
-                    .into_iter()
-                    .zip(places)
-                    .map(|(row, (place, known))| UserHistory { place, user: row.user, known });
-                job.take(recommender, histories.collect())?;
+                job.take(recommender, rows.into_iter().map(history).collect())?;
                 bar.set(done);
                 Ok(())
             })?;
@@ -158,7 +158,8 @@ impl Recommend {
             let histories = self.history.iter().zip(1..).map(|(history, number)| {
                 let items: Vec<&str> = history.split_whitespace().collect();
                 let known = recommender.catalogue.known(&items);
-                UserHistory { place: "--history".into(), user: number.to_string(), known }
+                let choice = Choice::default();
+                UserHistory { place: "--history".into(), user: number.to_string(), known, choice }
             });
             job.take(recommender, histories.collect())?;
         }
