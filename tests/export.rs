@@ -166,6 +166,95 @@ fn the_python_snippet_of_the_readme_works_as_it_stands() {
     }
 }
 
+/// What each place of each history gains, one number a line.
+const REPEATS: &str = r#"
+import json, sys, torch
+tower = torch.jit.load(sys.argv[1] + "/user_tower.pt").eval()
+frozen = torch.jit.freeze(tower, preserved_attrs=["repeats"])
+histories = torch.tensor(json.loads(sys.argv[2]))
+for own in [tower, frozen]:
+    print(*own.repeats(histories).flatten().tolist(), sep="\n")
+"#;
+
+#[test]
+fn towers_tell_what_scores_gain_by_repeats() {
+    let exported = Exported::of(&CONFIG.replace("history = 5", "history = 5\nrepeats = true"));
+    let folder = exported.place.path("towers");
+    let export = Export::open(&folder).unwrap();
+    let additions = exported.model.additions().unwrap();
+    assert!(additions.by_count[0] != 0.0 && additions.by_recency[0] != 0.0, "{additions:?}");
+    assert_eq!(export.manifest.repeats.as_ref(), Some(&additions));
+    // Of few items, so that most come again; padded on either side, and longer than what is read.
+    let histories: Vec<Vec<i64>> = (0..40usize)
+        .map(|b| {
+            let known = b % 13;
+            let own = (0..known).map(|k| ((b * b + k * k * (b + 1)) % 4) as i64 + 1).collect();
+            let padding = vec![0; 12 - known];
+            if b % 2 == 0 { [own, padding].concat() } else { [padding, own].concat() }
+        })
+        .collect();
+    let of_places = |history: &Vec<i64>| {
+        let items: Vec<u32> = history.iter().filter(|id| **id != 0).map(|id| *id as u32).collect();
+        let mut gains = vec![0.0; history.len()];
+        for (item, gain) in additions.of(&items) {
+            gains[history.iter().rposition(|id| *id == i64::from(item)).unwrap()] = gain;
+        }
+        gains
+    };
+    let expected: Vec<f32> = histories.iter().flat_map(of_places).collect();
+    let input = IValue::Tensor(Tensor::from_slice2(&histories));
+    let tower = export.user_tower(Device::Cpu).unwrap();
+    let IValue::Tensor(own) = tower.method_is("repeats", &[input]).unwrap() else {
+        panic!("the method gives no tensor");
+    };
+    assert_close(&numbers(&own), &expected, "in Rust");
+    if let Some(said) = python(REPEATS, &folder, &serde_json::to_string(&histories).unwrap()) {
+        let all: Vec<f32> = said.lines().map(|line| line.parse().unwrap()).collect();
+        for part in all.chunks(expected.len()) {
+            assert_close(part, &expected, "in Python");
+        }
+    }
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## Repeats").unwrap();
+    let snippet = section.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    // The best items that it prints are those of the whole rule.
+    let of_rule = |history: &[u32]| {
+        let users = exported.model.users(
+            &Tensor::from_slice(&history.iter().map(|id| i64::from(*id)).collect::<Vec<_>>())
+                .view([1, -1]),
+        );
+        let mut scores = numbers(&users.matmul(&exported.model.item_vectors().tr()));
+        additions
+            .of(history)
+            .into_iter()
+            .for_each(|(item, gain)| scores[item as usize - 1] += gain);
+        let mut best: Vec<usize> = (1..=scores.len()).collect();
+        best.sort_by(|a, b| scores[b - 1].total_cmp(&scores[a - 1]));
+        best[..10].to_vec()
+    };
+    if let Some(said) = python(snippet, &folder, "") {
+        let said: Vec<usize> =
+            said.split(|c: char| !c.is_ascii_digit()).filter_map(|own| own.parse().ok()).collect();
+        assert_eq!(said, [of_rule(&[1, 2, 1]), of_rule(&[4])].concat());
+    }
+    for command in [&["index", "towers"][..], &["recommend", "run", "--all-users"]] {
+        exported.place.refused(command, 2, &["tower.repeats = true"]);
+    }
+}
+
+#[test]
+fn an_export_without_repeats_says_nothing_of_them() {
+    let exported = Exported::new();
+    let folder = exported.place.path("towers");
+    for name in ["README.md", "export.json", "config.toml"] {
+        let text = fs::read_to_string(folder.join(name)).unwrap().to_lowercase();
+        assert!(!text.contains("repeats"), "{name}: {text}");
+    }
+    let tower = Export::open(&folder).unwrap().user_tower(Device::Cpu).unwrap();
+    let input = IValue::Tensor(Tensor::from_slice2(&[[1i64, 2]]));
+    assert!(tower.method_is("repeats", &[input]).is_err());
+}
+
 #[test]
 fn a_truncated_or_altered_export_is_refused_with_its_file() {
     let exported = Exported::new();

@@ -15,7 +15,6 @@ use super::{readme, towers};
 use crate::config::Config;
 use crate::data::{Dataset, Item};
 use crate::files::{self, FolderKind, hex};
-use crate::misuse;
 use crate::model::Model;
 
 /// The version of the folder's layout.
@@ -51,9 +50,6 @@ impl Export {
         out: &Path,
         force: bool,
     ) -> Result<()> {
-        if config.tower.repeats {
-            misuse!("tower.repeats = true: a model with repeats cannot be exported yet");
-        }
         files::write_folder(out, force, &Export::FOLDER, |folder| {
             let _guard = tch::no_grad_guard();
             let toml = toml::to_string(config)?;
@@ -66,6 +62,7 @@ impl Export {
                 items: model.items.len(),
                 dim: model.items.scored().dim(),
                 history: config.tower.history,
+                repeats: model.additions(),
                 files: Default::default(),
             };
             let about = serde_json::to_string(&manifest)?;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Additions;
+
 /// The content of `export.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
@@ -18,6 +20,9 @@ pub struct Manifest {
     pub dim: i64,
     /// The latest items of a history that the user tower reads.
     pub history: usize,
+    /// What the inner products of user and item vectors gain by repeats, where they are on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Additions>,
     /// SHA-256 of each file of the folder.
     pub files: BTreeMap<String, String>,
 }

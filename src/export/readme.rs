@@ -12,7 +12,7 @@ pub(super) fn text(manifest: &Manifest) -> String {
         ("{dim}", manifest.dim.to_string()),
         ("{history}", manifest.history.to_string()),
     ];
-    values.iter().fold(include_str!("readme.md").into(), |text: String, (name, value)| {
-        text.replace(name, value)
-    })
+    let repeats = manifest.repeats.as_ref().map_or("", |_| include_str!("repeats.md"));
+    let text = include_str!("readme.md").replace("{repeats}", repeats);
+    values.iter().fold(text, |text, (name, value)| text.replace(name, value))
 }

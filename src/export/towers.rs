@@ -87,6 +87,23 @@ def forward(self, history: Tensor) -> Tensor:
     return self.last(x, length)
 ";
 
+/// As [`crate::model::Additions`]: histories `[batch, length]`, padded with 0 on either side, to what
+/// the item at each place gains, `[batch, length]`; 0 but at its last place.
+const REPEATS: &str = "
+def repeats(self, history: Tensor) -> Tensor:
+    known = history != 0
+    later = known.flip([1]).cumsum(1).flip([1])
+    known = known & (later <= HISTORY)
+    same = history.unsqueeze(2) == history.unsqueeze(1)
+    same = (same & known.unsqueeze(2) & known.unsqueeze(1)).long()
+    last = known & (same.triu(1).sum(2) == 0)
+    count = same.sum(2).clamp(min=1, max=8) - 1
+    powers = torch.tensor([2, 4, 8, 16, 32, 64, 128], device=history.device)
+    recency = (later.unsqueeze(2) >= powers).sum(2)
+    gains = self.repeat_gains[0][count] + self.repeat_gains[1][recency]
+    return torch.where(last, gains, torch.zeros_like(gains))
+";
+
 /// Writes the user tower. `extra_files` are stored in the file beside the code.
 pub(super) fn save_user(
     model: &Model,
@@ -102,13 +119,19 @@ pub(super) fn save_user(
         }
         EncoderConfig::Gru { .. } => [LATEST, GRU_TOWER].concat(),
     };
-    let source = [model.scoring.user_script(), source]
+    let additions = model.additions();
+    let repeats = additions.as_ref().map_or("", |_| REPEATS);
+    let source = [model.scoring.user_script(), source, repeats.into()]
         .concat()
         .replace("HISTORY", &tower.history.to_string());
     // A parameter's name is one of Python's.
     let short = |name: &str| name.trim_start_matches("encoder.").replace('.', "_");
     let mut parameters = model.encoder.parameters();
     parameters.push(("items", model.items.read().weights()));
+    if let Some(additions) = additions {
+        let gains = [additions.by_count, additions.by_recency];
+        parameters.push(("repeat_gains", Tensor::from_slice2(&gains)));
+    }
     let parameters: Vec<(String, Tensor)> = parameters
         .into_iter()
         .map(|(name, weight)| (short(name), weight.detach().to_device(Device::Cpu)))
