@@ -237,9 +237,6 @@ fn towers_tell_what_scores_gain_by_repeats() {
             said.split(|c: char| !c.is_ascii_digit()).filter_map(|own| own.parse().ok()).collect();
         assert_eq!(said, [of_rule(&[1, 2, 1]), of_rule(&[4])].concat());
     }
-    for command in [&["index", "towers"][..], &["recommend", "run", "--all-users"]] {
-        exported.place.refused(command, 2, &["tower.repeats = true"]);
-    }
 }
 
 #[test]

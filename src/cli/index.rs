@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::progress::Bar;
-use super::recommender::refuse_repeats;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;
@@ -57,7 +56,6 @@ fn share(text: &str) -> Result<f64, String> {
 impl Index {
     pub fn run(self) -> Result<()> {
         let export = Export::open(&self.export)?;
-        refuse_repeats(export.manifest.repeats.is_some(), &self.export)?;
         if Built::exists(&export) && !self.force {
             misuse!("{} has an index: replace it with --force", self.export.display());
         }

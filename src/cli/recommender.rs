@@ -42,17 +42,6 @@ pub struct RecommenderOptions {
     threads: Option<u32>,
 }
 
-/// Refuses what is searched without what scores gain by repeats.
-pub fn refuse_repeats(on: bool, path: &Path) -> Result<()> {
-    if on {
-        misuse!(
-            "{} was trained with tower.repeats = true, which recommendations do not count yet: evaluate it, use the export's towers as its README says, or train without",
-            path.display()
-        );
-    }
-    Ok(())
-}
-
 /// A tower of either kind of folder.
 pub type AnyTower = Box<dyn UserTower>;
 
@@ -62,7 +51,6 @@ impl RecommenderOptions {
     /// # Errors
     /// Names the file that is missing or altered.
     pub fn of_export(&self, export: &Export) -> Result<Recommender<CModule>> {
-        refuse_repeats(export.manifest.repeats.is_some(), &export.folder)?;
         let device =
             Plan::open_for_ranking(self.device.unwrap_or_default(), self.threads.unwrap_or(0))?;
         let originals = export.items()?.into_iter().map(|item| item.original).collect();
@@ -78,6 +66,7 @@ impl RecommenderOptions {
             tower: export.user_tower(device)?,
             search,
             popular,
+            repeats: export.manifest.repeats.clone(),
             history: export.manifest.history,
             device,
         })
@@ -98,7 +87,6 @@ impl RecommenderOptions {
                 path.display()
             );
         }
-        refuse_repeats(run.config.tower.repeats, path)?;
         run.config.device = self.device.unwrap_or(run.config.device);
         run.config.threads = self.threads.unwrap_or(run.config.threads);
         let context = run.context()?;
@@ -113,6 +101,7 @@ impl RecommenderOptions {
             catalogue: Arc::new(catalogue),
             search: Search::Exact(Exact::new(&vectors, rows)?),
             popular,
+            repeats: model.additions(),
             tower: Box::new(model) as AnyTower,
             history: run.config.tower.history,
             device,

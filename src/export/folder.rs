@@ -15,6 +15,7 @@ use super::{readme, towers};
 use crate::config::Config;
 use crate::data::{Dataset, Item};
 use crate::files::{self, FolderKind, hex};
+use crate::misuse;
 use crate::model::Model;
 
 /// The version of the folder's layout.

@@ -11,7 +11,7 @@ use super::most_popular::MostPopular;
 use super::search::Search;
 use crate::batch::pad;
 use crate::host::top_k::Hit;
-use crate::model::Model;
+use crate::model::{Additions, Model};
 
 /// Users whose vectors are made at once.
 const USERS: usize = 2048;
@@ -62,6 +62,8 @@ pub struct Recommender<T> {
     pub search: Search,
     /// What an empty history is answered with; `None`: what the tower makes of it.
     pub popular: Option<MostPopular>,
+    /// What inner products gain by repeats; `None`: nothing.
+    pub repeats: Option<Additions>,
     /// The latest items of a history that the tower reads.
     pub history: usize,
     pub device: Device,
@@ -98,15 +100,60 @@ impl<T: UserTower> Recommender<T> {
         let histories: Vec<&[u32]> = asks.iter().map(|ask| ask.history).collect();
         let users = user_vectors(&self.tower, &histories, self.history, self.device)?;
         let barred: Vec<Vec<u32>> = asks.iter().map(|ask| barred(ask)).collect();
-        let top: Vec<usize> = asks.iter().zip(&barred).map(|(a, b)| a.top + b.len()).collect();
+        let gains: Vec<Vec<(u32, f32)>> =
+            asks.iter().zip(&barred).map(|(ask, barred)| self.gains(ask, barred)).collect();
+        let passed = barred.iter().zip(&gains).map(|(barred, gains)| barred.len() + gains.len());
+        let top: Vec<usize> =
+            asks.iter().zip(passed).map(|(ask, passed)| ask.top + passed).collect();
         let only: Vec<Option<&[u32]>> =
             asks.iter().map(|ask| ask.choice.allow.as_deref()).collect();
         let mut found = self.search.best(&users, &top, &only)?;
-        for ((hits, ask), barred) in found.iter_mut().zip(asks).zip(&barred) {
-            hits.retain(|hit| barred.binary_search(&hit.row).is_err());
-            hits.truncate(ask.top);
+        for ((hits, barred), gains) in found.iter_mut().zip(&barred).zip(&gains) {
+            hits.retain(|hit| {
+                barred.binary_search(&hit.row).is_err() && gain(gains, hit).is_none()
+            });
         }
+        self.add_repeated(&users, &gains, &mut found)?;
+        asks.iter().zip(&mut found).for_each(|(ask, hits)| hits.truncate(ask.top));
         Ok(found)
+    }
+
+    /// The rows of the history's items that may be given, ascending, with what each gains.
+    fn gains(&self, ask: &Ask, barred: &[u32]) -> Vec<(u32, f32)> {
+        let Some(repeats) = &self.repeats else { return vec![] };
+        let mut gains = repeats.of(ask.history);
+        gains.iter_mut().for_each(|(item, _)| *item -= 1);
+        let allowed =
+            |row: &u32| ask.choice.allow.as_ref().is_none_or(|a| a.binary_search(row).is_ok());
+        gains.retain(|(row, _)| allowed(row) && barred.binary_search(row).is_err());
+        gains
+    }
+
+    /// Puts what gains by repeats among what was found, by its score with the gain: an index finds
+    /// items by their vectors alone, so that these are scored one by one.
+    fn add_repeated(
+        &self,
+        users: &Tensor,
+        gains: &[Vec<(u32, f32)>],
+        found: &mut [Vec<Hit>],
+    ) -> Result<()> {
+        let asked: Vec<usize> = (0..gains.len()).filter(|&user| !gains[user].is_empty()).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<i64> = asked.iter().map(|&user| user as i64).collect();
+        let users = users.index_select(0, &Tensor::from_slice(&rows).to_device(users.device()));
+        let row = |&(row, _): &(u32, f32)| row;
+        let lists: Vec<Vec<u32>> =
+            asked.iter().map(|&user| gains[user].iter().map(row).collect()).collect();
+        let top: Vec<usize> = lists.iter().map(Vec::len).collect();
+        let only: Vec<Option<&[u32]>> = lists.iter().map(|list| Some(&list[..])).collect();
+        for (user, mut own) in asked.into_iter().zip(self.search.best(&users, &top, &only)?) {
+            own.iter_mut().for_each(|hit| hit.score += gain(&gains[user], hit).unwrap_or_default());
+            found[user].append(&mut own);
+            found[user].sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
+        }
+        Ok(())
     }
 }
 
@@ -127,6 +174,12 @@ pub fn user_vectors<T: UserTower>(
     tower.vectors(&pad(&read).to_device(device))
 }
 
+/// What a hit gains, if it does.
+fn gain(gains: &[(u32, f32)], hit: &Hit) -> Option<f32> {
+    let place = gains.binary_search_by_key(&hit.row, |(row, _)| *row);
+    place.ok().map(|place| gains[place].1)
+}
+
 /// The rows that are not given, ascending.
 fn barred(ask: &Ask) -> Vec<u32> {
     ask.choice.barred(if ask.exclude_seen { ask.history } else { &[] })
@@ -135,6 +188,7 @@ fn barred(ask: &Ask) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::super::exact::Exact;
+    use super::super::index::Index;
     use super::*;
     use crate::config::TowerConfig;
 
@@ -145,7 +199,8 @@ mod tests {
         let search = Search::Exact(Exact::new(&tower.item_vectors(), None).unwrap());
         let names = (1..=50).map(|id| format!("i{id}")).collect();
         let catalogue = Arc::new(Catalogue::new(names));
-        Recommender { catalogue, tower, search, popular, history: 3, device: Device::Cpu }
+        let (repeats, device) = (None, Device::Cpu);
+        Recommender { catalogue, tower, search, popular, repeats, history: 3, device }
     }
 
     #[test]
@@ -163,6 +218,68 @@ mod tests {
         let vectors =
             |history: &[u32]| user_vectors(&recommender.tower, &[history], 3, Device::Cpu).unwrap();
         assert_eq!(vectors(&history), vectors(&[2, 3, 4]));
+    }
+
+    /// By an exact search and an index: what comes is what all scores with their gains say.
+    #[test]
+    fn repeats_are_found_where_their_gains_put_them() {
+        let exact = recommender(None);
+        let additions = Additions {
+            history: 3,
+            by_count: [0.5, -3.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            by_recency: [-1.0, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        };
+        let histories: [&[u32]; 5] = [&[7, 9, 1, 1, 2], &[3, 3, 3], &[5, 6, 7], &[8], &[44, 45]];
+        // By hand: (item, gain) of the latest three.
+        let gains: [&[(u32, f32)]; 5] = [
+            &[(1, -2.75), (2, -0.5)],
+            &[(3, 8.0)],
+            &[(5, 0.75), (6, 0.75), (7, -0.5)],
+            &[(8, -0.5)],
+            &[(44, 0.75), (45, -0.5)],
+        ];
+        let free = Choice::default();
+        let deny = Choice { allow: None, deny: (0..50).step_by(2).collect() };
+        let allow = Choice { allow: Some((2..45).collect()), deny: vec![5] };
+        let mut index = Index::build(&exact.tower.item_vectors(), &mut |_| {}).unwrap();
+        index.serve_only(None);
+        let index = Recommender { search: Search::Approximate(index), ..recommender(None) };
+        let plain = |history, choice| {
+            let ask = Ask { history, top: 50, exclude_seen: false, choice };
+            exact.recommend(&[ask]).unwrap().remove(0)
+        };
+        let mut expected = vec![];
+        let mut asks = vec![];
+        for (history, gains) in histories.into_iter().zip(gains) {
+            for (choice, exclude_seen, top) in [
+                (&free, false, 50),
+                (&free, false, 4),
+                (&deny, false, 50),
+                (&allow, false, 9),
+                (&free, true, 50),
+            ] {
+                let mut all = plain(history, choice);
+                for hit in &mut all {
+                    let gain = gains.iter().find(|(item, _)| *item == hit.row + 1);
+                    hit.score += gain.map_or(0.0, |(_, gain)| *gain);
+                }
+                all.retain(|hit| !exclude_seen || !history.contains(&(hit.row + 1)));
+                all.sort_by(|a, b| b.score.total_cmp(&a.score));
+                all.truncate(top);
+                expected.push(all);
+                asks.push(Ask { history, top, exclude_seen, choice });
+            }
+        }
+        for mut recommender in [recommender(None), index] {
+            recommender.repeats = Some(additions.clone());
+            for (found, expected) in recommender.recommend(&asks).unwrap().iter().zip(&expected) {
+                // An index sums products in its own order.
+                let near =
+                    |(a, b): (&Hit, &Hit)| a.row == b.row && (a.score - b.score).abs() < 1e-5;
+                assert_eq!(found.len(), expected.len());
+                assert!(found.iter().zip(expected).all(near), "{found:?}, {expected:?}");
+            }
+        }
     }
 
     #[test]
