@@ -24,6 +24,8 @@ pub enum Purpose {
     Dropout = 7,
     /// The histories that an index is measured with.
     Queries = 8,
+    /// Which of the items ahead of a position is its target.
+    Ahead = 9,
 }
 
 /// The stream for one step of one purpose under one seed.

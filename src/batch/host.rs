@@ -1,5 +1,7 @@
 //! Draws batches on the host.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use rand::RngExt;
 
@@ -25,6 +27,12 @@ pub struct HostDrawer<'a> {
     history: usize,
     seed: u64,
     assembly: Assembly,
+}
+
+/// What of a member a batch reads: `read` of its `whole` sequence, behind which there is an item.
+struct Chosen<'a> {
+    whole: &'a [u32],
+    read: Range<usize>,
 }
 
 /// Those of `members` that have something to learn from: an item at `first_position` or later of a
@@ -143,32 +151,33 @@ impl<'a> HostDrawer<'a> {
     pub fn draw(&self, step: u64) -> Batch {
         let mut rng = stream(self.seed, Purpose::Batch, step);
         let members = self.epochs.members(step, &mut rng);
-        let mut chosen: Vec<&[u32]> = members
+        let mut chosen: Vec<Chosen> = members
             .into_iter()
             .map(|member| {
                 let whole = self.sequences.get(member);
-                // Of a user the items up to a random target, of a session all; the latest of them.
+                // Of a user the items before a random target, of a session all but the last; the
+                // latest of them.
                 let end = match self.sampling.samples {
-                    Kind::Users => rng.random_range(self.sampling.first_position..whole.len()) + 1,
-                    Kind::Positions => whole.len(),
+                    Kind::Users => rng.random_range(self.sampling.first_position..whole.len()),
+                    Kind::Positions => whole.len() - 1,
                 };
-                &whole[end.saturating_sub(self.history + 1)..end]
+                Chosen { whole, read: end.saturating_sub(self.history)..end }
             })
             .collect();
         // Histories of about one length share a chunk, so that little padding is worked through.
-        chosen.sort_by_key(|items| items.len());
-        let samples = self.samples(&chosen);
+        chosen.sort_by_key(|own| own.read.len());
+        let samples = self.samples(step, &chosen);
         let candidates = self.candidates(step, &samples);
         Batch::new(samples, candidates, self.assembly)
     }
 
-    /// Histories and targets from items that end with the last target.
-    fn samples(&self, chosen: &[&[u32]]) -> Samples {
+    /// Histories and targets of what was chosen.
+    fn samples(&self, step: u64, chosen: &[Chosen]) -> Samples {
         let queries = match self.sampling.samples {
             Kind::Users => Queries::Last,
             Kind::Positions => Queries::Every,
         };
-        let positions = chosen.iter().map(|items| items.len() - 1).sum();
+        let positions = chosen.iter().map(|own| own.read.len()).sum();
         let mut samples = Samples {
             items: Vec::with_capacity(positions),
             starts: Vec::with_capacity(chosen.len() + 1),
@@ -177,14 +186,19 @@ impl<'a> HostDrawer<'a> {
         };
         let id = |&item: &u32| i64::from(item);
         samples.starts.push(0);
-        for items in chosen {
-            let (history, asked) = (&items[..items.len() - 1], &items[1..]);
-            samples.items.extend(history.iter().map(id));
+        let mut rng = stream(self.seed, Purpose::Ahead, step);
+        for Chosen { whole, read } in chosen {
+            samples.items.extend(whole[read.clone()].iter().map(id));
             samples.starts.push(samples.items.len() as u32);
-            match queries {
-                Queries::Every => samples.targets.extend(asked.iter().map(id)),
-                Queries::Last => samples.targets.extend(asked.last().map(id)),
-            }
+            let first = match queries {
+                Queries::Every => read.start + 1,
+                Queries::Last => read.end,
+            };
+            samples.targets.extend((first..=read.end).map(|next| {
+                let reach = (self.sampling.ahead * next as f64) as usize;
+                let last = (next + reach.saturating_sub(1)).min(whole.len() - 1);
+                id(&whole[if next < last { rng.random_range(next..=last) } else { next }])
+            }));
         }
         samples
     }

@@ -52,6 +52,9 @@ fn config(sampling: SamplingConfig, history: usize) -> Config {
     Config { sampling, tower: TowerConfig { history, ..config.tower.clone() }, ..config }
 }
 
+#[path = "ahead_tests.rs"]
+mod ahead;
+
 mod users {
     use super::*;
 

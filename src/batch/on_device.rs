@@ -44,6 +44,7 @@ impl DeviceDrawer {
         !config.tower.repeats
             && sampling.samples == Samples::Users
             && sampling.order == Order::Random
+            && sampling.ahead == 0.0
             && sampling.reject != Reject::Session
             && sampling.negatives.iter().all(|s| s.from == Origin::Uniform && s.per == Per::Batch)
     }

@@ -19,6 +19,9 @@ pub struct SamplingConfig {
     /// The earliest position (0-based) of a sequence that can be the target of a user; not read
     /// where every position is a sample.
     pub first_position: usize,
+    /// How far ahead a target is drawn from, as a share of the items before it; the next item at
+    /// least.
+    pub ahead: f64,
     /// Where candidates come from, one source at least; a target gets those of all of them.
     pub negatives: Vec<NegativeSource>,
     /// Which candidates are no rivals.
@@ -78,6 +81,7 @@ impl Default for SamplingConfig {
             batch,
             order: Order::Random,
             first_position: FIRST_POSITION,
+            ahead: 0.0,
             negatives: vec![shared_uniform(NEGATIVES_PER_POSITIVE * batch)],
             reject: Reject::Label,
             top_k: 0,
@@ -111,6 +115,9 @@ pub struct SamplingSettings {
     /// Users only (default 4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_position: Option<usize>,
+    /// Default 0: the next item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<f64>,
     /// Default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
@@ -142,6 +149,7 @@ impl Default for SamplingSettings {
             negatives_per_positive: None,
             accidental_hits: None,
             first_position: None,
+            ahead: None,
             top_k: None,
             reject: None,
             order: None,
@@ -170,6 +178,7 @@ impl SamplingSettings {
             batch: self.batch,
             order: self.order.unwrap_or(default_order),
             first_position,
+            ahead: self.checked_ahead()?,
             negatives: self.checked_negatives(samples)?,
             reject: self.checked_reject(samples)?,
             top_k: self.top_k.unwrap_or(0),
@@ -243,6 +252,14 @@ impl SamplingSettings {
         Ok(vec![shared_uniform(count)])
     }
 
+    fn checked_ahead(&self) -> Result<f64> {
+        let ahead = self.ahead.unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&ahead) {
+            misuse!("sampling.ahead = {ahead}: must be from 0, the next item, to 1");
+        }
+        Ok(ahead)
+    }
+
     fn checked_reject(&self, samples: Samples) -> Result<Reject> {
         if samples == Samples::Positions {
             return Ok(self.reject.unwrap_or(Reject::Session));
@@ -270,6 +287,7 @@ impl From<SamplingConfig> for SamplingSettings {
             negatives_per_positive: None,
             accidental_hits: None,
             first_position: users.then_some(sampling.first_position),
+            ahead: (sampling.ahead > 0.0).then_some(sampling.ahead),
             top_k: Some(sampling.top_k),
             reject: Some(sampling.reject),
             order: Some(sampling.order),
