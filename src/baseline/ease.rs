@@ -11,11 +11,13 @@ use crate::misuse;
 
 /// EASE^R (Steck, WWW 2019): B that makes ‖X − X·B‖² + λ‖B‖² least under diag(B) = 0, where X
 /// `[users, items]` says who met what. With P = (XᵀX + λI)⁻¹ it is B_ij = −P_ij / P_jj. An item's
-/// score is the sum of its column over the distinct items of the history.
+/// score is the sum of its column over the distinct items of the history, and, where repeats count,
+/// so many times a constant as the history has it.
 pub struct Ease {
     /// B `[items, items]`
     weights: Vec<f64>,
     items: usize,
+    repeats: f64,
 }
 
 impl Ease {
@@ -37,11 +39,11 @@ impl Ease {
         Ok(())
     }
 
-    /// Solves, in float64.
+    /// Solves, in float64; a score gains `repeats` for each time that the history has its item.
     ///
     /// # Errors
     /// Those of [`Ease::check`].
-    pub fn fit(training: Training, lambda: f64) -> Result<Self> {
+    pub fn fit(training: Training, lambda: f64, repeats: f64) -> Result<Self> {
         let items = training.items;
         Self::check(items)?;
         let gram = gram(training, lambda);
@@ -58,7 +60,7 @@ impl Ease {
         let mut weights = inverse / diagonal;
         let _ = weights.fill_diagonal_(0.0, false);
         let weights = Vec::try_from(weights.contiguous().view([-1])).context("cannot read B")?;
-        Ok(Self { weights, items })
+        Ok(Self { weights, items, repeats })
     }
 }
 
@@ -86,6 +88,7 @@ impl Scorer for Ease {
                 let weights = &self.weights[(id as usize - 1) * self.items..][..self.items];
                 row.iter_mut().zip(weights).for_each(|(score, weight)| *score += weight);
             }
+            history.iter().for_each(|&id| row[id as usize - 1] += self.repeats);
         });
         Ok(())
     }

@@ -169,7 +169,10 @@ mod tests {
         for other in [exclude, validation, cut] {
             assert_eq!(kept().find(&Recipe::Popularity, &other), None);
         }
-        let ease = KeptResult { recipe: Recipe::Ease { lambda: 3.0 }, ..result(&[100], 0.5) };
+        let ease = KeptResult {
+            recipe: Recipe::Ease { lambda: 3.0, repeats: 0.0 },
+            ..result(&[100], 0.5)
+        };
         KeptResults::keep(folder.path(), "a", &ease).unwrap();
         let transitions = KeptResult { recipe: Recipe::Transitions, ..ease.clone() };
         KeptResults::keep(folder.path(), "a", &transitions).unwrap();

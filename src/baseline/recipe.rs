@@ -22,6 +22,8 @@ pub enum Recipe {
     },
     Ease {
         lambda: f64,
+        /// What an item's score gains for each time that the history has it.
+        repeats: f64,
     },
     Als(AlsRecipe),
 }
@@ -43,7 +45,7 @@ impl Recipe {
             Recipe::Popularity,
             Recipe::Transitions,
             Recipe::ItemKnn { window, neighbours: 1000 },
-            Recipe::Ease { lambda: 500.0 },
+            Recipe::Ease { lambda: 500.0, repeats: 0.0 },
             Recipe::Als(als),
         ]
     }
@@ -112,7 +114,7 @@ impl Recipe {
         match *self {
             Self::Popularity | Self::Transitions => true,
             Self::ItemKnn { neighbours, .. } => neighbours > 0,
-            Self::Ease { lambda } => above_0(lambda),
+            Self::Ease { lambda, repeats } => above_0(lambda) && repeats.is_finite(),
             Self::Als(AlsRecipe { factors, alpha, regularization, iterations, .. }) => {
                 (1..=1024).contains(&factors)
                     && (1..=10_000).contains(&iterations)
@@ -156,7 +158,7 @@ impl Recipe {
             Self::ItemKnn { window, neighbours } => {
                 Box::new(ItemKnn::fit(training, (window > 0).then_some(window), neighbours))
             }
-            Self::Ease { lambda } => Box::new(Ease::fit(training, lambda)?),
+            Self::Ease { lambda, repeats } => Box::new(Ease::fit(training, lambda, repeats)?),
             Self::Als(recipe) => Box::new(Als::fit(training, recipe, progress)?),
         })
     }
@@ -185,7 +187,7 @@ mod tests {
     fn hyperparameters_are_set_by_name_and_checked() {
         let [popularity, _, mut knn, mut ease, mut als] = Recipe::defaults(Protocol::Holdout);
         ease.set("lambda=20.5").unwrap();
-        assert_eq!(ease, Recipe::Ease { lambda: 20.5 });
+        assert_eq!(ease, Recipe::Ease { lambda: 20.5, repeats: 0.0 });
         assert_eq!(ease.label(Protocol::Holdout), "ease lambda=20.5");
         assert_eq!(als.label(Protocol::Holdout), "als");
         knn.set("window=3").unwrap();

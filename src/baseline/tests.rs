@@ -197,8 +197,14 @@ fn unit(side: usize, value: f64) -> Vec<Vec<f64>> {
 /// derived from.
 #[test]
 fn ease_is_the_constrained_regression_of_each_item_on_all_others() {
+    for repeats in [0.0, 0.3] {
+        check_ease(repeats);
+    }
+}
+
+fn check_ease(repeats: f64) {
     const LAMBDA: f64 = 7.0;
-    check(Recipe::Ease { lambda: LAMBDA }, |all| {
+    check(Recipe::Ease { lambda: LAMBDA, repeats }, |all| {
         let met: Vec<BTreeSet<u32>> = all.iter().map(|sequence| set(sequence)).collect();
         let both = |a: usize, b: usize| {
             let both = |met: &&BTreeSet<u32>| {
@@ -219,15 +225,19 @@ fn ease_is_the_constrained_regression_of_each_item_on_all_others() {
         };
         let weights: Vec<Vec<f64>> = (0..ITEMS).map(weights_to).collect();
         Box::new(move |history| {
-            let to = |weights: &Vec<f64>| set(history).iter().map(|id| weights[index(id)]).sum();
-            weights.iter().map(to).collect()
+            let to = |(item, weights): (usize, &Vec<f64>)| {
+                let times = history.iter().filter(|id| index(id) == item).count();
+                let sum: f64 = set(history).iter().map(|id| weights[index(id)]).sum();
+                sum + repeats * times as f64
+            };
+            weights.iter().enumerate().map(to).collect()
         })
     });
 }
 
 #[test]
 fn ease_refuses_a_catalogue_that_is_too_large() {
-    let error = Recipe::Ease { lambda: 1.0 }.check(Ease::MOST_ITEMS + 1).unwrap_err();
+    let error = Recipe::Ease { lambda: 1.0, repeats: 0.0 }.check(Ease::MOST_ITEMS + 1).unwrap_err();
     assert!(error.to_string().contains("at most 20000 items, not 20001"), "{error}");
     Recipe::Popularity.check(2_000_000).unwrap();
 }

@@ -15,7 +15,7 @@ use crate::train::{Event, RunFolder, refuse_foreign, train};
 /// Train by a configuration, and test the weights that were best in validation
 #[derive(clap::Args)]
 pub struct Train {
-    /// The configuration, for example configs/amazon-beauty.toml
+    /// The configuration, for example configs/default.toml
     config: PathBuf,
     /// The run folder to make: configuration, logs, weights, result.json
     #[arg(long)]
