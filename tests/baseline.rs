@@ -3,9 +3,11 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::{Place, json};
 use serde_json::Value;
+use toml::Table;
 
 fn parsed(text: &str) -> Vec<Value> {
     serde_json::from_str(text).unwrap()
@@ -89,4 +91,36 @@ fn what_cannot_be_is_refused() {
     let with = |value| ["baseline", "data", "--only", "ease", "--with", value];
     place.refused(&with("ease.lambda=-1"), 2, &["ease.lambda = -1"]);
     place.refused(&with("als.alpha=2"), 2, &["als", "not among"]);
+}
+
+/// The configurations for logs of one's own, from the log to recommendations.
+#[test]
+fn the_shipped_configurations_train_on_a_log_and_note_what_does_not_fit_it() {
+    let place = Place::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = |path: &Path| fs::read_to_string(path).unwrap().parse::<Table>().unwrap();
+    let counts = &table(&place.path("data/dataset.toml"))["counts"];
+    let [users, interactions] = ["users", "interactions"].map(|key| counts[key].as_integer());
+    // Twice the mean sequence, in tens from 20 to 200.
+    let history = (2 * interactions.unwrap() / users.unwrap()).clamp(20, 200) + 9;
+    let history = history / 10 * 10;
+    for (name, monitor) in [("default", "recall@100"), ("session", "recall@20")] {
+        let file = root.join(format!("configs/{name}.toml"));
+        let run = format!("runs/{name}");
+        let mut command = vec!["train", file.to_str().unwrap(), "--out", &run];
+        for set in ["data.path=data", "tower.dim=8", "train.epochs=2", "train.log_every=5"] {
+            command.extend(["--set", set]);
+        }
+        let output = place.command(&command).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        // 2,048 candidates of 300 items.
+        assert!(said.contains("note: sampling.negatives draws 2048 candidates"), "{said}");
+        let saved = table(&place.path(&run).join("config.toml"));
+        assert_eq!(saved["tower"]["history"].as_integer(), Some(history));
+        let result = json(&place.path(&run).join("result.json"));
+        assert!(result["test"][monitor].as_f64().unwrap() > 0.0);
+        let answers = place.ok(&["recommend", &run, "--all-users", "--top", "3"]);
+        assert!(answers.lines().count() >= 400, "{answers}");
+    }
 }

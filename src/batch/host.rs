@@ -77,6 +77,13 @@ fn first_target(sampling: &SamplingConfig) -> usize {
     }
 }
 
+/// The items that can be the target where place `next` of a sequence is the next one: so many as
+/// `share` of those before it, the next at least.
+fn ahead(whole: &[u32], next: usize, share: f64) -> &[u32] {
+    let reach = ((share * next as f64) as usize).max(1);
+    &whole[next..whole.len().min(next + reach)]
+}
+
 /// `[items]`: what draws from `from` are in proportion to.
 fn weights(
     from: Origin,
@@ -90,14 +97,17 @@ fn weights(
         (Origin::Popularity { power }, _) => powers(&sequences.occurrences(members, items), power),
         // Each click of a session is read in each epoch.
         (Origin::InBatch, Kind::Positions) => powers(&sequences.occurrences(members, items), 1.0),
-        // Each of a user's positions is the target alike, and each user as often.
+        // Each of a user's positions is asked behind alike, and each user as often.
         (Origin::InBatch, Kind::Users) => {
             let mut weights = vec![0.0; items];
-            for &user in members {
-                let targets = sequences.get(user).get(sampling.first_position..);
-                let targets = targets.unwrap_or_default();
-                let share = 1.0 / targets.len().max(1) as f64;
-                targets.iter().for_each(|&item| weights[item as usize - 1] += share);
+            for whole in members.iter().map(|&user| sequences.get(user)) {
+                let positions = sampling.first_position..whole.len();
+                let share = 1.0 / positions.len().max(1) as f64;
+                for next in positions {
+                    let ahead = ahead(whole, next, sampling.ahead);
+                    let share = share / ahead.len() as f64;
+                    ahead.iter().for_each(|&item| weights[item as usize - 1] += share);
+                }
             }
             weights
         }
@@ -195,9 +205,10 @@ impl<'a> HostDrawer<'a> {
                 Queries::Last => read.end,
             };
             samples.targets.extend((first..=read.end).map(|next| {
-                let reach = (self.sampling.ahead * next as f64) as usize;
-                let last = (next + reach.saturating_sub(1)).min(whole.len() - 1);
-                id(&whole[if next < last { rng.random_range(next..=last) } else { next }])
+                match ahead(whole, next, self.sampling.ahead) {
+                    [one] => id(one),
+                    several => id(&several[rng.random_range(0..several.len())]),
+                }
             }));
         }
         samples

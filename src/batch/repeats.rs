@@ -141,9 +141,6 @@ impl Repeated {
     }
 }
 
-// SAFETY: nothing writes to the tensor once it is made, and libtorch lets several threads read one.
-unsafe impl Sync for Repeated {}
-
 #[cfg(test)]
 mod tests {
     use super::*;

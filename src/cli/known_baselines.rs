@@ -67,10 +67,14 @@ impl KnownBaselines {
         (own <= found).then(|| {
             format!(
                 "{} has a {monitor} of {:.2} %, this run {:.2} %: it does not beat the best \
-                 baseline yet; docs/baselines.md says what to try.",
+                 baseline yet. Try {}; docs/baselines.md says what else.",
                 best.recipe.label(self.asked.evaluation.protocol),
                 100.0 * found,
-                100.0 * own
+                100.0 * own,
+                match self.asked.evaluation.protocol {
+                    Protocol::Holdout => "configs/default.toml",
+                    Protocol::Positions => "configs/session.toml",
+                }
             )
         })
     }

@@ -16,7 +16,8 @@ use crate::serve::{Limits, serve};
 ///
 /// POST /recommend takes {"histories": [["a", 7]], "top": 10, "exclude_seen": false} and gives
 /// {"recommendations": [{"items": [{"item": "c", "score": 0.9}], "unknown": 0}]}; lists "allow" and
-/// "deny" say which items a request may be given; /openapi.json describes it in full, /healthz says whether the service is up, /metrics counts for Prometheus.
+/// "deny" say which items a request may be given; /openapi.json describes it in full, /healthz says
+/// whether the service is up, /metrics counts for Prometheus.
 /// SIGTERM and SIGINT end it when all accepted requests are answered.
 #[derive(clap::Args)]
 pub struct Serve {

@@ -103,8 +103,12 @@ impl Manifest {
     /// # Errors
     /// Those of [`Manifest::load`].
     pub fn size_of(folder: &Path) -> Result<LogSize> {
-        let Counts { users, interactions, .. } = Self::load(folder)?.counts;
-        Ok(LogSize { users, interactions })
+        Ok(Self::load(folder)?.size())
+    }
+
+    /// How much the log holds.
+    pub fn size(&self) -> LogSize {
+        LogSize { users: self.counts.users, interactions: self.counts.interactions }
     }
 
     /// Reads the manifest of a dataset folder.

@@ -96,7 +96,8 @@ impl Metrics {
     pub fn not_empty(self) -> Result<Self> {
         ensure!(
             self.targets() > 0,
-            "there is nobody to rank for: no user of the part has anything to be found"
+            "there is nobody to rank for: no user of the part has anything to be found (with \
+             evaluation.seen = \"exclude\" anything new)"
         );
         Ok(self)
     }

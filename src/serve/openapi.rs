@@ -26,7 +26,7 @@ pub fn document(limits: &Limits) -> Value {
                         "item": {"type": "string", "description": "Original id."},
                         "score": {
                             "type": "number",
-                            "description": "Inner product of the user's and the item's vector; with a fallback, interactions with the item in the training part.",
+                            "description": "Inner product of the user's and the item's vector, and what repeats add; with a fallback, interactions with the item in the training part.",
                         },
                     },
                 },

@@ -15,7 +15,8 @@ pub fn of_data(config: &Config, dataset: &Dataset, training: &Sequences) -> Vec<
     let candidates = too_many(shared.map(|source| source.count).sum(), dataset.item_count());
     let users = dataset.users_of(Split::Train);
     let lengths = users.iter().map(|&user| training.get(user).len());
-    candidates.into_iter().chain(out_of_reach(config, lengths)).collect()
+    let auto = dataset.manifest.size().history();
+    candidates.into_iter().chain(out_of_reach(config, auto, lengths)).collect()
 }
 
 fn too_many(candidates: usize, items: usize) -> Option<String> {
@@ -29,7 +30,12 @@ fn too_many(candidates: usize, items: usize) -> Option<String> {
     })
 }
 
-fn out_of_reach(config: &Config, lengths: impl Iterator<Item = usize>) -> Option<String> {
+/// `auto`: what the log would have `tower.history` be.
+fn out_of_reach(
+    config: &Config,
+    auto: usize,
+    lengths: impl Iterator<Item = usize>,
+) -> Option<String> {
     let history = config.tower.history;
     let (mut all, mut out) = (0, 0);
     for length in lengths {
@@ -41,19 +47,27 @@ fn out_of_reach(config: &Config, lengths: impl Iterator<Item = usize>) -> Option
         Samples::Users => "lie further back than it reads from a sequence's end",
         Samples::Positions => "are older and never trained on",
     };
+    let auto = match auto > history {
+        true => format!("; \"auto\" would take {auto}"),
+        false => String::new(),
+    };
     (share > OUT_OF_REACH).then(|| {
         format!(
             "tower.history = {history}: {:.0} % of the training interactions {what}; a longer one \
-             costs time, \"auto\" takes twice the mean sequence",
+             costs time{auto}",
             100.0 * share
         )
     })
 }
 
-/// What can be told after training from the first and the last mean loss that was logged, and
-/// from whether the last validation was the best and nothing had stopped the training.
-pub fn of_training(config: &Config, losses: Option<(f64, f64)>, still_rising: bool) -> Vec<String> {
-    let stuck = losses.filter(|(first, last)| *last > first - MOVED * first.abs());
+/// What can be told after training from the mean losses that were logged, and from whether the
+/// last validation was the best of several and nothing had stopped the training.
+pub fn of_training(config: &Config, losses: &[f64], still_rising: bool) -> Vec<String> {
+    let ends = match losses {
+        [first, .., last] => Some((*first, *last)),
+        _ => None,
+    };
+    let stuck = ends.filter(|(first, last)| *last > first - MOVED * first.abs());
     let stuck = stuck.map(|(first, last)| {
         format!(
             "the loss is where it began ({first:.4}, at the end {last:.4}): optimizer.learning_rate \
@@ -99,11 +113,14 @@ mod tests {
 
     #[test]
     fn sequences_are_told_to_be_longer_than_what_is_read() {
-        let of =
-            |text: &str, lengths: &[usize]| out_of_reach(&config(text), lengths.iter().copied());
+        let of = |text: &str, lengths: &[usize]| {
+            out_of_reach(&config(text), 30, lengths.iter().copied())
+        };
         // 20 and the target of 50 interactions are in reach, and all 10 of the short one.
         let told = of("", &[50, 10]).unwrap();
         assert!(told.contains("48 %") && told.contains("tower.history = 20"), "{told}");
+        assert!(told.ends_with("\"auto\" would take 30"), "{told}");
+        assert!(of("tower.history = 30", &[90]).unwrap().ends_with("costs time"));
         assert_eq!(of("", &[28, 21, 10]), None);
         assert_eq!(of("tower.history = 49", &[50, 10]), None);
         let positions = "sampling = { samples = \"positions\", negatives = [{ from = \"uniform\", count = 5, per = \"batch\" }] }";
@@ -112,16 +129,18 @@ mod tests {
 
     #[test]
     fn a_training_that_got_nowhere_or_was_cut_short_is_told() {
-        let told = |losses, rising| of_training(&config(""), losses, rising);
-        assert!(told(Some((7.0, 6.9)), false).is_empty() && told(None, false).is_empty());
-        let stuck = told(Some((7.0, 6.95)), false).concat();
+        let told = |losses: &[f64], rising| of_training(&config(""), losses, rising);
+        assert!(told(&[7.0, 6.9], false).is_empty());
+        // One alone says nothing.
+        assert!(told(&[7.0], false).is_empty() && told(&[], false).is_empty());
+        let stuck = told(&[7.0, 5.0, 6.95], false).concat();
         assert!(stuck.contains("optimizer.learning_rate = 0.02"), "{stuck}");
         // A loss may be below 0.
-        assert!(told(Some((-7.0, -7.2)), false).is_empty());
-        assert_eq!(told(Some((-7.0, -6.9)), false).len(), 1);
-        let rising = told(Some((7.0, 3.0)), true).concat();
+        assert!(told(&[-7.0, -7.2], false).is_empty());
+        assert_eq!(told(&[-7.0, -6.9], false).len(), 1);
+        let rising = told(&[7.0, 3.0], true).concat();
         assert!(rising.contains("recall@100") && rising.contains("train.steps"), "{rising}");
-        let epochs = of_training(&config("train.epochs = 3"), None, true).concat();
+        let epochs = of_training(&config("train.epochs = 3"), &[], true).concat();
         assert!(epochs.contains("train.epochs"), "{epochs}");
     }
 }

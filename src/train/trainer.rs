@@ -180,8 +180,8 @@ pub fn train(
     let validation_users =
         spread(dataset.users_of(Split::Validation), config.train.validation_users);
     let mut losses = Losses::new(plan.device);
-    // The first that was logged, and the last.
-    let mut logged: Option<(f64, f64)> = None;
+    let mut logged = vec![];
+    let mut validations = 0;
     let mut train_seconds = 0.0;
     let mut step = 0;
     let mut profile = Profile::default();
@@ -195,7 +195,7 @@ pub fn train(
             step += 1;
             if step % config.train.log_every == 0 {
                 let loss = losses.mean(step)?;
-                logged = Some((logged.map_or(loss, |(first, _)| first), loss));
+                logged.push(loss);
                 log.write(
                     "train",
                     step,
@@ -219,6 +219,7 @@ pub fn train(
                 let monitored = value_of(&metrics, config.train.monitor)
                     .expect("a checked configuration measures what it monitors");
                 let better = stopping.better(monitored, step);
+                validations += 1;
                 observe(Event::Validated { step, metrics: &metrics, better });
                 if better {
                     save(&model.weights(), &run.weights_path())?;
@@ -238,8 +239,8 @@ pub fn train(
     if step < steps {
         observe(Event::Stopped { step, best_step });
     }
-    let still_rising = measured && step == steps && best_step == step;
-    advice::of_training(config, logged, still_rising)
+    let still_rising = validations > 1 && step == steps && best_step == step;
+    advice::of_training(config, &logged, still_rising)
         .into_iter()
         .for_each(|told| observe(Event::Advice(told)));
     // The weights that are read take a table's size in memory for a while: instead of the moments,

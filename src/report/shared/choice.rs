@@ -103,7 +103,7 @@ impl Choice {
         let monitors: BTreeSet<Metric> = done.iter().map(|p| p.config.train.monitor).collect();
         if by.is_none() && monitors.len() > 1 {
             misuse!(
-                "the points monitor different metrics, {}: say by which to choose",
+                "the points monitor different metrics, {}: choose with croloss best --by METRIC",
                 listed(monitors.iter())
             );
         }
@@ -114,7 +114,7 @@ impl Choice {
         measured.retain(|(metric, _)| by_all(*metric));
         if value_of(&measured, by).is_none() {
             misuse!(
-                "{by} was not measured in validation; what was: {}",
+                "{by} was not measured in validation by all points; by all was: {}",
                 listed(measured.iter().map(|(metric, _)| metric))
             );
         }

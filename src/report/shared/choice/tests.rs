@@ -114,7 +114,7 @@ fn what_cannot_be_chosen_is_refused_with_what_to_do() {
     let mut points = [of("a"), of("b")];
     refused(&points, Some("ndcg@50"), &["ndcg@50", "recall@100, recall@50"]);
     points[1].config.train.monitor = "recall@50".parse().unwrap();
-    refused(&points, None, &["recall@50, recall@100", "say by which"]);
+    refused(&points, None, &["recall@50, recall@100", "croloss best --by METRIC"]);
     assert!(choose(&points, Some("recall@50")).is_ok());
     points[1].config.evaluation.seen = Seen::Exclude;
     refused(&points, Some("recall@50"), &["evaluation.seen", "--only"]);
@@ -123,5 +123,5 @@ fn what_cannot_be_chosen_is_refused_with_what_to_do() {
     if let Status::Done(result) = &mut points[1].status {
         result.validation.truncate(1);
     }
-    refused(&points, Some("recall@50"), &["recall@50 was not measured", "what was: recall@100"]);
+    refused(&points, Some("recall@50"), &["recall@50 was not measured", "by all was: recall@100"]);
 }
