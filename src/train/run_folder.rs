@@ -6,12 +6,14 @@ mod ranks;
 mod result;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::checkpoint::{About, Checkpoints};
 use crate::config::{self, Config};
 use crate::files;
 use crate::misuse;
@@ -31,8 +33,11 @@ const FAILURE: &str = "failed.json";
 /// How the name of a TensorBoard event file starts, in every program.
 const EVENTS: &str = "events.out.tfevents.";
 
+/// The folder of checkpoints, while the run is not finished.
+const CHECKPOINTS: &str = "checkpoints";
+
 /// The files of a run, by name or by how the name starts.
-const FILES: [&str; 8] = [CONFIG, INFO, LOG, EVENTS, WEIGHTS, RANKS, RESULT, FAILURE];
+const FILES: [&str; 9] = [CONFIG, INFO, LOG, EVENTS, WEIGHTS, RANKS, RESULT, FAILURE, CHECKPOINTS];
 
 /// Refuses a path where something stands already; with `force`, where anything but a run stands,
 /// so that a mistyped path costs nobody's files.
@@ -125,12 +130,40 @@ impl RunFolder {
         self.path.join(LOG)
     }
 
+    /// Its checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::at(self.path.join(CHECKPOINTS))
+    }
+
+    /// Makes it what it was when a checkpoint was taken, logs aside, under a configuration that
+    /// may differ where a training may be gone on with.
+    pub(super) fn go_on(&self, config: &Config, from: &About) -> Result<()> {
+        let checkpoints = self.checkpoints();
+        files::write_file(&self.config_path(), toml::to_string(config)?)?;
+        remove_file(&self.weights_path())?;
+        if let Some(best) = checkpoints.best(from) {
+            files::link_or_copy(&best, &self.weights_path())?;
+        }
+        for name in [RANKS, FAILURE] {
+            remove_file(&self.path.join(name))?;
+        }
+        checkpoints.forget_after(from.standing.step)
+    }
+
     /// Begins the log anew.
     ///
     /// # Errors
     /// Names the file that cannot be written.
     pub fn create_log(&self) -> Result<LogWriter> {
         LogWriter::create(&self.log_path())
+    }
+
+    /// Goes on with the log behind the lines of step `step`.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read or written.
+    pub fn log_after(&self, step: u64) -> Result<LogWriter> {
+        LogWriter::after(&self.log_path(), step)
     }
 
     /// The log as far as it is written; broken or foreign lines are left out, and without a log
@@ -184,6 +217,19 @@ impl RunFolder {
         self.write_json(RESULT, result)
     }
 
+    /// [`RunFolder::write_result`]; when all is on the disk, checkpoints go.
+    pub(super) fn finish(&self, result: &RunResult) -> Result<()> {
+        self.write_result(result)?;
+        for name in [WEIGHTS, RANKS, LOG, RESULT] {
+            let file = self.path.join(name);
+            if file.exists() {
+                files::sync(&file)?;
+            }
+        }
+        files::sync(&self.path)?;
+        self.checkpoints().clear()
+    }
+
     /// What the run came to.
     ///
     /// # Errors
@@ -198,8 +244,8 @@ impl RunFolder {
             bail!("{path} has no result: the run failed ({reason})");
         }
         bail!(
-            "{path} is not finished: it has no {RESULT} yet; wait for its end, or train it again with \
-             `croloss train {path}/{CONFIG} --out {path} --force`"
+            "{path} is not finished: it has no {RESULT} yet; wait for its end, or go on with it by \
+             `croloss train {path}/{CONFIG} --out {path} --resume`"
         )
     }
 
@@ -236,6 +282,15 @@ impl RunFolder {
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}: did the run start?", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is broken", path.display()))
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 
