@@ -10,6 +10,7 @@ use super::run_progress::RunProgress;
 use super::table;
 use crate::config;
 use crate::data::{Dataset, Manifest, Split};
+use crate::signals::Signals;
 use crate::train::{Event, Start, train};
 
 /// Train by a configuration, and test the weights that were best in validation
@@ -48,7 +49,8 @@ impl Train {
         let open = || start.open(&self.out, &config, &dataset.manifest.checksum);
         let mut progress = RunProgress::new();
         let mut parts = vec![];
-        let outcome = train(&config, &dataset, open, &mut |event| {
+        let signals = Signals::listen()?;
+        let outcome = train(&config, &dataset, open, &signals, &mut |event| {
             if let Event::Trained { steps, profile } = &event {
                 let share = 1.0 / (*steps).max(1) as f64;
                 parts = profile.milliseconds();

@@ -69,11 +69,11 @@ impl PositionEvaluation<'_> {
     /// done.
     ///
     /// # Errors
-    /// When a score is not a number, or no session has two items.
+    /// When a score is not a number, or no session has two items; those of `progress`.
     pub fn run(
         &self,
         model: &dyn PositionVectors,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         let items = model.items(self.path).checked()?;
@@ -82,14 +82,14 @@ impl PositionEvaluation<'_> {
         let first = order.partition_point(|&at| self.session(at).len() < 2);
         ensure!(first < order.len(), "there is no session of two items or more to rank for");
         let mut all = vec![vec![]; self.users.len()];
-        progress(first as u64);
+        progress(first as u64)?;
         let mut rest = &order[first..];
         while !rest.is_empty() {
             let (chunk, later) = rest.split_at(self.fitting(rest));
             for (at, found) in chunk.iter().zip(self.ranks(model, &items, chunk)?) {
                 all[*at] = found;
             }
-            progress(chunk.len() as u64);
+            progress(chunk.len() as u64)?;
             rest = later;
         }
         let mut metrics = Metrics::new(Protocol::Positions, &self.config.at);
@@ -273,7 +273,12 @@ mod tests {
                 },
             };
             let mut done = 0;
-            let metrics = evaluation.run(&fake, &mut |more| done += more).unwrap();
+            let metrics = evaluation
+                .run(&fake, &mut |more| {
+                    done += more;
+                    Ok(())
+                })
+                .unwrap();
             assert_eq!(done, users.len() as u64);
             let expected: Vec<Vec<u64>> =
                 users.iter().map(|&user| brute(&fake, &sessions[user], history, seen)).collect();
@@ -322,7 +327,7 @@ mod tests {
             history,
             path: ComputePath::HostLoops,
         };
-        let (ranks, targets) = evaluation.run(&fake, &mut |_| ()).unwrap().into_ranks();
+        let (ranks, targets) = evaluation.run(&fake, &mut |_| Ok(())).unwrap().into_ranks();
         for (targets, (session, window)) in targets.iter().zip(sessions.iter().zip(&windows)) {
             assert_eq!(targets[..], session[window.end - targets.len()..window.end]);
         }
@@ -357,7 +362,7 @@ mod tests {
             history: 2,
             path: ComputePath::HostLoops,
         };
-        let metrics = evaluation.run(&Constant, &mut |_| ()).unwrap();
+        let metrics = evaluation.run(&Constant, &mut |_| Ok(())).unwrap();
         // Ranks 1 2; none; (1, cut off) 2 4, for a tie counts against the target; 4.
         let means = metrics.means();
         let value = |name: &str| value_of(&means, name.parse::<Metric>().unwrap()).unwrap();
@@ -387,7 +392,7 @@ mod tests {
                 history: 5,
                 path: ComputePath::HostLoops,
             };
-            evaluation.run(model, &mut |_| ()).map(|_| ()).unwrap_err().to_string()
+            evaluation.run(model, &mut |_| Ok(())).map(|_| ()).unwrap_err().to_string()
         };
         assert!(run(vec![1], &fake(1)).contains("no session of two items"));
         struct Broken(f64);

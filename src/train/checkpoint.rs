@@ -12,7 +12,7 @@ mod writer;
 
 pub use about::About;
 pub use difference::differences;
-pub use folder::Checkpoints;
+pub use folder::{Checkpoints, Snapshot};
 pub use writer::Writer;
 
 use tch::Tensor;

@@ -11,6 +11,7 @@ use crate::data::{Dataset, Sequences, Split};
 use crate::eval::{Evaluation, Metrics, PositionEvaluation};
 use crate::misuse;
 use crate::model::Model;
+use crate::signals::Signals;
 use crate::step::Plan;
 
 /// A configuration and a dataset that fit together, and the plan by which they are worked with.
@@ -18,6 +19,8 @@ pub struct RunContext<'a> {
     pub config: &'a Config,
     pub dataset: &'a Dataset,
     pub plan: Plan,
+    /// Those that end an evaluation.
+    pub(super) signals: Signals,
 }
 
 impl<'a> RunContext<'a> {
@@ -26,7 +29,7 @@ impl<'a> RunContext<'a> {
     /// # Errors
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
-        Ok(Self { config, dataset, plan: Plan::open(config)? })
+        Ok(Self { config, dataset, plan: Plan::open(config)?, signals: Signals::default() })
     }
 
     /// A model with initial weights.
@@ -40,7 +43,7 @@ impl<'a> RunContext<'a> {
     /// # Errors
     /// [`crate::error::Misuse`] when the dataset is too small for the configuration.
     pub fn drawer<'d>(&self, training: &'d Sequences) -> Result<Drawer<'d>> {
-        let Self { config, dataset, plan } = self;
+        let Self { config, dataset, plan, .. } = self;
         if dataset.is_measured() {
             self.refuse_empty(Split::Validation)?;
             self.refuse_empty(Split::Test)?;
@@ -100,6 +103,7 @@ impl<'a> RunContext<'a> {
         let mut progress = |more| {
             done += more;
             observe(Event::Ranking { part, done, users: count });
+            self.signals.check()
         };
         let Plan { device, ranking: path, .. } = self.plan;
         match config.protocol {

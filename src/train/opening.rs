@@ -58,6 +58,9 @@ impl Start {
             let folder = RunFolder::create(path, config, self != Self::New)?;
             return Ok(Opened { folder, checkpoint: None, notes: vec![] });
         };
+        let folder = folder.locked()?;
+        // Another process may have been at its end.
+        self.check(path)?;
         let (checkpoint, mut notes) = folder
             .checkpoints()
             .latest()
@@ -83,11 +86,7 @@ impl Start {
             Some(checkpoint) => folder.go_on(config, &checkpoint.about)?,
             None => {
                 notes.push(format!("{} has no checkpoint: it starts again", path.display()));
-                return Ok(Opened {
-                    folder: RunFolder::create(path, config, true)?,
-                    checkpoint,
-                    notes,
-                });
+                folder.renew(config)?;
             }
         }
         Ok(Opened { folder, checkpoint, notes })

@@ -1,6 +1,7 @@
 //! The folder of one training run: the names of its files, and how each of them is written and read.
 
 mod info;
+mod lock;
 mod log;
 mod ranks;
 mod result;
@@ -17,6 +18,8 @@ use super::checkpoint::{About, Checkpoints};
 use crate::config::{self, Config};
 use crate::files;
 use crate::misuse;
+
+use lock::Lock;
 
 pub use info::RunInfo;
 pub use log::{LogLine, LogTail, LogWriter};
@@ -36,8 +39,12 @@ const EVENTS: &str = "events.out.tfevents.";
 /// The folder of checkpoints, while the run is not finished.
 const CHECKPOINTS: &str = "checkpoints";
 
+/// Who works in it.
+const LOCK: &str = "run.lock";
+
 /// The files of a run, by name or by how the name starts.
-const FILES: [&str; 9] = [CONFIG, INFO, LOG, EVENTS, WEIGHTS, RANKS, RESULT, FAILURE, CHECKPOINTS];
+const FILES: [&str; 10] =
+    [CONFIG, INFO, LOG, EVENTS, WEIGHTS, RANKS, RESULT, FAILURE, CHECKPOINTS, LOCK];
 
 /// Refuses a path where something stands already; with `force`, where anything but a run stands,
 /// so that a mistyped path costs nobody's files.
@@ -65,25 +72,59 @@ pub fn refuse_foreign(path: &Path, force: bool) -> Result<()> {
 /// at all.
 pub struct RunFolder {
     path: PathBuf,
+    /// Of one that writes into it.
+    _lock: Option<Lock>,
 }
 
 impl RunFolder {
     /// Makes a new run folder and saves the effective configuration first of all. `force` removes
-    /// a run that stands there.
+    /// a run that stands there. Nobody else may write into it for as long as this lives.
     ///
     /// # Errors
-    /// When something stands at `path` and `force` is not given, or is not a run folder.
+    /// When something stands at `path` and `force` is not given, or is not a run folder, or
+    /// another process works in it.
     pub fn create(path: &Path, config: &Config, force: bool) -> Result<Self> {
         refuse_foreign(path, force)?;
-        let run = Self { path: path.into() };
-        if path.exists() {
-            fs::remove_dir_all(path)
-                .with_context(|| format!("cannot remove {}", path.display()))?;
-        }
         fs::create_dir_all(path)
             .with_context(|| format!("cannot make the folder {}", path.display()))?;
-        files::write_file(&run.config_path(), toml::to_string(config)?)?;
+        let run = Self { path: path.into(), _lock: None }.locked()?;
+        // Another process may have made it meanwhile, and be done.
+        if !force && run.config_path().exists() {
+            refuse_foreign(path, force)?;
+        }
+        run.renew(config)?;
         Ok(run)
+    }
+
+    /// The run for one that writes into it.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] that names the process that works in it.
+    pub(super) fn locked(self) -> Result<Self> {
+        let _lock = Some(Lock::take(self.path.join(LOCK))?);
+        Ok(Self { _lock, ..self })
+    }
+
+    /// Removes all that is there, and saves the effective configuration.
+    pub(super) fn renew(&self, config: &Config) -> Result<()> {
+        let path = &self.path;
+        let entries =
+            fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?;
+        for entry in entries {
+            let old = entry?.path();
+            let removed = match old.file_name().is_some_and(|name| name == LOCK) {
+                true => Ok(()),
+                false if old.is_dir() => fs::remove_dir_all(&old),
+                false => fs::remove_file(&old),
+            };
+            removed.with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+        files::write_file(&self.config_path(), toml::to_string(config)?)
+    }
+
+    /// Whether a process works in the folder `path`.
+    pub fn is_in_use(path: &Path) -> bool {
+        Lock::is_held(&path.join(LOCK))
     }
 
     /// An existing run.
@@ -91,7 +132,7 @@ impl RunFolder {
     /// # Errors
     /// When there is none at `path`.
     pub fn open(path: &Path) -> Result<Self> {
-        let run = Self { path: path.into() };
+        let run = Self { path: path.into(), _lock: None };
         if !run.config_path().exists() {
             bail!(
                 "{} is not a run folder: it has no {CONFIG}; make one with `croloss train`",

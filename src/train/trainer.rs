@@ -9,25 +9,29 @@ use super::exact::Exact;
 use super::memory::peak_memory_mib;
 use super::opening::Opened;
 use super::run_folder::{LogIds, RunInfo, RunResult, TargetRanks};
-use super::training::{Training, named};
+use super::training::{Training, how_to_go_on, named};
 use crate::config::Config;
 use crate::data::{Dataset, Split};
 use crate::device;
+use crate::error::Interrupted;
+use crate::signals::Signals;
 
 /// Trains by `config` on `dataset` and tests the best weights; the run folder is made, or opened to
 /// be gone on with, by `open` once nothing else is left that could refuse the run. Where the dataset
-/// is all training, all steps are trained, the last weights are kept and nothing is measured.
+/// is all training, all steps are trained, the last weights are kept and nothing is measured. A
+/// signal ends it behind a checkpoint.
 ///
 /// # Errors
 /// [`crate::error::Misuse`] before the folder is made; afterwards when the loss stops being a
-/// number or a file cannot be written.
+/// number or a file cannot be written; the [`crate::error::Interrupted`] of a signal.
 pub fn train(
     config: &Config,
     dataset: &Dataset,
     open: impl FnOnce() -> Result<Opened>,
+    signals: &Signals,
     observe: &mut dyn FnMut(Event),
 ) -> Result<RunResult> {
-    let context = RunContext::new(config, dataset)?;
+    let context = RunContext { signals: signals.clone(), ..RunContext::new(config, dataset)? };
     let sequences = dataset.training();
     let (plan, drawer) = (&context.plan, context.drawer(&sequences)?);
     let schedule = config.schedule(drawer.per_epoch())?;
@@ -66,7 +70,11 @@ pub fn train(
     let (mut test, mut test_users) = (vec![], 0);
     if measured {
         model.load(&run.weights_path())?;
-        let tested = context.evaluate(&model, Split::Test, observe)?;
+        let tested = context.evaluate(&model, Split::Test, observe);
+        let tested = tested.map_err(|error| match error.downcast::<Interrupted>() {
+            Ok(interrupted) => how_to_go_on(run).context(interrupted),
+            Err(error) => error,
+        })?;
         (test, test_users) = (tested.means(), tested.users());
         log.write("test", best_step, standing.seconds(), &named(&test))?;
         let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();

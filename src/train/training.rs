@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, anyhow};
 
-use super::checkpoint::{About, Writer, snapshot};
+use super::checkpoint::{About, Snapshot, Writer, snapshot};
 use super::context::RunContext;
 use super::event::Event;
 use super::exact::Exact;
@@ -17,6 +17,7 @@ use crate::batch::{Batch, Drawer};
 use crate::config::{Metric, Schedule};
 use crate::data::Split;
 use crate::device;
+use crate::error::Interrupted;
 use crate::eval::value_of;
 use crate::model::{Model, save};
 use crate::profile::Profile;
@@ -48,7 +49,7 @@ impl<'a> Training<'a> {
         schedule: Schedule,
         drawer: &Drawer,
     ) -> Result<Self> {
-        let RunContext { config, dataset, plan } = context;
+        let RunContext { config, dataset, plan, .. } = context;
         let run = &opened.folder;
         let model = context.model();
         let counts = || drawer.log_counts();
@@ -85,8 +86,15 @@ impl<'a> Training<'a> {
         let left = self.standing.step..self.schedule.steps;
         drawer.run(left, |next| -> Result<()> {
             loop {
+                if let Some(interrupted) = self.context.signals.interruption() {
+                    return Err(self.stop(interrupted));
+                }
                 if !self.standing.validated {
-                    self.validate(observe)?;
+                    match self.validate(observe) {
+                        // What was not measured is measured when it is gone on with.
+                        Err(error) if error.is::<Interrupted>() => continue,
+                        validated => validated?,
+                    }
                 }
                 if self.writer.is_due(self.standing.step) {
                     self.keep(observe)?;
@@ -107,8 +115,19 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
+    /// Writes a checkpoint, whatever is due, and says how it is gone on with.
+    fn stop(&mut self, interrupted: Interrupted) -> Error {
+        // Why one before could not be written is no matter if this one can.
+        let _ = self.writer.wait();
+        let kept = self.snapshot().and_then(|snapshot| self.writer.write_now(snapshot));
+        kept.map_or_else(|error| error, |()| how_to_go_on(self.run)).context(interrupted)
+    }
+
     /// What a training that ends with an error leaves to go on with.
     pub fn say_what_is_kept(&mut self, error: Error) -> Error {
+        if error.is::<Interrupted>() {
+            return error;
+        }
         // The error to tell is the one that ended it.
         let _ = self.writer.wait();
         match self.writer.checkpoints.steps().unwrap_or_default().last() {
@@ -137,7 +156,7 @@ impl<'a> Training<'a> {
         next: &mut dyn FnMut() -> Batch,
         observe: &mut dyn FnMut(Event),
     ) -> Result<()> {
-        let RunContext { config, dataset, plan } = self.context;
+        let RunContext { config, dataset, plan, .. } = self.context;
         let standing = &mut self.standing;
         let mark = Instant::now();
         let mut lap = self.profile.lap();
@@ -189,18 +208,33 @@ impl<'a> Training<'a> {
     fn keep(&mut self, observe: &mut dyn FnMut(Event)) -> Result<()> {
         let mut lap = self.profile.lap();
         self.losses.check(self.standing.step)?;
-        let RunContext { config, dataset, .. } = self.context;
-        let about = About::new(config, &dataset.manifest.checksum, &self.standing)?;
-        let tensors = snapshot(&self.model, &self.stepper, &self.losses);
-        let best = self.standing.stopping.best_step().map(|_| self.run.weights_path());
-        let begun =
-            self.writer.checkpoints.begin(about, tensors, self.log.lines()?, best.as_deref());
-        if let Err(error) = begun.and_then(|snapshot| self.writer.write_beside(snapshot)) {
+        let written = self.snapshot().and_then(|snapshot| self.writer.write_beside(snapshot));
+        if let Err(error) = written {
             observe(Event::Advice(format!("{error:#}")));
         }
         self.profile.add("checkpoints", &mut lap);
         Ok(())
     }
+
+    /// A copy of all that a checkpoint holds.
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.losses.check(self.standing.step)?;
+        let RunContext { config, dataset, .. } = self.context;
+        let about = About::new(config, &dataset.manifest.checksum, &self.standing)?;
+        let tensors = snapshot(&self.model, &self.stepper, &self.losses);
+        let best = self.standing.stopping.best_step().map(|_| self.run.weights_path());
+        self.writer.checkpoints.begin(about, tensors, self.log.lines()?, best.as_deref())
+    }
+}
+
+/// What a run that is cut off has to go on with, and by which command.
+pub fn how_to_go_on(run: &RunFolder) -> Error {
+    let path = run.path().display();
+    let from = match run.checkpoints().steps().unwrap_or_default().last() {
+        Some(step) => format!("from step {step}"),
+        None => "from its first step, without a checkpoint,".into(),
+    };
+    anyhow!("`croloss train {path}/config.toml --out {path} --resume` goes on {from}")
 }
 
 /// `count` of `users`, evenly spread; all of them if `count` is 0.

@@ -5,4 +5,5 @@ mod cases;
 mod common;
 mod killed;
 mod runs;
+mod signals;
 mod started;

@@ -54,6 +54,15 @@ impl Writer {
         before
     }
 
+    /// Writes one and waits for it.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn write_now(&self, snapshot: Snapshot) -> Result<()> {
+        let written = self.checkpoints.write(snapshot, self.config.kept);
+        written.context("a checkpoint could not be written")
+    }
+
     /// Waits for the one that is being written.
     ///
     /// # Errors
