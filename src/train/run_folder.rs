@@ -122,6 +122,11 @@ impl RunFolder {
         files::write_file(&self.config_path(), toml::to_string(config)?)
     }
 
+    /// The step of the latest checkpoint of the run at `path`, if it has any.
+    pub fn last_checkpoint(path: &Path) -> Option<u64> {
+        Checkpoints::at(path.join(CHECKPOINTS)).steps().ok()?.last().copied()
+    }
+
     /// Whether a process works in the folder `path`.
     pub fn is_in_use(path: &Path) -> bool {
         Lock::is_held(&path.join(LOCK))
