@@ -28,7 +28,7 @@ pub fn outcome(run: &Path) -> (Vec<u8>, Vec<u8>, Value, Vec<Value>) {
 /// The steps of the checkpoints, ascending.
 pub fn steps(run: &Path) -> Vec<u64> {
     let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().into_string().ok()?));
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut steps: Vec<u64> =
         names.filter_map(|name| name.strip_prefix("step-")?.parse().ok()).collect();
     steps.sort_unstable();
@@ -70,9 +70,9 @@ pub const LONG: [&str; 10] = [
     "--out",
     "run",
     "--set",
-    "train.steps=4000",
+    "train.steps=20000",
     "--set",
-    "train.validate_every=500",
+    "train.validate_every=2000",
     "--set",
     "train.checkpoint_steps=50",
 ];

@@ -35,7 +35,7 @@ fn a_broken_checkpoint_is_passed_over_for_the_one_before() {
     let output = place.command(&resume).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains(&format!("resumed at step {before} of 4000")), "{said}");
+    assert!(said.contains(&format!("resumed at step {before} of 20000")), "{said}");
     assert!(said.contains(&format!("the checkpoint of step {last} is passed over")), "{said}");
     assert!(outcome(&run) == outcome(&place.path("whole")));
     // Seconds go on from those before.
@@ -56,22 +56,22 @@ fn what_was_trained_otherwise_is_not_gone_on_with() {
     let with = |more: &[&'static str]| [&LONG[..], &["--resume", "--set"], more].concat();
     place.refused(&with(&["loss.alpha=1.2"]), 2, &["loss.alpha (1.0, now 1.2)"]);
     place.refused(
-        &with(&["tower.dim=9", "--set", "train.steps=3999"]),
+        &with(&["tower.dim=9", "--set", "train.steps=19999"]),
         2,
-        &["tower.dim (8, now 9), train.steps (4000, now 3999)"],
+        &["tower.dim (8, now 9), train.steps (20000, now 19999)"],
     );
     let cut = latest(&run);
     assert!(cut > 0);
     // More steps than it began with are as if it had begun with them.
-    let more = ["train.steps=4100", "--set", "train.log_every=50", "--set", "threads=2"];
+    let more = ["train.steps=20100", "--set", "train.log_every=50", "--set", "threads=2"];
     place.ok(&with(&more));
     let whole: Vec<&str> = LONG.map(|word| if word == "run" { "whole" } else { word }).to_vec();
-    place.ok(&[&whole[..], &["--set", "train.steps=4100"]].concat());
+    place.ok(&[&whole[..], &["--set", "train.steps=20100"]].concat());
     let (found, expected) = (outcome(&run), outcome(&place.path("whole")));
     assert!(found.0 == expected.0 && found.1 == expected.1);
     assert_eq!(found.2["test"], expected.2["test"]);
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
-    assert!(config.contains("steps = 4100"), "{config}");
+    assert!(config.contains("steps = 20100"), "{config}");
 }
 
 #[test]
