@@ -16,7 +16,7 @@ CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint bench reproduce clean
+.PHONY: help setup build test lint bench stress reproduce clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ lint: setup ## Check formatting, lints and documentation
 
 bench: setup ## Measure a training step and the ranking
 	cargo bench --bench speed
+
+stress: setup ## Kill trainings of every kind 55 times, and compare each with the unbroken one
+	cargo test --release --test resume -- --ignored --nocapture
 
 reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-books, INPUT=its log, JOBS=2
 	@test -f experiments/$(DATASET).toml || { echo "There is no experiments/$(DATASET).toml; DATASET is one of:" $(basename $(notdir $(shell grep -l '^dataset' experiments/*.toml))); exit 1; }

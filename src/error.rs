@@ -15,6 +15,23 @@ impl fmt::Display for Misuse {
 
 impl std::error::Error for Misuse {}
 
+/// A signal has ended what was going on; the exit status is that of shells, 128 and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    pub signal: i32,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match signal_hook::low_level::signal_name(self.signal) {
+            Some(name) => write!(f, "stopped by {name}"),
+            None => write!(f, "stopped by signal {}", self.signal),
+        }
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 /// Returns early with a [`Misuse`] made from a format string.
 #[macro_export]
 macro_rules! misuse {
@@ -23,7 +40,11 @@ macro_rules! misuse {
     };
 }
 
-/// The exit status that an error stands for: 2 for a [`Misuse`] anywhere in its chain, else 1.
+/// The exit status that an error stands for: that of an [`Interrupted`], 2 for a [`Misuse`] anywhere
+/// in its chain, else 1.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
+    if let Some(Interrupted { signal }) = error.downcast_ref() {
+        return 128 + *signal as u8;
+    }
     if error.chain().any(|cause| cause.is::<Misuse>()) { 2 } else { 1 }
 }

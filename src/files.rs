@@ -1,15 +1,45 @@
 //! Folders and files that are whole or not there at all.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 use crate::misuse;
 
 /// Bytes in hexadecimal, as checksums are written.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SHA-256 of a file's content, in hexadecimal.
+pub fn sha256(path: &Path) -> Result<String> {
+    let cannot = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(cannot)?;
+    let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(read) => hash.update(&piece[..read]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).with_context(cannot),
+        }
+    }
+}
+
+/// Waits until a file's content, or which files a folder holds, is on the disk.
+pub fn sync(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.with_context(|| format!("cannot bring {} to the disk", path.display()))
+}
+
+/// Gives a file's content a second name, where the file system can without a copy. The new name
+/// keeps it when the old one is written anew by [`write_with`].
+pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+    let placed = fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop));
+    placed.with_context(|| format!("cannot write {}", to.display()))
 }
 
 /// A kind of folder that this program writes, known by a file that each of them has.

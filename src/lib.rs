@@ -29,6 +29,7 @@ pub mod random;
 pub mod report;
 pub mod retrieve;
 pub mod serve;
+pub mod signals;
 pub mod step;
 pub mod sweep;
 pub mod train;

@@ -103,6 +103,66 @@ fn a_killed_sweep_goes_on_where_it_was() {
     assert_eq!(results(&broken), results(&place.path("unbroken")));
 }
 
+/// The steps that points of a sweep are gone on with from, by what it would do.
+fn to_go_on(plan: &str) -> Vec<u64> {
+    let of = |line: &str| line.split_once("to go on from step ")?.1.trim().parse().ok();
+    plan.lines().filter_map(of).collect()
+}
+
+/// Points that have a checkpoint.
+fn with_checkpoints(runs: &Path) -> usize {
+    let points = fs::read_dir(runs).into_iter().flatten().map(|point| point.unwrap().path());
+    let there = |point: &std::path::PathBuf| {
+        let mut all = fs::read_dir(point.join("checkpoints")).into_iter().flatten();
+        all.any(|own| own.is_ok_and(|own| own.file_name().to_string_lossy().starts_with("step-")))
+    };
+    points.filter(there).count()
+}
+
+#[test]
+fn points_that_were_cut_off_are_gone_on_with() {
+    let place = Place::new();
+    let set = "set = { \"train.steps\" = 12000, \"train.validate_every\" = 2000, \"train.checkpoint_steps\" = 50 }";
+    fs::write(
+        place.path("s.toml"),
+        SWEEP.replace("seeds = [1, 2]", &format!("seeds = [1]\n{set}")),
+    )
+    .unwrap();
+    place.ok(&["sweep", "s.toml", "--runs", "unbroken"]);
+    for (signal, status) in [(libc::SIGKILL, None), (libc::SIGINT, Some(130))] {
+        let runs = format!("broken{signal}");
+        let sweep = ["sweep", "s.toml", "--runs", &runs, "--jobs", "2"];
+        let plan = || place.ok(&[&sweep[..], &["--dry-run"]].concat());
+        let mut command = place.command(&sweep);
+        let child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let patience = Instant::now();
+        while with_checkpoints(&place.path(&runs)) < 2 {
+            assert!(patience.elapsed() < Duration::from_secs(120), "no checkpoints came");
+            sleep(Duration::from_millis(5));
+        }
+        // SAFETY: a child that nobody has waited for.
+        assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), status, "{said}");
+        if status.is_some() {
+            let last = said.lines().last().unwrap();
+            assert_eq!(last, "croloss: stopped by SIGINT: the same command goes on with it");
+        }
+        let steps = to_go_on(&plan());
+        assert_eq!(steps.len(), 2, "{}", plan());
+        let said = place.ok(&sweep);
+        assert!(said.contains("0 had a result, 2 ran, 0 of them failed"), "{said}");
+        let logs = fs::read_dir(place.path(&runs).join("logs")).unwrap();
+        let logs = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap());
+        let logs = logs.collect::<String>();
+        for step in steps {
+            assert!(logs.contains(&format!("resumed at step {step} of 12000")), "{step}: {logs}");
+        }
+        assert_eq!(results(&place.path(&runs)), results(&place.path("unbroken")));
+    }
+}
+
 #[test]
 fn a_point_that_fails_is_recorded_and_the_others_go_on() {
     let place = Place::new();

@@ -275,7 +275,7 @@ fn a_run_without_a_result_says_what_it_lacks() {
     train(&place, "run", &["--set", "train.steps=20"]);
     fs::remove_file(place.path("run/result.json")).unwrap();
     let call = ["compare", "run"];
-    place.refused(&call, 1, &["run is not finished", "croloss train run/config.toml", "--force"]);
+    place.refused(&call, 1, &["run is not finished", "croloss train run/config.toml", "--resume"]);
     fs::write(place.path("run/failed.json"), "{\"reason\": \"the loss is NaN\"}").unwrap();
     place.refused(&call, 1, &["run failed", "the loss is NaN"]);
     fs::remove_file(place.path("run/failed.json")).unwrap();

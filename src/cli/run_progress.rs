@@ -27,6 +27,8 @@ pub struct RunProgress {
     last_line: Option<Instant>,
     /// At most.
     steps: u64,
+    /// Those of a checkpoint.
+    done: u64,
 }
 
 impl RunProgress {
@@ -35,16 +37,21 @@ impl RunProgress {
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
         bar.set_style(steps_style(STEPS));
-        Self { bar, terminal, started: Instant::now(), last_line: None, steps: 0 }
+        Self { bar, terminal, started: Instant::now(), last_line: None, steps: 0, done: 0 }
     }
 
     /// Shows an event.
     pub fn hear(&mut self, event: Event) {
         match event {
-            Event::Started { steps, plan } => {
-                self.steps = steps;
+            Event::Started { steps, done, plan } => {
+                (self.steps, self.done) = (steps, done);
                 self.bar.set_length(steps);
                 self.line(plan.to_string());
+                if done > 0 {
+                    self.bar.set_position(done);
+                    self.bar.reset_eta();
+                    self.line(format!("resumed at step {done} of {steps}"));
+                }
             }
             Event::Step { step, loss } => {
                 self.bar.set_position(step);
@@ -52,7 +59,7 @@ impl RunProgress {
                 if !self.terminal && self.last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
                     self.last_line = Some(Instant::now());
                     let seconds = self.started.elapsed().as_secs_f64();
-                    let rate = step as f64 / seconds;
+                    let rate = (step - self.done) as f64 / seconds;
                     let left = (self.steps - step) as f64 / rate;
                     table::note(format_args!(
                         "step {step}/{}  loss {loss:.4}  {rate:.1} steps/s  at most {left:.0} s left",

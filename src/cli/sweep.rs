@@ -2,20 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use super::sweep_progress::SweepProgress;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::device;
+use crate::error::Interrupted;
 use crate::misuse;
 use crate::report;
+use crate::signals::Signals;
 use crate::sweep::{Filter, Point, PointResult, Runner, Shard, Status, SweepFile, collect};
+use crate::train::RunFolder;
 
 /// Train every point of a sweep file that has no result yet.
 ///
 /// Each point is one run folder, known by its effective configuration: a second call runs only
-/// what is missing, has failed, or has changed. Points run as processes of their own; one that
+/// what is missing, has failed, or has changed, and goes on with what was cut off. Points run as processes of their own; one that
 /// fails is recorded with its reason and the others go on.
 #[derive(clap::Args)]
 pub struct Sweep {
@@ -94,9 +97,14 @@ impl Sweep {
         let jobs = usize::from(self.jobs).min(open.len().max(1));
         let runner = Runner { runs: runs.clone(), jobs, gpus: gpus(&open) };
         let mut progress = SweepProgress::new(&open, jobs);
-        let failed = runner.run(&open, &mut |event| progress.hear(event))?;
+        let signals = Signals::listen()?;
+        let ran = runner.run(&open, &signals, &mut |event| progress.hear(event));
         drop(progress);
         report::write_results(&collect(&all, &runs)?, &runs)?;
+        let failed = ran.map_err(|error| match error.downcast::<Interrupted>() {
+            Ok(interrupted) => anyhow!("the same command goes on with it").context(interrupted),
+            Err(error) => error,
+        })?;
         table::say(format_args!(
             "{} points: {} had a result, {} ran, {failed} of them failed; results in {}",
             count(chosen.len() as u64),
@@ -121,12 +129,13 @@ fn gpus(points: &[Point]) -> usize {
 
 fn list(results: &[PointResult]) -> Result<()> {
     let line = |result: &PointResult| {
-        let status = match &result.status {
-            Status::Missing => "to run",
-            Status::Failed(_) => "to run again",
-            Status::Done(_) => "done",
+        let status = match (&result.status, RunFolder::last_checkpoint(&result.run)) {
+            (Status::Done(_), _) => "done".into(),
+            (_, Some(step)) => format!("to go on from step {step}"),
+            (Status::Missing, None) => "to run".into(),
+            (Status::Failed(_), None) => "to run again".into(),
         };
-        [format!("{}-{}", result.name, result.id), status.into()]
+        [format!("{}-{}", result.name, result.id), status]
     };
     table::print(results.iter().map(line))?;
     let open = results.iter().filter(|point| point.result().is_none()).count();

@@ -10,7 +10,8 @@ use super::run_progress::RunProgress;
 use super::table;
 use crate::config;
 use crate::data::{Dataset, Manifest, Split};
-use crate::train::{Event, RunFolder, refuse_foreign, train};
+use crate::signals::Signals;
+use crate::train::{Event, Start, train};
 
 /// Train by a configuration, and test the weights that were best in validation
 #[derive(clap::Args)]
@@ -26,6 +27,9 @@ pub struct Train {
     /// Replace the run that stands at --out
     #[arg(long)]
     force: bool,
+    /// Go on with the run at --out that was cut off, from its latest checkpoint
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
     /// At the end, show how many milliseconds a step each part of the work took
     #[arg(long)]
     profile: bool,
@@ -33,14 +37,20 @@ pub struct Train {
 
 impl Train {
     pub fn run(self) -> Result<()> {
-        refuse_foreign(&self.out, self.force)?;
+        let start = match (self.force, self.resume) {
+            (_, true) => Start::Resumed,
+            (true, false) => Start::Anew,
+            (false, false) => Start::New,
+        };
+        start.check(&self.out)?;
         let config = config::load(&self.config, &self.sets, Manifest::size_of)?;
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", self.config.display()))?;
-        let make_folder = || RunFolder::create(&self.out, &config, self.force);
+        let open = || start.open(&self.out, &config, &dataset.manifest.checksum);
         let mut progress = RunProgress::new();
         let mut parts = vec![];
-        let outcome = train(&config, &dataset, make_folder, &mut |event| {
+        let signals = Signals::listen()?;
+        let outcome = train(&config, &dataset, open, &signals, &mut |event| {
             if let Event::Trained { steps, profile } = &event {
                 let share = 1.0 / (*steps).max(1) as f64;
                 parts = profile.milliseconds();

@@ -4,6 +4,7 @@
 //! [`Config`], in which everything is there.
 
 mod auto;
+mod checkpoint;
 mod device;
 mod evaluation;
 mod explain;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::misuse;
 
 pub use auto::{HistorySetting, LogSize};
+pub use checkpoint::CheckpointConfig;
 pub use device::DeviceChoice;
 pub use evaluation::{EvaluationConfig, Protocol, Seen};
 pub use explain::{explain, nearest};
@@ -61,6 +63,20 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     pub train: TrainConfig,
     pub evaluation: EvaluationConfig,
+}
+
+impl Config {
+    /// What the result depends on, as TOML: without device, threads and checkpoints.
+    ///
+    /// # Errors
+    /// When it cannot be written as TOML.
+    pub fn essence(&self) -> Result<String> {
+        let mut settings = Settings::from(self.clone());
+        settings.device = DeviceChoice::Auto;
+        settings.threads = 0;
+        settings.train = settings.train.without_checkpoints();
+        Ok(toml::to_string(&settings)?)
+    }
 }
 
 /// What is trained on.

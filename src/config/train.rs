@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Metric, MetricKind, within};
+use super::{CheckpointConfig, Config, Metric, MetricKind, within};
 use crate::misuse;
 
 /// The training schedule.
@@ -22,6 +22,7 @@ pub struct TrainConfig {
     pub log_every: u64,
     /// On a CPU, take the loops written for it; `false` takes the tensor ops that run on a GPU.
     pub fused: bool,
+    pub checkpoints: CheckpointConfig,
 }
 
 /// The steps of a configuration that names none: more than a training takes that validation ends.
@@ -108,6 +109,14 @@ pub struct TrainSettings {
     pub monitor: Metric,
     pub log_every: u64,
     pub fused: bool,
+    /// Default 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_minutes: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_steps: Option<u64>,
+    /// Default 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoints_kept: Option<usize>,
 }
 
 impl Default for TrainSettings {
@@ -121,6 +130,9 @@ impl Default for TrainSettings {
             monitor: Metric { kind: MetricKind::Recall, at: 100 },
             log_every: 100,
             fused: true,
+            checkpoint_minutes: None,
+            checkpoint_steps: None,
+            checkpoints_kept: None,
         }
     }
 }
@@ -152,6 +164,11 @@ impl TrainSettings {
         };
         within("train.patience", self.patience, 1, 1 << 40)?;
         within("train.log_every", self.log_every, 1, 1 << 40)?;
+        let checkpoints = CheckpointConfig::checked(
+            self.checkpoint_minutes,
+            self.checkpoint_steps,
+            self.checkpoints_kept,
+        )?;
         Ok(TrainConfig {
             length,
             validate_every,
@@ -160,7 +177,13 @@ impl TrainSettings {
             monitor: self.monitor,
             log_every: self.log_every,
             fused: self.fused,
+            checkpoints,
         })
+    }
+
+    /// Without what says when checkpoints are written: no result depends on it.
+    pub(super) fn without_checkpoints(self) -> Self {
+        Self { checkpoint_minutes: None, checkpoint_steps: None, checkpoints_kept: None, ..self }
     }
 }
 
@@ -183,6 +206,9 @@ impl From<TrainConfig> for TrainSettings {
             monitor: train.monitor,
             log_every: train.log_every,
             fused: train.fused,
+            checkpoint_minutes: Some(train.checkpoints.minutes),
+            checkpoint_steps: train.checkpoints.steps,
+            checkpoints_kept: Some(train.checkpoints.kept),
         }
     }
 }

@@ -6,7 +6,7 @@ mod ops;
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use serde::Serialize;
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Tensor};
 
 use crate::config::DeviceChoice;
 use crate::misuse;
@@ -64,6 +64,14 @@ pub fn synchronize(device: Device) {
     if let Device::Cuda(index) = device {
         Cuda::synchronize(index as i64);
     }
+}
+
+/// A copy on the host, contiguous and with memory of its own.
+pub fn host_copy(tensor: &Tensor) -> Tensor {
+    let _guard = tch::no_grad_guard();
+    let mut copy = Tensor::empty(tensor.size(), (tensor.kind(), Device::Cpu));
+    copy.copy_(tensor);
+    copy
 }
 
 /// How many GPUs CUDA sees; 0 where there is no driver or this libtorch has no CUDA.

@@ -42,8 +42,12 @@ impl Evaluation<'_> {
     /// done.
     ///
     /// # Errors
-    /// When a score is not a number, or no user has a target.
-    pub fn run(&self, model: &Model, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
+    /// When a score is not a number, or no user has a target; those of `progress`.
+    pub fn run(
+        &self,
+        model: &Model,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
         let items = Catalogue::of(model, self.path).checked()?;
@@ -64,7 +68,7 @@ impl Evaluation<'_> {
                 let (ranks, targets) = found.into_iter().unzip();
                 metrics.add(ranks, targets);
             }
-            progress(users.len() as u64);
+            progress(users.len() as u64)?;
         }
         metrics.not_empty()
     }

@@ -69,11 +69,11 @@ impl PositionEvaluation<'_> {
     /// done.
     ///
     /// # Errors
-    /// When a score is not a number, or no session has two items.
+    /// When a score is not a number, or no session has two items; those of `progress`.
     pub fn run(
         &self,
         model: &dyn PositionVectors,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Metrics> {
         let _guard = tch::no_grad_guard();
         let items = model.items(self.path).checked()?;
@@ -82,14 +82,14 @@ impl PositionEvaluation<'_> {
         let first = order.partition_point(|&at| self.session(at).len() < 2);
         ensure!(first < order.len(), "there is no session of two items or more to rank for");
         let mut all = vec![vec![]; self.users.len()];
-        progress(first as u64);
+        progress(first as u64)?;
         let mut rest = &order[first..];
         while !rest.is_empty() {
             let (chunk, later) = rest.split_at(self.fitting(rest));
             for (at, found) in chunk.iter().zip(self.ranks(model, &items, chunk)?) {
                 all[*at] = found;
             }
-            progress(chunk.len() as u64);
+            progress(chunk.len() as u64)?;
             rest = later;
         }
         let mut metrics = Metrics::new(Protocol::Positions, &self.config.at);

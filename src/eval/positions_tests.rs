@@ -104,7 +104,7 @@ fn every_position_s_rank_is_that_of_brute_force() {
             },
         };
         let mut done = 0;
-        let metrics = evaluation.run(&fake, &mut |more| done += more).unwrap();
+        let metrics = evaluation.run(&fake, &mut |more| Ok(done += more)).unwrap();
         assert_eq!(done, users.len() as u64);
         let expected: Vec<Vec<u64>> =
             users.iter().map(|&user| brute(&fake, &sessions[user], history, seen)).collect();
@@ -154,7 +154,7 @@ fn of_a_window_only_its_positions_are_asked_for() {
             history,
             path: ComputePath::HostLoops,
         };
-        let (ranks, targets) = evaluation.run(&fake, &mut |_| ()).unwrap().into_ranks();
+        let (ranks, targets) = evaluation.run(&fake, &mut |_| Ok(())).unwrap().into_ranks();
         for (at, (session, window)) in sessions.iter().zip(&windows).enumerate() {
             // Brute force knows a session only up to the window's end, and gives all of its ranks.
             let known = &session[..window.end];
@@ -193,7 +193,7 @@ fn hand_computed_sessions() {
         history: 2,
         path: ComputePath::HostLoops,
     };
-    let metrics = evaluation.run(&Constant, &mut |_| ()).unwrap();
+    let metrics = evaluation.run(&Constant, &mut |_| Ok(())).unwrap();
     // Ranks 1 2; none; (1, cut off) 2 4, for a tie counts against the target; 4.
     let means = metrics.means();
     let value = |name: &str| value_of(&means, name.parse::<Metric>().unwrap()).unwrap();
@@ -222,7 +222,7 @@ fn what_cannot_be_ranked_is_an_error() {
             history: 5,
             path: ComputePath::HostLoops,
         };
-        evaluation.run(model, &mut |_| ()).map(|_| ()).unwrap_err().to_string()
+        evaluation.run(model, &mut |_| Ok(())).map(|_| ()).unwrap_err().to_string()
     };
     assert!(run(vec![1], &fake(1)).contains("no session of two items"));
     struct Broken(f64);

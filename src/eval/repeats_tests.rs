@@ -142,7 +142,7 @@ fn ranks_of_positions_are_those_of_brute_force() {
                 history: HISTORY,
                 path,
             };
-            let (found, _) = evaluation.run(&fake, &mut |_| ()).unwrap().into_ranks();
+            let (found, _) = evaluation.run(&fake, &mut |_| Ok(())).unwrap().into_ranks();
             for (session, found) in sessions.iter().zip(found) {
                 let of =
                     |query: Query| brute(fake.vector(query.history), &fake.items, &query, seen);

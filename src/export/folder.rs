@@ -1,7 +1,6 @@
 //! The folder that an export is: towers, vectors, items, and a manifest with every file's checksum.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -78,7 +77,7 @@ impl Export {
             fs::write(folder.join(CONFIG), toml)?;
             fs::write(folder.join("README.md"), readme::text(&manifest))?;
             for name in [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, "README.md"] {
-                manifest.files.insert(name.into(), sha256(&folder.join(name))?);
+                manifest.files.insert(name.into(), files::sha256(&folder.join(name))?);
             }
             fs::write(folder.join(MANIFEST), serde_json::to_string_pretty(&manifest)? + "\n")?;
             Ok(())
@@ -111,7 +110,7 @@ impl Export {
         for (name, checksum) in &manifest.files {
             let path = folder.join(name);
             ensure!(
-                sha256(&path)? == *checksum,
+                files::sha256(&path)? == *checksum,
                 "{} is truncated or altered: export again",
                 path.display()
             );
@@ -209,19 +208,4 @@ fn read_items(path: &Path) -> Result<Vec<Item>> {
 /// The SHA-256 of some bytes, in hexadecimal.
 pub fn sha256_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-fn sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => hash.update(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        }
-    }
-    Ok(hex(&hash.finalize()))
 }

@@ -1,12 +1,13 @@
 //! Moves a model batch by batch.
 
+use anyhow::Result;
 use tch::Tensor;
 
 use super::{HostStep, Plan, Step, StepPath, TensorStep};
 use crate::batch::Batch;
 use crate::config::{Config, LogQ};
 use crate::model::Model;
-use crate::optim::Optimisers;
+use crate::optim::{Optimisers, State};
 use crate::profile::Profile;
 
 /// A way to gradients, and the optimisers that they go to.
@@ -56,6 +57,19 @@ impl Stepper {
     /// Brings the whole model to the present. Must come before it is evaluated or saved.
     pub fn catch_up(&mut self) {
         self.optimisers.catch_up_all();
+    }
+
+    /// All that the next step depends on besides the weights, as it is; moments share memory.
+    pub fn state(&self) -> State {
+        self.optimisers.state()
+    }
+
+    /// Takes over what [`Stepper::state`] gave.
+    ///
+    /// # Errors
+    /// Those of [`Optimisers::restore`].
+    pub fn restore(&mut self, state: &State) -> Result<()> {
+        self.optimisers.restore(state)
     }
 
     /// Where the time of the steps went. On a GPU these are times of launching, not of computing.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use crate::config::{Config, DeviceChoice, parse_set};
+use crate::config::{Config, parse_set};
 use crate::files::hex;
 use crate::misuse;
 
@@ -19,7 +19,7 @@ pub struct Point {
     /// neither.
     pub case: String,
     /// The first 12 hexadecimal digits of the SHA-256 of what the result depends on: the
-    /// configuration without device and threads, and the dataset's content.
+    /// configuration without device, threads and checkpoints, and the dataset's content.
     pub id: String,
     /// The grids that ask for it.
     pub grids: Vec<String>,
@@ -35,10 +35,8 @@ impl Point {
         checksum: &str,
     ) -> Result<Self> {
         let mut content = config.clone();
-        content.device = DeviceChoice::Auto;
-        content.threads = 0;
         content.data.path = checksum.into();
-        let hash = Sha256::digest(toml::to_string(&content)?);
+        let hash = Sha256::digest(content.essence()?);
         let id = hex(&hash[..6]);
         let plain = |c: char| c.is_ascii_alphanumeric() || "._=@-".contains(c);
         let name = Self::name(grid, choices, config.seed);

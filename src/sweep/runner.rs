@@ -2,16 +2,19 @@
 //! only.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::point::Point;
+use crate::error::{Interrupted, exit_status};
 use crate::eval::value_of;
 use crate::files;
+use crate::signals::Signals;
 use crate::train::{Failure, LogTail, RunFolder};
 
 /// How CUDA is told which GPUs to see.
@@ -62,19 +65,32 @@ struct Job<'a> {
 }
 
 impl Runner {
-    /// Runs every point, and returns how many failed.
+    /// Runs every point, those that were cut off from their latest checkpoint on, and returns how
+    /// many failed. A signal lets those that run write a checkpoint, and begins no others.
     ///
     /// # Errors
-    /// When a child cannot be started or a file cannot be written; a point that fails is none.
-    pub fn run(&self, points: &[Point], observe: &mut dyn FnMut(Event)) -> Result<usize> {
+    /// When a child cannot be started or a file cannot be written; a point that fails is none. The
+    /// [`Interrupted`] of a signal.
+    pub fn run(
+        &self,
+        points: &[Point],
+        signals: &Signals,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<usize> {
         fs::create_dir_all(self.logs())
             .with_context(|| format!("cannot make the folder {}", self.logs().display()))?;
         let mut waiting = points.iter();
         let mut slots: Vec<Option<Job>> = (0..self.jobs.max(1)).map(|_| None).collect();
         let mut failed = 0;
+        let mut stopped: Option<Interrupted> = None;
         loop {
+            if stopped.is_none() && signals.interruption().is_some() {
+                stopped = signals.interruption();
+                slots.iter().flatten().for_each(Job::stop);
+            }
             for (slot, place) in slots.iter_mut().enumerate() {
                 if place.is_none()
+                    && stopped.is_none()
                     && let Some(point) = waiting.next()
                 {
                     observe(Event::Started { slot, point });
@@ -94,6 +110,7 @@ impl Runner {
                 if let Some(status) = job.child.try_wait()? {
                     let outcome = match status.success() {
                         true => job.monitored().map_err(|error| format!("{error:#}")),
+                        false if is_cut_off(status) => Err(job.reason(&status.to_string())),
                         false => Err(job.record(job.reason(&status.to_string()))),
                     };
                     failed += usize::from(outcome.is_err());
@@ -102,8 +119,12 @@ impl Runner {
                     *place = None;
                 }
             }
-            if slots.iter().all(Option::is_none) && waiting.len() == 0 {
-                return Ok(failed);
+            if slots.iter().all(Option::is_none) {
+                match stopped {
+                    Some(interrupted) => return Err(interrupted.into()),
+                    None if waiting.len() == 0 => return Ok(failed),
+                    None => {}
+                }
             }
             sleep(PAUSE);
         }
@@ -121,7 +142,7 @@ impl Runner {
         let output =
             File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(own_binary()?);
-        command.arg("train").arg(&config).arg("--out").arg(&run).arg("--force");
+        command.arg("train").arg(&config).arg("--out").arg(&run).arg("--resume");
         if point.config.threads == 0 {
             command.arg("--set").arg(format!("threads={}", self.threads()));
         }
@@ -129,6 +150,8 @@ impl Runner {
             command.env(VISIBLE, self.gpu(slot));
         }
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        // A key that stops the sweep is not to stop its children besides: they are asked once.
+        command.process_group(0);
         end_with_parent(&mut command);
         let child = command.spawn().context("cannot start a point")?;
         Ok(Job { point, metrics: RunFolder::follow_log(&run), run, child, log })
@@ -150,6 +173,12 @@ impl Runner {
 }
 
 impl Job<'_> {
+    /// Asks the child to write a checkpoint and end.
+    fn stop(&self) {
+        // SAFETY: sends a signal to a child that nobody has waited for, so that its id is its own.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+    }
+
     /// The latest training step in the run's log, if there is a new one, and its loss.
     fn progress(&mut self) -> Option<(u64, f64)> {
         let lines = self.metrics.whole_lines();
@@ -177,8 +206,12 @@ impl Job<'_> {
         said.map_or_else(|| format!("ended by {status}; see {}", self.log.display()), str::to_owned)
     }
 
-    /// Leaves the reason in the run folder, and adds to it why that could not be done.
+    /// Leaves the reason in the run folder, unless another process works there, and adds to it why
+    /// that could not be done.
     fn record(&self, reason: String) -> String {
+        if RunFolder::is_in_use(&self.run) {
+            return reason;
+        }
         let write = || -> Result<()> {
             if !self.run.exists() {
                 RunFolder::create(&self.run, &self.point.config, false)?;
@@ -193,6 +226,14 @@ impl Job<'_> {
     }
 }
 
+/// Whether a child ended as one does that was asked by a signal and can be gone on with.
+fn is_cut_off(status: ExitStatus) -> bool {
+    let stopped = |signal| exit_status(&Interrupted { signal }.into());
+    [libc::SIGINT, libc::SIGTERM]
+        .iter()
+        .any(|signal| status.code() == Some(stopped(*signal).into()))
+}
+
 /// This program: on Linux the very file that runs, also when a new build has taken its place.
 fn own_binary() -> Result<PathBuf> {
     match cfg!(target_os = "linux") {
@@ -205,7 +246,6 @@ fn own_binary() -> Result<PathBuf> {
 fn end_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
-        use std::os::unix::process::CommandExt;
         let die = || {
             // SAFETY: prctl with this option only sets a flag of the calling process; it may be
             // called between fork and exec.

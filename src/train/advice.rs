@@ -60,14 +60,11 @@ fn out_of_reach(
     })
 }
 
-/// What can be told after training from the mean losses that were logged, and from whether the
-/// last validation was the best of several and nothing had stopped the training.
-pub fn of_training(config: &Config, losses: &[f64], still_rising: bool) -> Vec<String> {
-    let ends = match losses {
-        [first, .., last] => Some((*first, *last)),
-        _ => None,
-    };
-    let stuck = ends.filter(|(first, last)| *last > first - MOVED * first.abs());
+/// What can be told after training from the first and the last of several mean losses that were
+/// logged, and from whether the last validation was the best of several and nothing had stopped
+/// the training.
+pub fn of_training(config: &Config, losses: Option<(f64, f64)>, still_rising: bool) -> Vec<String> {
+    let stuck = losses.filter(|(first, last)| *last > first - MOVED * first.abs());
     let stuck = stuck.map(|(first, last)| {
         format!(
             "the loss is where it began ({first:.4}, at the end {last:.4}): optimizer.learning_rate \
@@ -129,18 +126,16 @@ mod tests {
 
     #[test]
     fn a_training_that_got_nowhere_or_was_cut_short_is_told() {
-        let told = |losses: &[f64], rising| of_training(&config(""), losses, rising);
-        assert!(told(&[7.0, 6.9], false).is_empty());
-        // One alone says nothing.
-        assert!(told(&[7.0], false).is_empty() && told(&[], false).is_empty());
-        let stuck = told(&[7.0, 5.0, 6.95], false).concat();
+        let told = |losses, rising| of_training(&config(""), losses, rising);
+        assert!(told(Some((7.0, 6.9)), false).is_empty() && told(None, false).is_empty());
+        let stuck = told(Some((7.0, 6.95)), false).concat();
         assert!(stuck.contains("optimizer.learning_rate = 0.02"), "{stuck}");
         // A loss may be below 0.
-        assert!(told(&[-7.0, -7.2], false).is_empty());
-        assert_eq!(told(&[-7.0, -6.9], false).len(), 1);
-        let rising = told(&[7.0, 3.0], true).concat();
+        assert!(told(Some((-7.0, -7.2)), false).is_empty());
+        assert_eq!(told(Some((-7.0, -6.9)), false).len(), 1);
+        let rising = told(Some((7.0, 3.0)), true).concat();
         assert!(rising.contains("recall@100") && rising.contains("train.steps"), "{rising}");
-        let epochs = of_training(&config("train.epochs = 3"), &[], true).concat();
+        let epochs = of_training(&config("train.epochs = 3"), None, true).concat();
         assert!(epochs.contains("train.epochs"), "{epochs}");
     }
 }

@@ -1,5 +1,7 @@
 //! What a run leaves behind while it goes on: `metrics.jsonl` and a TensorBoard event file.
 
+use std::fs::File;
+
 use anyhow::Result;
 
 use super::run_folder::{LogLine, LogWriter, RunFolder};
@@ -12,9 +14,19 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Makes the new logs of `run`.
-    pub fn create(run: &RunFolder) -> Result<Self> {
-        Ok(Self { lines: run.create_log()?, events: EventFile::create(run.path())? })
+    /// The logs of `run` after step `done`: what was written of later steps is taken out of the
+    /// lines, and void for TensorBoard, which gets another file.
+    pub fn after(run: &RunFolder, done: u64) -> Result<Self> {
+        let lines = match done {
+            0 => run.create_log()?,
+            step => run.log_after(step)?,
+        };
+        Ok(Self { lines, events: EventFile::create(run.path(), done)? })
+    }
+
+    /// The file of lines, to be brought to the disk.
+    pub fn lines(&self) -> Result<File> {
+        self.lines.file()
     }
 
     /// Writes values at `step`, `seconds` after the start; `part` (`train`, `validation`, `test`)

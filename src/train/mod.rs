@@ -1,18 +1,29 @@
 //! Training: the loop, its end, the run folder.
 
 mod advice;
+mod checkpoint;
+mod context;
+mod event;
+mod exact;
 mod log;
+mod losses;
 mod memory;
+mod opening;
 mod run_folder;
+mod standing;
 mod stopping;
 mod tensorboard;
 mod trained_run;
 mod trainer;
+mod training;
 
+pub use context::RunContext;
+pub use event::Event;
 pub use memory::peak_memory_mib;
+pub use opening::{Opened, Start};
 pub use run_folder::{
     Ending, Failure, LogIds, LogLine, LogTail, LogWriter, RunFolder, RunInfo, RunResult,
-    TargetRanks, by_name, refuse_foreign,
+    TargetRanks, by_name,
 };
 pub use trained_run::TrainedRun;
-pub use trainer::{Event, RunContext, train};
+pub use trainer::train;

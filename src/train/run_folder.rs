@@ -1,20 +1,25 @@
 //! The folder of one training run: the names of its files, and how each of them is written and read.
 
 mod info;
+mod lock;
 mod log;
 mod ranks;
 mod result;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::checkpoint::{About, Checkpoints};
 use crate::config::{self, Config};
 use crate::files;
 use crate::misuse;
+
+use lock::Lock;
 
 pub use info::RunInfo;
 pub use log::{LogLine, LogTail, LogWriter};
@@ -31,8 +36,15 @@ const FAILURE: &str = "failed.json";
 /// How the name of a TensorBoard event file starts, in every program.
 const EVENTS: &str = "events.out.tfevents.";
 
+/// The folder of checkpoints, while the run is not finished.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// Who works in it.
+const LOCK: &str = "run.lock";
+
 /// The files of a run, by name or by how the name starts.
-const FILES: [&str; 8] = [CONFIG, INFO, LOG, EVENTS, WEIGHTS, RANKS, RESULT, FAILURE];
+const FILES: [&str; 10] =
+    [CONFIG, INFO, LOG, EVENTS, WEIGHTS, RANKS, RESULT, FAILURE, CHECKPOINTS, LOCK];
 
 /// Refuses a path where something stands already; with `force`, where anything but a run stands,
 /// so that a mistyped path costs nobody's files.
@@ -60,25 +72,64 @@ pub fn refuse_foreign(path: &Path, force: bool) -> Result<()> {
 /// at all.
 pub struct RunFolder {
     path: PathBuf,
+    /// Of one that writes into it.
+    _lock: Option<Lock>,
 }
 
 impl RunFolder {
     /// Makes a new run folder and saves the effective configuration first of all. `force` removes
-    /// a run that stands there.
+    /// a run that stands there. Nobody else may write into it for as long as this lives.
     ///
     /// # Errors
-    /// When something stands at `path` and `force` is not given, or is not a run folder.
+    /// When something stands at `path` and `force` is not given, or is not a run folder, or
+    /// another process works in it.
     pub fn create(path: &Path, config: &Config, force: bool) -> Result<Self> {
         refuse_foreign(path, force)?;
-        let run = Self { path: path.into() };
-        if path.exists() {
-            fs::remove_dir_all(path)
-                .with_context(|| format!("cannot remove {}", path.display()))?;
-        }
         fs::create_dir_all(path)
             .with_context(|| format!("cannot make the folder {}", path.display()))?;
-        files::write_file(&run.config_path(), toml::to_string(config)?)?;
+        let run = Self { path: path.into(), _lock: None }.locked()?;
+        // Another process may have made it meanwhile, and be done.
+        if !force && run.config_path().exists() {
+            refuse_foreign(path, force)?;
+        }
+        run.renew(config)?;
         Ok(run)
+    }
+
+    /// The run for one that writes into it.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] that names the process that works in it.
+    pub(super) fn locked(self) -> Result<Self> {
+        let _lock = Some(Lock::take(self.path.join(LOCK))?);
+        Ok(Self { _lock, ..self })
+    }
+
+    /// Removes all that is there, and saves the effective configuration.
+    pub(super) fn renew(&self, config: &Config) -> Result<()> {
+        let path = &self.path;
+        let entries =
+            fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?;
+        for entry in entries {
+            let old = entry?.path();
+            let removed = match old.file_name().is_some_and(|name| name == LOCK) {
+                true => Ok(()),
+                false if old.is_dir() => fs::remove_dir_all(&old),
+                false => fs::remove_file(&old),
+            };
+            removed.with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+        files::write_file(&self.config_path(), toml::to_string(config)?)
+    }
+
+    /// The step of the latest checkpoint of the run at `path`, if it has any.
+    pub fn last_checkpoint(path: &Path) -> Option<u64> {
+        Checkpoints::at(path.join(CHECKPOINTS)).steps().ok()?.last().copied()
+    }
+
+    /// Whether a process works in the folder `path`.
+    pub fn is_in_use(path: &Path) -> bool {
+        Lock::is_held(&path.join(LOCK))
     }
 
     /// An existing run.
@@ -86,7 +137,7 @@ impl RunFolder {
     /// # Errors
     /// When there is none at `path`.
     pub fn open(path: &Path) -> Result<Self> {
-        let run = Self { path: path.into() };
+        let run = Self { path: path.into(), _lock: None };
         if !run.config_path().exists() {
             bail!(
                 "{} is not a run folder: it has no {CONFIG}; make one with `croloss train`",
@@ -125,12 +176,40 @@ impl RunFolder {
         self.path.join(LOG)
     }
 
+    /// Its checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::at(self.path.join(CHECKPOINTS))
+    }
+
+    /// Makes it what it was when a checkpoint was taken, logs aside, under a configuration that
+    /// may differ where a training may be gone on with.
+    pub(super) fn go_on(&self, config: &Config, from: &About) -> Result<()> {
+        let checkpoints = self.checkpoints();
+        files::write_file(&self.config_path(), toml::to_string(config)?)?;
+        remove_file(&self.weights_path())?;
+        if let Some(best) = checkpoints.best(from) {
+            files::link_or_copy(&best, &self.weights_path())?;
+        }
+        for name in [RANKS, FAILURE] {
+            remove_file(&self.path.join(name))?;
+        }
+        checkpoints.forget_after(from.standing.step)
+    }
+
     /// Begins the log anew.
     ///
     /// # Errors
     /// Names the file that cannot be written.
     pub fn create_log(&self) -> Result<LogWriter> {
         LogWriter::create(&self.log_path())
+    }
+
+    /// Goes on with the log behind the lines of step `step`.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read or written.
+    pub fn log_after(&self, step: u64) -> Result<LogWriter> {
+        LogWriter::after(&self.log_path(), step)
     }
 
     /// The log as far as it is written; broken or foreign lines are left out, and without a log
@@ -184,6 +263,19 @@ impl RunFolder {
         self.write_json(RESULT, result)
     }
 
+    /// [`RunFolder::write_result`]; when all is on the disk, checkpoints go.
+    pub(super) fn finish(&self, result: &RunResult) -> Result<()> {
+        self.write_result(result)?;
+        for name in [WEIGHTS, RANKS, LOG, RESULT] {
+            let file = self.path.join(name);
+            if file.exists() {
+                files::sync(&file)?;
+            }
+        }
+        files::sync(&self.path)?;
+        self.checkpoints().clear()
+    }
+
     /// What the run came to.
     ///
     /// # Errors
@@ -198,8 +290,8 @@ impl RunFolder {
             bail!("{path} has no result: the run failed ({reason})");
         }
         bail!(
-            "{path} is not finished: it has no {RESULT} yet; wait for its end, or train it again with \
-             `croloss train {path}/{CONFIG} --out {path} --force`"
+            "{path} is not finished: it has no {RESULT} yet; wait for its end, or go on with it by \
+             `croloss train {path}/{CONFIG} --out {path} --resume`"
         )
     }
 
@@ -236,6 +328,15 @@ impl RunFolder {
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}: did the run start?", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is broken", path.display()))
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,9 +1,14 @@
 //! Early stopping on a validation metric.
 
+use serde::{Deserialize, Serialize};
+
+use super::exact::Exact;
+
 /// Remembers the best value and when to give up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stopping {
     patience: u64,
-    best: Option<(f64, u64)>,
+    best: Option<(Exact, u64)>,
     since: u64,
 }
 
@@ -15,9 +20,9 @@ impl Stopping {
 
     /// Takes the value at `step` in and says whether it is the best so far.
     pub fn better(&mut self, value: f64, step: u64) -> bool {
-        let better = self.best.is_none_or(|(best, _)| value > best);
+        let better = self.best.is_none_or(|(Exact(best), _)| value > best);
         if better {
-            self.best = Some((value, step));
+            self.best = Some((Exact(value), step));
             self.since = 0;
         } else {
             self.since += 1;
@@ -30,9 +35,9 @@ impl Stopping {
         self.since >= self.patience
     }
 
-    /// The best value and its step.
-    pub fn best(&self) -> Option<(f64, u64)> {
-        self.best
+    /// The step of the best value.
+    pub fn best_step(&self) -> Option<u64> {
+        self.best.map(|(_, step)| step)
     }
 }
 
@@ -51,6 +56,6 @@ mod tests {
         let expected =
             [(true, false), (false, false), (true, false), (false, false), (false, true)];
         assert_eq!(said, expected);
-        assert_eq!(stopping.best(), Some((0.2, 2)));
+        assert_eq!(stopping.best_step(), Some(2));
     }
 }

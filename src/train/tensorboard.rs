@@ -4,7 +4,7 @@
 //! length, masked CRC-32C of the length, message, masked CRC-32C of the message.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,18 @@ struct Event {
     file_version: Option<String>,
     #[prost(message, optional, tag = "5")]
     summary: Option<Summary>,
+    #[prost(message, optional, tag = "7")]
+    session: Option<Session>,
 }
+
+#[derive(Clone, PartialEq, Message)]
+struct Session {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+/// A session's status: from here on what other files say of this step and later ones is void.
+const START: i32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
 struct Summary {
@@ -43,18 +54,24 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Makes a new event file in `folder`.
-    pub fn create(folder: &Path) -> Result<Self> {
+    /// Makes a new event file in `folder`, of what comes after step `done`.
+    pub fn create(folder: &Path, done: u64) -> Result<Self> {
         let now = seconds();
-        let path = folder.join(format!("events.out.tfevents.{}.croloss", now as u64));
-        let file =
-            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = new_file(folder, now as u64)?;
         let mut events = Self { file: BufWriter::new(file) };
         events.write(&Event {
             wall_time: now,
             file_version: Some("brain.Event:2".into()),
             ..Default::default()
         })?;
+        if done > 0 {
+            events.write(&Event {
+                wall_time: now,
+                step: done as i64 + 1,
+                session: Some(Session { status: START }),
+                ..Default::default()
+            })?;
+        }
         Ok(events)
     }
 
@@ -80,6 +97,15 @@ impl EventFile {
             self.file.write_all(part).context("cannot write the TensorBoard event file")?;
         }
         Ok(())
+    }
+}
+
+/// A file of its own: two parts of a training may begin in one second.
+fn new_file(folder: &Path, second: u64) -> Result<File> {
+    let path = folder.join(format!("events.out.tfevents.{second}.croloss"));
+    match File::create_new(&path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => new_file(folder, second + 1),
+        made => made.with_context(|| format!("cannot write {}", path.display())),
     }
 }
 
@@ -116,7 +142,7 @@ mod tests {
     #[test]
     fn records_have_the_published_framing_and_bytes() {
         let dir = tempfile::tempdir().unwrap();
-        let mut events = EventFile::create(dir.path()).unwrap();
+        let mut events = EventFile::create(dir.path(), 0).unwrap();
         events.scalars(300, &[("train/loss".into(), 0.5)]).unwrap();
         let path = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
         let bytes = std::fs::read(path).unwrap();
@@ -138,5 +164,13 @@ mod tests {
             messages[1][9..],
             *b"\x10\xac\x02\x2a\x13\x0a\x11\x0a\x0atrain/loss\x15\0\0\0\x3f"
         );
+        // Another part after step 299 has a file of its own: field 7, a session that starts.
+        EventFile::create(dir.path(), 299).unwrap();
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+        let mut ends = files.map(|path| std::fs::read(path).unwrap()).map(|bytes| {
+            let end = bytes.len() - 4;
+            bytes[end - 7..end].to_vec()
+        });
+        assert!(ends.any(|end| end == *b"\x10\xac\x02\x3a\x02\x08\x01"));
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::context::RunContext;
 use super::run_folder::RunFolder;
-use super::trainer::RunContext;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::misuse;

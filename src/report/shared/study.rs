@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::statistics::mean_sd;
-use crate::config::{Config, DeviceChoice, LossConfig, Metric, MetricKind};
+use crate::config::{Config, LossConfig, Metric, MetricKind};
 use crate::eval::value_of;
 use crate::sweep::PointResult;
 
@@ -65,9 +65,9 @@ impl<'a> Study<'a> {
         let mut variants: Vec<Variant> = vec![];
         for point in points {
             let mut plain = point.config.clone();
-            (plain.seed, plain.threads, plain.device) = (0, 0, DeviceChoice::Auto);
+            plain.seed = 0;
             plain.loss = LossConfig::default();
-            let base = toml::to_string(&plain)?;
+            let base = plain.essence()?;
             let same = |s: &&mut Variant| s.base == base && s.config.loss == point.config.loss;
             match variants.iter_mut().find(same) {
                 Some(variant) => variant.points.push(point),

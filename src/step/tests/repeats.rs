@@ -182,7 +182,7 @@ fn a_training_learns_what_a_repeat_is_worth() {
                         device: Device::Cpu,
                         path,
                     };
-                    let means = evaluation.run(&model, &mut |_| ()).unwrap().means();
+                    let means = evaluation.run(&model, &mut |_| Ok(())).unwrap().means();
                     value_of(&means, "recall@1".parse().unwrap()).unwrap()
                 };
                 let recalls = [ComputePath::HostLoops, ComputePath::TensorOps].map(of);

@@ -1,7 +1,7 @@
 //! A run's log, `metrics.jsonl`: its lines, how they are written, and how they are read while it grows.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -53,6 +53,29 @@ impl LogWriter {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self(file))
+    }
+
+    /// Goes on with the log at `path` after training step `step`: the lines from the first one on
+    /// that is of a later step, of the test, or broken are taken out.
+    pub(super) fn after(path: &Path, step: u64) -> anyhow::Result<Self> {
+        let cannot = || format!("cannot go on with {}", path.display());
+        let text = fs::read(path).with_context(cannot)?;
+        let stays = |line: &&[u8]| {
+            let whole = line.ends_with(b"\n");
+            let line = serde_json::from_slice::<LogLine>(line);
+            whole && line.is_ok_and(|line| line.part != "test" && line.step <= step)
+        };
+        let kept = text.split_inclusive(|byte| *byte == b'\n').take_while(stays);
+        let length: usize = kept.map(<[u8]>::len).sum();
+        let mut file = OpenOptions::new().write(true).open(path).with_context(cannot)?;
+        file.set_len(length as u64).with_context(cannot)?;
+        file.seek(SeekFrom::End(0)).with_context(cannot)?;
+        Ok(Self(file))
+    }
+
+    /// The file that is written to.
+    pub fn file(&self) -> anyhow::Result<File> {
+        self.0.try_clone().context("cannot write metrics.jsonl")
     }
 
     /// Puts a line behind the others, in one piece.

@@ -1,0 +1,75 @@
+//! Checkpoints: all that the rest of a training depends on, so that one that is cut off can be gone
+//! on with to the bit.
+//!
+//! Each is a folder of two safetensors files, state and best weights so far, and a small JSON file
+//! with the rest and a checksum of each file. Deferred rows are kept as they are: to bring them to
+//! the present would round them otherwise than the unbroken training does.
+
+mod about;
+mod difference;
+mod folder;
+mod writer;
+
+pub use about::About;
+pub use difference::differences;
+pub use folder::{Checkpoints, Snapshot};
+pub use writer::Writer;
+
+use tch::Tensor;
+
+use crate::device;
+use crate::model::Model;
+use crate::optim::State;
+use crate::step::Stepper;
+
+use super::losses::Losses;
+use anyhow::{Context, Result};
+
+/// What is read from a checkpoint.
+pub struct Checkpoint {
+    pub about: About,
+    tensors: State,
+}
+
+/// Names of tensors begin with what they are of.
+const WEIGHTS: &str = "weights/";
+const OPTIMISERS: &str = "optimisers/";
+const LOSSES: &str = "losses/";
+
+/// A copy on the host of all tensors that a training depends on.
+pub fn snapshot(model: &Model, stepper: &Stepper, losses: &Losses) -> State {
+    let weights = model.weights().into_iter().map(|(name, own)| (format!("{WEIGHTS}{name}"), own));
+    let named = |start: &'static str, state: State| {
+        state.into_iter().map(move |(name, own)| (format!("{start}{name}"), own))
+    };
+    let all =
+        weights.chain(named(OPTIMISERS, stepper.state())).chain(named(LOSSES, losses.state()));
+    all.map(|(name, own)| (name, device::host_copy(&own))).collect()
+}
+
+/// Whether all weights of a snapshot are numbers.
+fn is_finite(snapshot: &State) -> bool {
+    let mut weights = snapshot.iter().filter(|(name, _)| name.starts_with(WEIGHTS));
+    weights.all(|(_, own)| own.sum(tch::Kind::Double).double_value(&[]).is_finite())
+}
+
+impl Checkpoint {
+    /// Puts the tensors in the place of a training's at its start.
+    ///
+    /// # Errors
+    /// Names what is missing or does not fit.
+    pub fn restore(&self, model: &Model, stepper: &mut Stepper, losses: &mut Losses) -> Result<()> {
+        let of = |start: &str| -> State {
+            let own = |(name, own): &(String, Tensor)| {
+                Some((name.strip_prefix(start)?.to_owned(), own.shallow_clone()))
+            };
+            self.tensors.iter().filter_map(own).collect()
+        };
+        let step = self.about.standing.step;
+        model
+            .restore(&of(WEIGHTS))
+            .and_then(|()| stepper.restore(&of(OPTIMISERS)))
+            .and_then(|()| losses.restore(&of(LOSSES)))
+            .with_context(|| format!("cannot go on with the checkpoint of step {step}"))
+    }
+}

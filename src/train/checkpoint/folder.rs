@@ -1,0 +1,206 @@
+//! The folder that a run's checkpoints are in, each whole or not there at all.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use tch::Tensor;
+
+use super::{About, Checkpoint, is_finite};
+use crate::files;
+use crate::optim::State;
+
+const ABOUT: &str = "checkpoint.json";
+const STATE: &str = "state.safetensors";
+const BEST: &str = "best.safetensors";
+
+/// The checkpoints of a run.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    path: PathBuf,
+}
+
+/// A checkpoint that is not yet written: a copy of everything, in memory.
+pub struct Snapshot {
+    pub about: About,
+    pub tensors: State,
+    /// The lines of the log so far, to be brought to the disk with it.
+    pub log: File,
+    /// Where it is written before it takes its name.
+    staging: PathBuf,
+}
+
+impl Checkpoints {
+    /// In the folder `path`, which need not be there.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Takes hold of the best weights so far, which the training may replace while a checkpoint is
+    /// written.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn begin(
+        &self,
+        about: About,
+        tensors: State,
+        log: File,
+        best: Option<&Path>,
+    ) -> Result<Snapshot> {
+        let staging = self.path.join(format!(".{}", name(about.standing.step)));
+        self.sweep()?;
+        fs::create_dir_all(&staging)
+            .with_context(|| format!("cannot make the folder {}", staging.display()))?;
+        if let Some(best) = best {
+            files::link_or_copy(best, &staging.join(BEST))?;
+        }
+        Ok(Snapshot { about, tensors, log, staging })
+    }
+
+    /// Writes a checkpoint, and removes all but the latest `kept`. When this returns it is on the
+    /// disk.
+    ///
+    /// # Errors
+    /// When weights are no numbers: the checkpoints before stay. Names the file that cannot be
+    /// written.
+    pub fn write(&self, snapshot: Snapshot, kept: usize) -> Result<()> {
+        let Snapshot { mut about, tensors, log, staging } = snapshot;
+        let step = about.standing.step;
+        ensure!(is_finite(&tensors), "weights are no numbers at step {step}: it is not kept");
+        Tensor::write_safetensors(&tensors, staging.join(STATE))?;
+        drop(tensors);
+        for name in [STATE, BEST] {
+            let file = staging.join(name);
+            if file.exists() {
+                files::sync(&file)?;
+                about.files.insert(name.into(), files::sha256(&file)?);
+            }
+        }
+        log.sync_data().context("cannot bring the log to the disk")?;
+        let file = staging.join(ABOUT);
+        fs::write(&file, serde_json::to_string_pretty(&about)? + "\n")?;
+        files::sync(&file)?;
+        files::sync(&staging)?;
+        let place = self.path.join(name(step));
+        self.remove(&place)?;
+        fs::rename(&staging, &place)?;
+        files::sync(&self.path)?;
+        let steps = self.steps()?;
+        let old = &steps[..steps.len().saturating_sub(kept)];
+        old.iter().try_for_each(|step| self.remove(&self.path.join(name(*step))))
+    }
+
+    /// The latest checkpoint that is whole, if there is any, and what is wrong with later ones.
+    ///
+    /// # Errors
+    /// When there are some, but none is whole.
+    pub fn latest(&self) -> Result<(Option<Checkpoint>, Vec<String>)> {
+        let mut wrong = vec![];
+        for step in self.steps()?.into_iter().rev() {
+            match self.read(step) {
+                Ok(checkpoint) => return Ok((Some(checkpoint), wrong)),
+                Err(error) => {
+                    wrong.push(format!("the checkpoint of step {step} is passed over: {error:#}"));
+                }
+            }
+        }
+        if let Some(first) = wrong.first() {
+            bail!("{first}; no other is whole; --force in place of --resume trains the run anew");
+        }
+        Ok((None, wrong))
+    }
+
+    /// The best weights so far of a checkpoint, if there are any.
+    pub fn best(&self, about: &About) -> Option<PathBuf> {
+        let file = self.path.join(name(about.standing.step)).join(BEST);
+        about.files.contains_key(BEST).then_some(file)
+    }
+
+    /// Removes what is of later steps than `step`, and what a kill has left.
+    ///
+    /// # Errors
+    /// Names what cannot be removed.
+    pub fn forget_after(&self, step: u64) -> Result<()> {
+        let later = self.steps()?.into_iter().filter(|own| *own > step);
+        later.into_iter().try_for_each(|step| self.remove(&self.path.join(name(step))))?;
+        self.sweep()
+    }
+
+    /// Removes all of them.
+    ///
+    /// # Errors
+    /// Names what cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        self.remove(&self.path)
+    }
+
+    /// The steps of the checkpoints, ascending.
+    pub fn steps(&self) -> Result<Vec<u64>> {
+        let mut steps = vec![];
+        if self.path.is_dir() {
+            for entry in self.entries()? {
+                let name = entry?.file_name();
+                let step = |name: &str| name.strip_prefix("step-")?.parse::<u64>().ok();
+                steps.extend(name.to_str().and_then(step));
+            }
+        }
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    fn read(&self, step: u64) -> Result<Checkpoint> {
+        let folder = self.path.join(name(step));
+        let text = fs::read_to_string(folder.join(ABOUT))
+            .with_context(|| format!("cannot read {}", folder.join(ABOUT).display()))?;
+        let broken = |name: &str| format!("{} is broken", folder.join(name).display());
+        let about = About::parse(&text).with_context(|| broken(ABOUT))?;
+        ensure!(about.files.contains_key(STATE), broken(ABOUT));
+        for (name, checksum) in &about.files {
+            ensure!(files::sha256(&folder.join(name))? == *checksum, broken(name));
+        }
+        let tensors =
+            Tensor::read_safetensors(folder.join(STATE)).with_context(|| broken(STATE))?;
+        Ok(Checkpoint { about, tensors })
+    }
+
+    /// Removes what is written or removed only in part.
+    fn sweep(&self) -> Result<()> {
+        if !self.path.is_dir() {
+            return Ok(());
+        }
+        for entry in self.entries()? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+                remove_folder(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a folder so that a kill does not leave half of it under its name.
+    fn remove(&self, folder: &Path) -> Result<()> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let gone = folder.with_file_name(format!(".{name}.old"));
+        match fs::rename(folder, &gone) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            renamed => {
+                renamed.with_context(|| format!("cannot remove {}", folder.display()))?;
+                remove_folder(&gone)
+            }
+        }
+    }
+
+    fn entries(&self) -> Result<fs::ReadDir> {
+        fs::read_dir(&self.path).with_context(|| format!("cannot list {}", self.path.display()))
+    }
+}
+
+fn remove_folder(path: &Path) -> Result<()> {
+    fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))
+}
+
+fn name(step: u64) -> String {
+    format!("step-{step:013}")
+}

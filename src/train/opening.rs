@@ -1,0 +1,94 @@
+//! How a training comes by its run folder: a new one, or one to go on with.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::checkpoint::{Checkpoint, differences};
+use super::run_folder::{RunFolder, refuse_foreign};
+use crate::config::Config;
+use crate::misuse;
+
+/// Where a training starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// In a folder that is not there yet.
+    New,
+    /// In place of the run that stands there, if one does.
+    Anew,
+    /// Where a run was cut off: at its latest checkpoint; at its first step where there is none.
+    Resumed,
+}
+
+/// The folder of a run that starts, the checkpoint that it starts from, and what is to be told.
+pub struct Opened {
+    pub folder: RunFolder,
+    pub checkpoint: Option<Checkpoint>,
+    pub notes: Vec<String>,
+}
+
+impl Start {
+    /// Refuses a path where a training cannot start so.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] that says what stands there.
+    pub fn check(self, path: &Path) -> Result<()> {
+        refuse_foreign(path, self != Self::New)?;
+        if self == Self::Resumed && RunFolder::has_result(path) {
+            // What a kill between the result and its end has left.
+            RunFolder::open(path)?.checkpoints().clear()?;
+            misuse!(
+                "{} is finished, it has a result: there is nothing to go on with; --force in place \
+                 of --resume trains it anew",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Opens the run folder `path` for a training by `config` on the dataset of that checksum.
+    ///
+    /// # Errors
+    /// As [`Start::check`]; [`crate::error::Misuse`] with the keys that differ where a run would be
+    /// gone on with by another configuration.
+    pub fn open(self, path: &Path, config: &Config, checksum: &str) -> Result<Opened> {
+        self.check(path)?;
+        let there = RunFolder::open(path).ok().filter(|_| self == Self::Resumed);
+        let Some(folder) = there else {
+            let folder = RunFolder::create(path, config, self != Self::New)?;
+            return Ok(Opened { folder, checkpoint: None, notes: vec![] });
+        };
+        let folder = folder.locked()?;
+        // Another process may have been at its end.
+        self.check(path)?;
+        let (checkpoint, mut notes) = folder
+            .checkpoints()
+            .latest()
+            .with_context(|| format!("cannot go on with {}", path.display()))?;
+        let trained = match &checkpoint {
+            Some(checkpoint) => checkpoint.about.config()?,
+            None => folder.config(&[])?,
+        };
+        let differ = differences(&trained, config)?;
+        if !differ.is_empty() {
+            misuse!(
+                "{} was trained by another configuration and cannot be gone on with by this one: {}",
+                path.display(),
+                differ.join(", ")
+            );
+        }
+        match &checkpoint {
+            Some(checkpoint) if checkpoint.about.checksum != checksum => misuse!(
+                "{} is not the dataset that {} was trained on: their checksums differ",
+                config.data.path.display(),
+                path.display()
+            ),
+            Some(checkpoint) => folder.go_on(config, &checkpoint.about)?,
+            None => {
+                notes.push(format!("{} has no checkpoint: it starts again", path.display()));
+                folder.renew(config)?;
+            }
+        }
+        Ok(Opened { folder, checkpoint, notes })
+    }
+}

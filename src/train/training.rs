@@ -1,0 +1,263 @@
+//! The steps of a training: batches, logs, validations and checkpoints.
+
+use std::time::Instant;
+
+use anyhow::{Error, Result, anyhow};
+
+use super::checkpoint::{About, Snapshot, Writer, snapshot};
+use super::context::RunContext;
+use super::event::Event;
+use super::exact::Exact;
+use super::log::RunLog;
+use super::losses::Losses;
+use super::opening::Opened;
+use super::run_folder::RunFolder;
+use super::standing::Standing;
+use crate::batch::{Batch, Drawer};
+use crate::config::{Metric, Schedule};
+use crate::data::Split;
+use crate::device;
+use crate::error::Interrupted;
+use crate::eval::value_of;
+use crate::model::{Model, save};
+use crate::profile::Profile;
+use crate::step::Stepper;
+
+/// A training that goes on.
+pub struct Training<'a> {
+    context: &'a RunContext<'a>,
+    run: &'a RunFolder,
+    schedule: Schedule,
+    model: Model,
+    stepper: Stepper,
+    pub standing: Standing,
+    losses: Losses,
+    log: RunLog,
+    writer: Writer,
+    validation_users: Vec<usize>,
+    profile: Profile,
+}
+
+impl<'a> Training<'a> {
+    /// A training before its first step, or where the checkpoint of `opened` has left it.
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit, or a log cannot be written.
+    pub fn new(
+        context: &'a RunContext,
+        opened: &'a Opened,
+        schedule: Schedule,
+        drawer: &Drawer,
+    ) -> Result<Self> {
+        let RunContext { config, dataset, plan, .. } = context;
+        let run = &opened.folder;
+        let model = context.model();
+        let counts = || drawer.log_counts();
+        let mut stepper = Stepper::new(config, plan, &model, schedule.steps, counts);
+        let mut losses = Losses::new(plan.device);
+        let standing = match &opened.checkpoint {
+            Some(checkpoint) => {
+                checkpoint.restore(&model, &mut stepper, &mut losses)?;
+                checkpoint.about.standing.clone()
+            }
+            None => Standing::new(config.train.patience),
+        };
+        let users = dataset.users_of(Split::Validation);
+        Ok(Self {
+            context,
+            run,
+            schedule,
+            model,
+            stepper,
+            losses,
+            log: RunLog::after(run, standing.step)?,
+            writer: Writer::new(run.checkpoints(), &config.train.checkpoints, standing.step),
+            standing,
+            validation_users: spread(users, config.train.validation_users),
+            profile: Profile::default(),
+        })
+    }
+
+    /// Takes all steps that are left.
+    ///
+    /// # Errors
+    /// When the loss stops being a number or a file cannot be written.
+    pub fn go_on(&mut self, drawer: &Drawer, observe: &mut dyn FnMut(Event)) -> Result<()> {
+        let left = self.standing.step..self.schedule.steps;
+        drawer.run(left, |next| -> Result<()> {
+            loop {
+                if let Some(interrupted) = self.context.signals.interruption() {
+                    return Err(self.stop(interrupted));
+                }
+                if !self.standing.validated {
+                    match self.validate(observe) {
+                        // What was not measured is measured when it is gone on with.
+                        Err(error) if error.is::<Interrupted>() => continue,
+                        validated => validated?,
+                    }
+                }
+                if self.writer.is_due(self.standing.step) {
+                    self.keep(observe)?;
+                }
+                if self.is_over() {
+                    return Ok(());
+                }
+                self.step(next, observe)?;
+            }
+        })?;
+        if !self.context.dataset.is_measured() {
+            save(&self.model.weights(), &self.run.weights_path())?;
+        }
+        if let Err(error) = self.writer.wait() {
+            observe(Event::Advice(format!("{error:#}")));
+        }
+        self.profile.append(self.stepper.profile());
+        Ok(())
+    }
+
+    /// Writes a checkpoint, whatever is due, and says how it is gone on with.
+    fn stop(&mut self, interrupted: Interrupted) -> Error {
+        // Why one before could not be written is no matter if this one can.
+        let _ = self.writer.wait();
+        let kept = self.snapshot().and_then(|snapshot| self.writer.write_now(snapshot));
+        kept.map_or_else(|error| error, |()| how_to_go_on(self.run)).context(interrupted)
+    }
+
+    /// What a training that ends with an error leaves to go on with.
+    pub fn say_what_is_kept(&mut self, error: Error) -> Error {
+        if error.is::<Interrupted>() {
+            return error;
+        }
+        // The error to tell is the one that ended it.
+        let _ = self.writer.wait();
+        match self.writer.checkpoints.steps().unwrap_or_default().last() {
+            Some(step) => error.context(format!("the checkpoint of step {step} is kept")),
+            None => error,
+        }
+    }
+
+    /// Where the time of the steps went.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The model where the last step has left it, how far it has come, and its log. Optimisers go.
+    pub fn end(self) -> (Model, Standing, RunLog) {
+        (self.model, self.standing, self.log)
+    }
+
+    fn is_over(&self) -> bool {
+        self.standing.step >= self.schedule.steps || self.standing.stopping.exhausted()
+    }
+
+    /// One step; behind it the whole model is in the present where somebody will read it.
+    fn step(
+        &mut self,
+        next: &mut dyn FnMut() -> Batch,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<()> {
+        let RunContext { config, dataset, plan, .. } = self.context;
+        let standing = &mut self.standing;
+        let mark = Instant::now();
+        let mut lap = self.profile.lap();
+        let batch = next();
+        self.profile.add("waiting for batches", &mut lap);
+        self.losses.add(&self.stepper.step(&self.model, &batch, standing.step));
+        standing.step += 1;
+        let step = standing.step;
+        if step.is_multiple_of(config.train.log_every) {
+            let loss = self.losses.mean(step)?;
+            standing.log(loss);
+            self.log.write("train", step, standing.seconds(), &[("loss".into(), loss)])?;
+            observe(Event::Step { step, loss });
+        }
+        let last = step == self.schedule.steps;
+        let due = last || step.is_multiple_of(self.schedule.validate_every);
+        standing.validated = !(dataset.is_measured() && due);
+        if last || !standing.validated {
+            self.stepper.catch_up();
+            device::synchronize(plan.device);
+        }
+        standing.train_seconds += mark.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Measures, and keeps the weights that are the best so far.
+    fn validate(&mut self, observe: &mut dyn FnMut(Event)) -> Result<()> {
+        let mut lap = self.profile.lap();
+        let (users, step) = (self.validation_users.clone(), self.standing.step);
+        let ranked = self.context.evaluate_for(&self.model, Split::Validation, users, observe)?;
+        let metrics = ranked.means();
+        self.log.write("validation", step, self.standing.seconds(), &named(&metrics))?;
+        let monitored = value_of(&metrics, self.context.config.train.monitor)
+            .expect("a checked configuration measures what it monitors");
+        let better = self.standing.stopping.better(monitored, step);
+        observe(Event::Validated { step, metrics: &metrics, better });
+        if better {
+            save(&self.model.weights(), &self.run.weights_path())?;
+            let exact = |(metric, value)| (metric, Exact(value));
+            self.standing.validation = metrics.into_iter().map(exact).collect();
+        }
+        self.standing.validated = true;
+        self.profile.add("validation", &mut lap);
+        Ok(())
+    }
+
+    /// Writes a checkpoint beside the steps that follow. What keeps it from being written keeps
+    /// nobody from training.
+    fn keep(&mut self, observe: &mut dyn FnMut(Event)) -> Result<()> {
+        let mut lap = self.profile.lap();
+        self.losses.check(self.standing.step)?;
+        let written = self.snapshot().and_then(|snapshot| self.writer.write_beside(snapshot));
+        if let Err(error) = written {
+            observe(Event::Advice(format!("{error:#}")));
+        }
+        self.profile.add("checkpoints", &mut lap);
+        Ok(())
+    }
+
+    /// A copy of all that a checkpoint holds.
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.losses.check(self.standing.step)?;
+        let RunContext { config, dataset, .. } = self.context;
+        let about = About::new(config, &dataset.manifest.checksum, &self.standing)?;
+        let tensors = snapshot(&self.model, &self.stepper, &self.losses);
+        let best = self.standing.stopping.best_step().map(|_| self.run.weights_path());
+        self.writer.checkpoints.begin(about, tensors, self.log.lines()?, best.as_deref())
+    }
+}
+
+/// What a run that is cut off has to go on with, and by which command.
+pub fn how_to_go_on(run: &RunFolder) -> Error {
+    let path = run.path().display();
+    let from = match run.checkpoints().steps().unwrap_or_default().last() {
+        Some(step) => format!("from step {step}"),
+        None => "from its first step, without a checkpoint,".into(),
+    };
+    anyhow!("`croloss train {path}/config.toml --out {path} --resume` goes on {from}")
+}
+
+/// `count` of `users`, evenly spread; all of them if `count` is 0.
+fn spread(users: Vec<usize>, count: usize) -> Vec<usize> {
+    if count == 0 || count >= users.len() {
+        return users;
+    }
+    (0..count).map(|at| users[at * users.len() / count]).collect()
+}
+
+/// Metrics under their names.
+pub fn named(metrics: &[(Metric, f64)]) -> Vec<(String, f64)> {
+    metrics.iter().map(|(metric, value)| (metric.to_string(), *value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_spread_evenly_and_all_are_taken_when_there_are_too_few() {
+        assert_eq!(spread((10..20).collect(), 4), [10, 12, 15, 17]);
+        assert_eq!(spread(vec![3, 5], 0), [3, 5]);
+        assert_eq!(spread(vec![3, 5], 9), [3, 5]);
+    }
+}

@@ -1,0 +1,89 @@
+//! Trainings of every kind.
+
+/// A training, and by how it differs from `common::CONFIG`.
+pub struct Case {
+    pub name: &'static str,
+    pub sets: &'static [&'static str],
+}
+
+const SESSIONS: [&str; 3] = [
+    "sampling.samples=positions",
+    "sampling.negatives=[{ from = \"popularity\", count = 20, per = \"session\" }, { from = \"in-batch\", count = 5, per = \"event\" }]",
+    "evaluation.protocol=positions",
+];
+
+pub const MEAN_POOL: Case =
+    Case { name: "mean-pool", sets: &["train.steps=3000", "loss.kind=cro-lambda", "threads=2"] };
+
+pub const TRANSFORMER: Case = Case {
+    name: "transformer",
+    sets: &[
+        "positions",
+        "tower.encoder=transformer",
+        "tower.repeats=true",
+        "train.steps=120",
+        "train.validate_every=30",
+        "sampling.top_k=7",
+        "sampling.ahead=0.3",
+        "loss.kind=ssm",
+        "optimizer.kind=adam",
+    ],
+};
+
+/// Besides these two: what every part of a checkpoint has to keep.
+pub const MORE: [Case; 9] = [
+    Case { name: "plain", sets: &["train.steps=3000", "optimizer.epsilon_form=pytorch"] },
+    Case { name: "dense Adam", sets: &["train.steps=2000", "optimizer.kind=adam"] },
+    Case {
+        name: "Adagrad",
+        sets: &["train.steps=2000", "optimizer.kind=adagrad", "tower.tied=false"],
+    },
+    Case {
+        name: "tensor ops",
+        sets: &["train.steps=400", "train.fused=false", "optimizer.epsilon_form=pytorch"],
+    },
+    Case {
+        name: "passes",
+        sets: &[
+            "train.epochs=60",
+            "optimizer.schedule=cosine",
+            "loss.kind=bpr",
+            "train.patience=3",
+        ],
+    },
+    Case {
+        name: "ahead and repeats",
+        sets: &["train.steps=400", "sampling.ahead=0.5", "tower.repeats=true", "loss.kind=gbce"],
+    },
+    Case {
+        name: "GRU of users",
+        sets: &["tower.encoder=gru", "tower.dropout=0.1", "train.steps=120", "threads=2"],
+    },
+    Case {
+        name: "GRU of sessions",
+        sets: &[
+            "positions",
+            "tower.encoder=gru",
+            "train.steps=120",
+            "loss.kind=bpr-max",
+            "optimizer.kind=adagrad",
+        ],
+    },
+    Case {
+        name: "Transformer of users",
+        sets: &["tower.encoder=transformer", "train.steps=120", "loss.kind=cro-lambda"],
+    },
+];
+
+impl Case {
+    pub fn arguments(&self, out: &str) -> Vec<String> {
+        let of = |set: &&'static str| match *set {
+            "positions" => SESSIONS.to_vec(),
+            set => vec![set],
+        };
+        let sets = self.sets.iter().flat_map(of);
+        let sets = sets.flat_map(|set| ["--set".to_owned(), set.to_owned()]);
+        let config = if self.sets.contains(&"positions") { "sessions.toml" } else { "c.toml" };
+        ["train", config, "--out", out].into_iter().map(str::to_owned).chain(sets).collect()
+    }
+}
