@@ -311,6 +311,55 @@ fn what_exists_is_replaced_only_by_force_and_refused_before_anything_is_read() {
 }
 
 #[test]
+fn force_removes_no_file_that_prepare_did_not_write() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    let command = format!("prepare --input log.csv {TABLE} --out data/d --force");
+    place.succeeds(&command);
+    for (name, words) in [("data/d/log.csv", "it holds log.csv"), ("data/d/items.parquet", "")] {
+        let own = fs::read(place.path(name)).ok();
+        place.put(name, log());
+        let said = place.fails(&command.replace("log.csv", name), 2);
+        assert!(said.contains("data/d") && said.contains(words), "{said}");
+        assert_eq!(fs::read_to_string(place.path(name)).unwrap(), log());
+        let _ = own.map_or_else(
+            || fs::remove_file(place.path(name)),
+            |own| fs::write(place.path(name), own),
+        );
+    }
+    // A link is not replaced: what it leads to is.
+    std::os::unix::fs::symlink("d", place.path("data/link")).unwrap();
+    place.succeeds(&command.replace("data/d", "data/link"));
+    assert!(place.path("data/link").is_symlink());
+}
+
+#[test]
+fn a_folder_is_prepared_by_one_process_at_a_time_and_the_next_is_told() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    let out = place.path("data/d");
+    let claim = croloss::folders::Claim::new(&out, false, &croloss::data::Dataset::FOLDER).unwrap();
+    let command = format!("prepare --input log.csv {TABLE} --out data/d");
+    let said = place.fails(&command, 2);
+    assert!(said.starts_with("data/d is being written by another process"), "{said}");
+    drop(claim);
+    place.succeeds(&command);
+    assert_eq!(fs::read_dir(place.path("data")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_name_does_not_lead_out_of_the_folder_of_data() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    for name in ["../../x", "/tmp/x", "..", "a/b"] {
+        place.put("d.toml", format!("name = \"{name}\"\n"));
+        let said = place.fails(&format!("prepare d.toml --input log.csv {TABLE}"), 2);
+        assert!(said.contains(name) && said.contains("--out"), "{said}");
+    }
+    place.succeeds(&format!("prepare d.toml --input log.csv {TABLE} --out d"));
+}
+
+#[test]
 fn bad_logs_fail_with_one_clear_sentence() {
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed.write_all(log().as_bytes()).unwrap();

@@ -14,7 +14,8 @@ use super::manifest::Manifest;
 use super::{readme, towers};
 use crate::config::Config;
 use crate::data::{Dataset, Item};
-use crate::files::{self, FolderKind, hex};
+use crate::files::hex;
+use crate::folders::{Claim, FolderKind};
 use crate::misuse;
 use crate::model::Model;
 
@@ -26,6 +27,7 @@ const USER_TOWER: &str = "user_tower.pt";
 const ITEM_TOWER: &str = "item_tower.pt";
 const VECTORS_NPY: &str = "item_vectors.npy";
 const VECTORS: &str = "item_vectors.safetensors";
+const README: &str = "README.md";
 const ITEMS: &str = "items.parquet";
 /// The column of `items.parquet` that exports of earlier versions do not have.
 const TRAINING_COUNT: &str = "training_count";
@@ -38,20 +40,30 @@ pub struct Export {
 
 impl Export {
     /// How an export is known.
-    pub const FOLDER: FolderKind = FolderKind { name: "an export", marker: MANIFEST };
+    pub const FOLDER: FolderKind = FolderKind {
+        name: "an export",
+        marker: MANIFEST,
+        files: &[
+            MANIFEST,
+            USER_TOWER,
+            ITEM_TOWER,
+            VECTORS_NPY,
+            VECTORS,
+            ITEMS,
+            CONFIG,
+            README,
+            // What `croloss index` adds.
+            "index.usearch",
+            "index.json",
+        ],
+    };
 
-    /// Writes the export of a trained model to `out`, whole or not at all.
+    /// Writes the export of a trained model at a place that was claimed, whole or not at all.
     ///
     /// # Errors
-    /// When `out` exists and `force` is not given, or a file cannot be written.
-    pub fn write(
-        model: &Model,
-        config: &Config,
-        dataset: &Dataset,
-        out: &Path,
-        force: bool,
-    ) -> Result<()> {
-        files::write_folder(out, force, &Export::FOLDER, |folder| {
+    /// When a file cannot be written.
+    pub fn write(model: &Model, config: &Config, dataset: &Dataset, claim: Claim) -> Result<()> {
+        claim.write(|folder| {
             let _guard = tch::no_grad_guard();
             let toml = toml::to_string(config)?;
             let mut manifest = Manifest {
@@ -76,8 +88,8 @@ impl Export {
                 .context("cannot write the vectors")?;
             write_items(dataset, &folder.join(ITEMS))?;
             fs::write(folder.join(CONFIG), toml)?;
-            fs::write(folder.join("README.md"), readme::text(&manifest))?;
-            for name in [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, "README.md"] {
+            fs::write(folder.join(README), readme::text(&manifest))?;
+            for name in [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, README] {
                 manifest.files.insert(name.into(), sha256(&folder.join(name))?);
             }
             fs::write(folder.join(MANIFEST), serde_json::to_string_pretty(&manifest)? + "\n")?;
