@@ -12,6 +12,8 @@ use crate::misuse;
 pub struct Catalogue {
     originals: Vec<String>,
     ids: HashMap<String, u32>,
+    /// Of all original ids.
+    bytes: usize,
 }
 
 /// A history whose items were looked up.
@@ -38,12 +40,18 @@ impl Catalogue {
     /// From original ids, that of item `i` at `i - 1`.
     pub fn new(originals: Vec<String>) -> Self {
         let ids = originals.iter().zip(1..).map(|(original, id)| (original.clone(), id)).collect();
-        Self { originals, ids }
+        let bytes = originals.iter().map(String::len).sum();
+        Self { originals, ids, bytes }
     }
 
     /// The number of items.
     pub fn len(&self) -> usize {
         self.originals.len()
+    }
+
+    /// The mean length of an original id, in bytes.
+    pub fn mean_length(&self) -> usize {
+        self.bytes / self.len().max(1)
     }
 
     /// Whether there is no item.
