@@ -142,14 +142,13 @@ fn clients_that_read_nothing_cost_little() {
         let _ = stream.write_all(request.as_bytes());
     }
     let mut most = 0;
-    for _ in 0..30 {
-        thread::sleep(Duration::from_millis(100));
+    for _ in 0..15 {
+        thread::sleep(Duration::from_millis(200));
         most = most.max(memory(server.id()));
+        // Others go on meanwhile.
+        assert_eq!(server.post(json!({"histories": [[items[0]]]})).0, 200);
     }
     assert!(most < before + 400, "{before} MiB, then {most} MiB");
-    drop(deaf);
-    let (status, _) = server.post(json!({"histories": [[items[0]]]}));
-    assert_eq!(status, 200);
 }
 
 /// Scores of `history` by the export in `folder`.

@@ -10,14 +10,17 @@ use tokio::time::timeout;
 /// Bytes of answers that are being made or wait to be sent, about.
 const MOST: usize = 256 << 20;
 
+/// Answers of so many bytes do not wait: as many as there may be connections are no burden.
+const SMALL: usize = 64 << 10;
+
 /// Bytes that are counted together.
 const UNIT: usize = 1 << 10;
 
 /// Room for answers.
 pub struct Unsent(Arc<Semaphore>);
 
-/// Room for one answer, taken until it was sent or its client has gone.
-pub struct Room(OwnedSemaphorePermit);
+/// Room for one answer, taken until it was sent or its client has gone; a small one takes none.
+pub struct Room(Option<OwnedSemaphorePermit>);
 
 impl Default for Unsent {
     fn default() -> Self {
@@ -29,17 +32,22 @@ impl Unsent {
     /// Waits for room for an answer of about `bytes`, one that is larger than all there is has it
     /// alone; `None` if there is none in time.
     pub async fn room(&self, bytes: usize, time: Duration) -> Option<Room> {
+        if bytes <= SMALL {
+            return Some(Room(None));
+        }
         let units = bytes.min(MOST).div_ceil(UNIT) as u32;
         let room = timeout(time, self.0.clone().acquire_many_owned(units)).await;
-        room.ok()?.ok().map(Room)
+        Some(Room(Some(room.ok()?.ok()?)))
     }
 }
 
 impl Room {
     /// The answer, which keeps of the room what it needs.
     pub fn hold(mut self, body: Vec<u8>) -> Bytes {
-        let needed = body.len().div_ceil(UNIT);
-        drop(self.0.split(self.0.num_permits().saturating_sub(needed)));
+        if let Some(room) = &mut self.0 {
+            let needed = body.len().div_ceil(UNIT);
+            drop(room.split(room.num_permits().saturating_sub(needed)));
+        }
         Bytes::from_owner(Held { body, _room: self })
     }
 }
@@ -65,7 +73,8 @@ mod tests {
         runtime.block_on(async {
             let (unsent, soon) = (Unsent::default(), Duration::from_millis(10));
             let all = unsent.room(2 * MOST, soon).await.unwrap();
-            assert!(unsent.room(1, soon).await.is_none());
+            assert!(unsent.room(2 * SMALL, soon).await.is_none());
+            assert!(unsent.room(SMALL, soon).await.is_some());
             let small = all.hold(vec![7; UNIT]);
             assert_eq!(small, [7; UNIT][..]);
             assert!(unsent.room(MOST, soon).await.is_none());
