@@ -359,6 +359,73 @@ fn a_name_does_not_lead_out_of_the_folder_of_data() {
     place.succeeds(&format!("prepare d.toml --input log.csv {TABLE} --out d"));
 }
 
+/// The items of user `u` in the order that is prepared.
+fn order(place: &Place, log: &str) -> Vec<String> {
+    place.succeeds(&format!(
+        "prepare --input {log} {TABLE} --out d --min-item-count 1 --min-user-count 1 --split none --force"
+    ));
+    let dataset = croloss::data::Dataset::load(&place.path("d")).unwrap();
+    let item = |id: &u32| dataset.items[*id as usize - 1].original.clone();
+    dataset.sequences.get(0).iter().map(item).collect()
+}
+
+#[test]
+fn parts_of_a_second_order_events() {
+    let place = Place::new();
+    let tenths = [10, 9, 3, 4, 5, 8, 7, 6];
+    let rows = |row: &dyn Fn(i32) -> String| tenths.map(row).concat();
+    let number = |t: i32| format!("{}.{}", t / 10, t % 10);
+    place.put(
+        "n.csv",
+        "user,item,time\n".to_owned() + &rows(&|t| format!("u,i{t},{}\n", number(t))),
+    );
+    let json = |t| format!("{{\"user\":\"u\",\"item\":\"i{t}\",\"time\":{}}}\n", number(t));
+    place.put("n.jsonl", rows(&json));
+    let date = |t| format!("u,i{t},2020-01-01T00:00:{:02}.{}Z\n", t / 10, t % 10);
+    place.put("d.csv", "user,item,time\n".to_owned() + &rows(&date));
+    let expected = [3, 4, 5, 6, 7, 8, 9, 10].map(|t| format!("i{t}"));
+    for log in ["n.csv", "n.jsonl", "d.csv"] {
+        assert_eq!(order(&place, log), expected, "{log}");
+    }
+}
+
+#[test]
+fn json_that_is_deep_double_or_no_text_is_refused_with_its_line() {
+    let place = Place::new();
+    let good = "{\"user\":1,\"item\":2,\"time\":3,\"verified\":true}\n";
+    let deep = |key: &str| {
+        let (open, close) = ("[".repeat(30_000), "]".repeat(30_000));
+        format!("{{\"user\":1,\"item\":2,\"time\":3,\"{key}\":{open}{close}}}\n")
+    };
+    for (line, word) in [
+        (deep("time"), "recursion limit"),
+        ("{\"user\":1,\"item\":2,\"time\":3,\"item\":4}\n".into(), "`item` stands there twice"),
+        ("{\"user\":1,\"item\":\"\\ud800\",\"time\":3}\n".into(), "this line is no JSON object"),
+        ("{\"user\":1,\"item\":[2],\"time\":3}\n".into(), "sequence, expected text or a number"),
+        ("{\"user\":{\"a\":1},\"item\":2,\"time\":3}\n".into(), "map, expected text or a number"),
+    ] {
+        place.put("log.jsonl", format!("{good}{line}"));
+        let said = place.fails(&format!("prepare --input log.jsonl {TABLE} --out d"), 1);
+        assert!(said.starts_with("log.jsonl:2: ") && said.contains(word), "{said}");
+    }
+    // What is not asked for may be anything.
+    place.put("log.jsonl", format!("{}{}", good.repeat(6), deep("x")));
+    place.succeeds(&format!("prepare --input log.jsonl {TABLE} --out d --split none"));
+    place.put("log.jsonl", good.repeat(6));
+    let keep = "--split none --keep verified=true";
+    place.succeeds(&format!("prepare --input log.jsonl {TABLE} --out e {keep}"));
+}
+
+#[test]
+fn a_column_that_is_there_twice_is_refused() {
+    let place = Place::new();
+    place.put("log.csv", "user,item,time,item\nu,i,1,j\n");
+    let said = place.fails(&format!("prepare --input log.csv {TABLE} --out d"), 2);
+    assert!(said.contains("two columns `item`"), "{said}");
+    place.put("log.csv", "user,other,item,time,other\n".to_owned() + &"u,x,i,1,y\n".repeat(6));
+    place.succeeds(&format!("prepare --input log.csv {TABLE} --out d --split none"));
+}
+
 #[test]
 fn bad_logs_fail_with_one_clear_sentence() {
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());

@@ -1,12 +1,13 @@
 //! Original item ids and what they are called inside; the items that may be recommended.
 
 use std::collections::HashMap;
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use crate::misuse;
+use crate::reading;
 
 /// The original id of every item, and back.
 pub struct Catalogue {
@@ -64,6 +65,10 @@ impl Catalogue {
         &self.originals[row as usize]
     }
 
+    fn has(&self, original: &str) -> bool {
+        self.ids.contains_key(original)
+    }
+
     /// Looks up the items of a history.
     pub fn known<S: AsRef<str>>(&self, history: &[S]) -> Known {
         let ids: Vec<u32> =
@@ -89,9 +94,14 @@ impl Filter {
     pub fn read(catalogue: &Catalogue, allow: Option<&Path>, deny: Option<&Path>) -> Result<Self> {
         let mut unknown = 0;
         let mut mark = |path: &Path, mask: &mut [bool], value| -> Result<()> {
-            let text = fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+            let mut text = String::new();
+            let read = reading::open(path)?.read_to_string(&mut text);
+            read.with_context(|| format!("cannot read {}", path.display()))?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            // An id may have blanks around it, but a line with some hardly means them.
+            let meant = |line| if catalogue.has(line) { line } else { line.trim() };
+            let lines: Vec<&str> =
+                text.lines().map(meant).filter(|line| !line.is_empty()).collect();
             let known = catalogue.known(&lines);
             unknown += known.unknown;
             known.ids.iter().for_each(|&id| mask[id as usize - 1] = value);
@@ -118,6 +128,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_is_not_known_is_counted_and_left_out() {
@@ -141,6 +152,9 @@ mod tests {
         let filter = read(Some(&some), Some(&two)).unwrap();
         assert_eq!((filter.rows, filter.unknown), (vec![0, 3], 2));
         assert_eq!(read(None, Some(&two)).unwrap().rows, [0, 2, 3]);
+        let typed = path("typed", "\u{feff}a \r\n\tc\n  \n");
+        let filter = read(None, Some(&typed)).unwrap();
+        assert_eq!((filter.rows, filter.unknown), (vec![1, 3], 0));
         let error = read(Some(&two), Some(&two)).err().unwrap().to_string();
         assert!(error.contains("no item"), "{error}");
     }
