@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use tch::{CModule, Tensor};
 
 use super::choice::one_of;
-use super::device::device_choice;
+use super::device::{device_choice, threads};
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;
@@ -38,7 +38,7 @@ pub struct RecommenderOptions {
     #[arg(long, value_parser = device_choice)]
     device: Option<DeviceChoice>,
     /// CPU threads; 0: one for every core [default: as the run is configured; for an export: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads())]
     threads: Option<u32>,
 }
 

@@ -115,7 +115,7 @@ impl Recommend {
         let written = files::write_with(out, |staging| {
             job = Answers::create(staging, format, recommender.popular.is_some())
                 .and_then(|answers| {
-                    self.run_job(recommender, input, dataset, Output::File(answers))
+                    self.run_job(recommender, input, dataset, Output::File(answers, out.clone()))
                 })
                 .map(Some);
             if job.is_err() { bail!("nothing to write") } else { Ok(()) }
