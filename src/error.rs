@@ -32,6 +32,15 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
+/// As much of a text as an error can show.
+pub fn short(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Returns early with a [`Misuse`] made from a format string.
 #[macro_export]
 macro_rules! misuse {

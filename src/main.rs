@@ -23,9 +23,19 @@ fn main() -> ExitCode {
     match catch_unwind(|| cli::run(cli)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            cli::complain(format_args!("{error:#}"));
+            cli::complain(format_args!("{}", shown(format!("{error:#}"))));
             ExitCode::from(exit_status(&error))
         }
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// An error as it is shown: what is wrong may be as long as what it is wrong with.
+fn shown(mut text: String) -> String {
+    const MOST: usize = 4000;
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

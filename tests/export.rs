@@ -268,5 +268,11 @@ fn a_truncated_or_altered_export_is_refused_with_its_file() {
     assert_eq!(json(&folder.join("export.json"))["history"], 5);
     exported.place.refused(&["export", "run", "--out", "towers"], 2, &["exists already"]);
     exported.place.refused(&["export", "run", "--out", "data", "--force"], 2, &["not an export"]);
+    let force = ["export", "run", "--out", "towers", "--force"];
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    exported.place.refused(&force, 2, &["not an export", "notes.txt"]);
+    assert_eq!(fs::read_to_string(folder.join("notes.txt")).unwrap(), "mine");
+    fs::remove_file(folder.join("notes.txt")).unwrap();
+    exported.place.ok(&force);
     exported.place.refused(&["export", "data", "--out", "new"], 1, &["not a run folder"]);
 }

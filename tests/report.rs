@@ -123,6 +123,14 @@ fn a_log_of_one_s_own_is_reported_by_its_cases_and_by_claims_when_asked() {
         let said = place.ok(&[&["report", "s.toml"], arguments].concat());
         (said, fs::read_to_string(place.path("s/report.md")).unwrap())
     };
+    for foreign in ["index.html", "results.csv", "report.md"] {
+        fs::create_dir_all(place.path("web")).unwrap();
+        fs::write(place.path("web").join(foreign), "<p>mine").unwrap();
+        place.refused(&["report", "s.toml", "--out", "web"], 2, &[foreign, "--out"]);
+        assert_eq!(fs::read_to_string(place.path("web").join(foreign)).unwrap(), "<p>mine");
+        assert_eq!(fs::read_dir(place.path("web")).unwrap().count(), 1);
+        fs::remove_dir_all(place.path("web")).unwrap();
+    }
     let (said, text) = report(&[]);
     assert!(said.contains("croloss baseline data --at 10,50"), "{said}");
     let best = place.ok(&["best", "s.toml"]);

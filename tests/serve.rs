@@ -77,7 +77,7 @@ fn answers_are_those_of_the_command_line_and_as_described() {
     let document: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
-    assert_eq!(paths, ["/healthz", "/metrics", "/openapi.json", "/recommend"]);
+    assert_eq!(paths, ["/healthz", "/metrics", "/openapi.json", "/recommend", "/reload"]);
     assert_eq!(document["components"]["schemas"]["Wish"]["properties"]["top"]["maximum"], 50);
     assert_eq!(server.metric("croloss_requests_total{path=\"/recommend\",status=\"200\"}"), 6);
     assert_eq!(server.metric("croloss_histories_total"), 34);

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::choice::one_of;
+use super::device::threads;
 use super::progress::Bar;
 use super::results::{self, MetricRow};
 use super::table;
@@ -46,7 +47,7 @@ pub struct Baseline {
     #[arg(long = "with", value_name = "NAME.KEY=VALUE")]
     with: Vec<String>,
     /// CPU threads; 0: one for every core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = threads())]
     threads: u32,
     /// Print JSON, all digits, instead of a table
     #[arg(long)]

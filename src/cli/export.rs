@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::table;
 use crate::export::Export as Written;
-use crate::files;
+use crate::folders::Claim;
 use crate::train::TrainedRun;
 
 /// Write a run's towers as TorchScript, its item vectors, and how to use them
@@ -24,10 +24,10 @@ pub struct Export {
 
 impl Export {
     pub fn run(self) -> Result<()> {
-        files::refuse_foreign(&self.out, self.force, &Written::FOLDER)?;
+        let claim = Claim::new(&self.out, self.force, &Written::FOLDER)?;
         let run = TrainedRun::open(&self.run, &[])?;
         let model = run.model(&run.context()?)?;
-        Written::write(&model, &run.config, &run.dataset, &self.out, self.force)?;
+        Written::write(&model, &run.config, &run.dataset, claim)?;
         table::say(format_args!("Export: {}; its README.md says how to use it", self.out.display()))
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
+use super::device::threads;
 use super::progress::Bar;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
@@ -39,7 +40,7 @@ pub struct Index {
     #[arg(long, default_value_t = 0.95, value_parser = share)]
     recall: f64,
     /// CPU threads; 0: one for every core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = threads())]
     threads: u32,
     /// Replace the index if there is one
     #[arg(long)]

@@ -1,14 +1,16 @@
 //! `croloss prepare`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::choice::one_of;
 use super::progress::Bar;
-use crate::data::{self, Dataset, Description, Format, Moment, SplitBy};
-use crate::{files, misuse};
+use crate::data::{self, Dataset, Description, Format, Moment, Source, SplitBy};
+use crate::folders::{Claim, refuse_foreign};
+use crate::misuse;
 
 mod summary;
 
@@ -124,9 +126,13 @@ impl Prepare {
     pub fn run(self) -> Result<()> {
         let (out, force) = (self.out.clone(), self.force);
         let description = self.described()?;
-        let out = out.unwrap_or_else(|| PathBuf::from("data").join(&description.name));
-        files::refuse_foreign(&out, force, &Dataset::FOLDER)?;
+        let out = match out {
+            Some(out) => out,
+            None => PathBuf::from("data").join(folder_name(&description.name)?),
+        };
+        refuse_foreign(&out, force, &Dataset::FOLDER)?;
         let source = &description.source;
+        refuse_input(&out, source)?;
         let size = source.size().map_err(|error| match description.homepage.as_str() {
             "" => error,
             from => {
@@ -134,6 +140,7 @@ impl Prepare {
             }
         })?;
         description.check()?;
+        let claim = Claim::new(&out, force, &Dataset::FOLDER)?;
 
         let mut bar = Bar::of_bytes(size, "reading");
         let log = source.read(&mut |done| bar.set(done))?;
@@ -142,7 +149,7 @@ impl Prepare {
             data::prepare(&description.name, log, &description.rules, &description.split)?;
         dataset.manifest.generated = description.generated;
         bar.message("writing");
-        dataset.save(&out, force)?;
+        dataset.write(claim)?;
         drop(bar);
         summary::print(&dataset, &out)
     }
@@ -199,6 +206,29 @@ impl Prepare {
         all.split.validation_share = self.validation_share.or(all.split.validation_share);
         Ok(all)
     }
+}
+
+/// A data set's name as that of a folder in `data`, which it must not lead out of.
+fn folder_name(name: &str) -> Result<&str> {
+    let plain = !name.starts_with('.') && !name.contains(['/', '\\']);
+    if name.is_empty() || !plain || name.chars().any(char::is_control) {
+        misuse!("name: {name:?} cannot be a folder's name: give --out DIR, or another --name");
+    }
+    Ok(name)
+}
+
+/// Refuses to replace a folder whose files are read.
+fn refuse_input(out: &Path, source: &Source) -> Result<()> {
+    let Ok(out) = fs::canonicalize(out) else { return Ok(()) };
+    for file in source.files.iter().chain(&source.test_files) {
+        if fs::canonicalize(file).is_ok_and(|file| file.starts_with(&out)) {
+            misuse!(
+                "{} lies in the folder that would be replaced: choose another --out",
+                file.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 fn lay_over<T>(value: &mut T, option: Option<T>) {

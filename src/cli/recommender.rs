@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tch::{CModule, Tensor};
 
 use super::choice::one_of;
-use super::device::device_choice;
+use super::device::{device_choice, threads};
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;
@@ -38,9 +38,12 @@ pub struct RecommenderOptions {
     #[arg(long, value_parser = device_choice)]
     device: Option<DeviceChoice>,
     /// CPU threads; 0: one for every core [default: as the run is configured; for an export: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads())]
     threads: Option<u32>,
 }
+
+/// How often an export is read that is replaced meanwhile.
+const TRIES: usize = 3;
 
 /// A tower of either kind of folder.
 pub type AnyTower = Box<dyn UserTower>;
@@ -50,10 +53,22 @@ impl RecommenderOptions {
     ///
     /// # Errors
     /// Names the file that is missing or altered.
-    pub fn of_export(&self, export: &Export) -> Result<Recommender<CModule>> {
+    pub fn of_export(&self, folder: &Path) -> Result<(Recommender<CModule>, Export)> {
+        for _ in 0..TRIES {
+            let export = Export::open(folder)?;
+            let opened = self.opened(&export);
+            if export.is_there() {
+                return Ok((opened?, export));
+            }
+        }
+        bail!("{} was replaced while it was read: try again", folder.display())
+    }
+
+    fn opened(&self, export: &Export) -> Result<Recommender<CModule>> {
         let device =
             Plan::open_for_ranking(self.device.unwrap_or_default(), self.threads.unwrap_or(0))?;
-        let originals = export.items()?.into_iter().map(|item| item.original).collect();
+        let originals: Vec<String> =
+            export.items()?.into_iter().map(|item| item.original).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;
         let popular = self.popular(rows.as_deref(), || export.training_counts())?;

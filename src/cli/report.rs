@@ -32,6 +32,8 @@ pub struct Report {
 
 impl Report {
     pub fn run(self) -> Result<()> {
+        let out = self.out.unwrap_or_else(|| self.file.with_extension(""));
+        report::refuse_foreign(&out)?;
         let sweep = SweepFile::load(&self.file, &self.chosen.sets)?;
         let points = sweep.points()?;
         let runs = runs_folder(self.chosen.runs, &sweep);
@@ -42,7 +44,6 @@ impl Report {
         let folder = one_dataset(&self.file, &points)?;
         let dataset = Manifest::load(folder)?;
         let known = known(&points, folder, &dataset.checksum);
-        let out = self.out.unwrap_or_else(|| self.file.with_extension(""));
         let claims = if self.claims { " --claims" } else { "" };
         let provenance = Provenance {
             sweep: sweep.name(),

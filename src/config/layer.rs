@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::Result;
 use toml::{Table, Value};
 
+use crate::error::short;
 use crate::misuse;
 
 /// A `KEY=VALUE` in its parts; a value that is not TOML is plain text.
@@ -14,9 +15,12 @@ use crate::misuse;
 /// [`crate::error::Misuse`] where there is no `=`.
 pub fn parse_set(set: &str) -> Result<(String, Value)> {
     let Some((key, text)) = set.split_once('=') else {
-        misuse!("--set {set}: write KEY=VALUE, for example --set loss.alpha=1.2");
+        misuse!("--set {}: write KEY=VALUE, for example --set loss.alpha=1.2", short(set));
     };
     let parsed = format!("v = {text}").parse::<Table>().ok();
+    if parsed.as_ref().is_some_and(|parsed| parsed.len() > 1) {
+        misuse!("--set {}: one KEY=VALUE each: give further ones a --set of their own", short(set));
+    }
     let value = parsed.and_then(|mut parsed| parsed.remove("v"));
     Ok((key.trim().to_owned(), value.unwrap_or_else(|| Value::String(text.into()))))
 }

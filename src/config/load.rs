@@ -1,10 +1,11 @@
 //! Reads a configuration file and applies `--set` to it.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use toml::Table;
+
+use crate::reading;
 
 use super::{Config, Layer, LogSize, Settings, explain};
 
@@ -34,7 +35,7 @@ pub fn load_trained(path: &Path, sets: &[String]) -> Result<Config> {
 
 /// The settings at `path` with `sets` laid over them.
 fn read(path: &Path, sets: &[String]) -> Result<Settings> {
-    let text = fs::read_to_string(path)
+    let text = reading::text(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     let mut table: Table = text.parse().map_err(|e| explain(path, &text, &e))?;
     let set = Layer::of_sets(sets)?;
@@ -68,6 +69,7 @@ pub fn from_table(table: Table, place: &str) -> Result<Settings> {
 mod tests {
     use super::*;
     use crate::config::{Length, Reject, ValidateEvery};
+    use std::fs;
 
     fn load_text(text: &str, sets: &[&str]) -> Result<Config> {
         let dir = tempfile::tempdir().unwrap();
@@ -150,11 +152,17 @@ mod tests {
 
     #[test]
     fn a_wrong_set_is_named() {
-        for (set, word) in [("loss.alhpa=1", "alhpa"), ("alpha", "KEY=VALUE"), ("seed.x=1", "seed")]
-        {
+        for (set, word) in [
+            ("loss.alhpa=1", "alhpa"),
+            ("alpha", "KEY=VALUE"),
+            ("seed.x=1", "seed"),
+            ("seed=1\ntower.dim=4", "one KEY=VALUE"),
+        ] {
             let error = load_text("seed = 1\n[data]\npath = \"d\"\n", &[set]).unwrap_err();
             let error = format!("{error:#}");
             assert!(error.contains("--set") && error.contains(word), "{error}");
         }
+        let error = load_text("[data]\npath = \"d\"\n", &["tower.dim=-1"]).unwrap_err();
+        assert!(format!("{error:#}").contains("tower.dim = -1: must be from 1"), "{error:#}");
     }
 }

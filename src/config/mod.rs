@@ -87,8 +87,9 @@ pub struct DataConfig {
     pub path: PathBuf,
 }
 
-fn within(key: &str, value: u64, least: u64, most: u64) -> Result<()> {
-    if !(least..=most).contains(&value) {
+fn within(key: &str, value: impl Into<i128>, least: u64, most: u64) -> Result<()> {
+    let value = value.into();
+    if !(i128::from(least)..=i128::from(most)).contains(&value) {
         misuse!("{key} = {value}: must be from {least} to {most}");
     }
     Ok(())

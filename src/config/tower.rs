@@ -172,7 +172,7 @@ impl Default for TowerSettings {
 impl TowerSettings {
     /// Refuses what cannot work, fills in the defaults.
     pub(super) fn checked(self) -> Result<TowerConfig> {
-        within("tower.dim", self.dim.try_into().unwrap_or(0), 1, 1 << 16)?;
+        within("tower.dim", self.dim, 1, 1 << 16)?;
         let HistorySetting::Items(history) = self.history else {
             misuse!("tower.history = \"auto\": only where a dataset is trained on; give a number");
         };
@@ -210,7 +210,7 @@ impl TowerSettings {
         };
         let layers = |default| -> Result<i64> {
             let layers = self.layers.unwrap_or(default);
-            within("tower.layers", layers.try_into().unwrap_or(0), 1, 64)?;
+            within("tower.layers", layers, 1, 64)?;
             Ok(layers)
         };
         let dropout = |default| -> Result<f64> {
@@ -229,7 +229,7 @@ impl TowerSettings {
             }
             EncoderKind::Transformer => {
                 let heads = self.heads.unwrap_or(1);
-                within("tower.heads", heads.try_into().unwrap_or(0), 1, self.dim as u64)?;
+                within("tower.heads", heads, 1, self.dim as u64)?;
                 if self.dim % heads != 0 {
                     misuse!("tower.heads = {heads}: must divide tower.dim = {}", self.dim);
                 }

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 use super::cut::Cut;
 use super::manifest::{Counts, Manifest};
 use super::split::Split;
-use crate::files::FolderKind;
 use crate::files::hex;
+use crate::folders::FolderKind;
 
 /// One row of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +73,18 @@ pub struct Dataset {
 
 impl Dataset {
     /// How a dataset folder is known.
-    pub const FOLDER: FolderKind =
-        FolderKind { name: "a dataset folder", marker: super::manifest::FILE };
+    pub const FOLDER: FolderKind = FolderKind {
+        name: "a dataset folder",
+        marker: super::manifest::FILE,
+        files: &[
+            super::manifest::FILE,
+            "items.parquet",
+            "users.parquet",
+            "sequences.parquet",
+            // What is measured of baselines is kept with the data.
+            "baselines.json",
+        ],
+    };
 
     /// The users of one part, by rising index.
     pub fn users_of(&self, part: Split) -> Vec<usize> {

@@ -1,15 +1,14 @@
 //! The description of a data set: where its log lies, how it is read, filtered and split.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
 
 use super::read::Source;
 use super::rules::Rules;
 use super::split_rule::{SplitBy, SplitRule};
-use crate::{config, misuse};
+use crate::{config, misuse, reading};
 
 /// `datasets/NAME.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -44,8 +43,7 @@ impl Description {
         if !path.is_file() {
             misuse!("there is no file {}", path.display());
         }
-        let text =
-            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = reading::text(path)?;
         toml::from_str(&text).map_err(|error| config::explain(path, &text, &error))
     }
 
@@ -84,6 +82,7 @@ impl Description {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn load(text: &str) -> Result<Description> {
         let dir = tempfile::tempdir().unwrap();

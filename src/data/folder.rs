@@ -12,6 +12,7 @@ use super::parquet::{Parquet, write};
 use super::split::Split;
 use super::split_rule::SplitBy;
 use crate::files;
+use crate::folders::Claim;
 
 const ITEMS: &str = "items.parquet";
 const USERS: &str = "users.parquet";
@@ -23,11 +24,20 @@ const BEFORE_TEST: &str = "before_test";
 
 impl Dataset {
     /// Writes the folder `out`, whole or not at all; with `force` it takes the place of one that
-    /// is there. Counts, checksum and versions of the manifest are made anew.
+    /// is there.
     ///
     /// # Errors
-    /// Something stands at `out` and `force` is not given; a disk that fails.
+    /// Something stands at `out` and `force` is not given; those of [`Dataset::write`].
     pub fn save(&self, out: &Path, force: bool) -> Result<()> {
+        self.write(Claim::new(out, force, &Dataset::FOLDER)?)
+    }
+
+    /// Writes the folder at a place that was claimed. Counts, checksum and versions of the manifest
+    /// are made anew.
+    ///
+    /// # Errors
+    /// A disk that fails.
+    pub fn write(&self, claim: Claim) -> Result<()> {
         let manifest = Manifest {
             format: FORMAT,
             croloss: env!("CARGO_PKG_VERSION").to_owned(),
@@ -35,7 +45,7 @@ impl Dataset {
             counts: self.counts(),
             ..self.manifest.clone()
         };
-        files::write_folder(out, force, &Dataset::FOLDER, |folder| {
+        claim.write(|folder| {
             self.write_items(&folder.join(ITEMS))?;
             self.write_users(&folder.join(USERS))?;
             self.write_sequences(&folder.join(SEQUENCES))?;

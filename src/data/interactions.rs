@@ -17,6 +17,8 @@ pub struct Interactions {
     pub item: Vec<u32>,
     /// `[events]`, in the unit of the log; `None` if the order of the log is the order of time.
     pub time: Option<Vec<i64>>,
+    /// `[events]`, in billionths of that unit: what is later than `time`; `None` where nothing is.
+    pub part: Option<Vec<u32>>,
     /// `[events]`: what a split goes by, in seconds, where `time` does not tell it.
     pub day: Option<Vec<i64>>,
     /// Whether `day`, or else `time`, was written as dates, not as numbers.
@@ -45,6 +47,8 @@ pub struct Builder {
     user: Vec<u32>,
     item: Vec<u32>,
     time: Vec<i64>,
+    /// As long as is needed for the last that is not 0.
+    part: Vec<u32>,
     day: Vec<i64>,
     dates: bool,
     /// Users and events when the test files began.
@@ -61,6 +65,14 @@ impl Builder {
         self.item.push(self.items.number(item)?);
         self.time.extend(time);
         Ok(())
+    }
+
+    /// What the event that was appended last is later than its time, in billionths.
+    pub fn push_part(&mut self, part: u32) {
+        if part > 0 {
+            self.part.resize(self.len() - 1, 0);
+            self.part.push(part);
+        }
     }
 
     /// The day of the event that was appended last. Either all events of a log have one or none.
@@ -85,7 +97,11 @@ impl Builder {
 
     /// # Errors
     /// A user whom both training and test files name.
-    pub fn finish(self) -> Result<Interactions> {
+    pub fn finish(mut self) -> Result<Interactions> {
+        let part = (!self.part.is_empty()).then(|| {
+            self.part.resize(self.user.len(), 0);
+            self.part
+        });
         let of_all = |values: Vec<i64>| {
             (!values.is_empty() && values.len() == self.user.len()).then_some(values)
         };
@@ -104,6 +120,7 @@ impl Builder {
             users,
             items: self.items.into_names(),
             time: of_all(self.time),
+            part,
             day: of_all(self.day),
             dates: self.dates,
             test_users_from: self.test_from.map(|(first_user, _)| first_user),

@@ -1,9 +1,9 @@
 //! `dataset.toml`: what a dataset folder says about itself.
 
+use std::fmt;
 use std::path::Path;
-use std::{fmt, fs};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::read::SourceFile;
@@ -11,6 +11,7 @@ use super::rules::Rules;
 use super::span::Span;
 use super::split_rule::SplitRule;
 use crate::config::LogSize;
+use crate::reading;
 
 /// The version of the folder's layout that this program writes and reads.
 pub const FORMAT: u32 = 1;
@@ -120,8 +121,7 @@ impl Manifest {
         if !path.is_file() {
             bail!("{} is not a dataset folder; make one with croloss prepare", folder.display());
         }
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = reading::text(&path)?;
         // The version first: another version may have other keys.
         #[derive(Deserialize)]
         struct Version {

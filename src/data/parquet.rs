@@ -8,6 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 
+use crate::reading;
+
 /// Rows of a piece: some tens of megabytes.
 const ROWS: usize = 1 << 22;
 
@@ -21,8 +23,7 @@ pub(crate) struct Parquet<R> {
 
 impl Parquet<File> {
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        Parquet::new(path, file)
+        Parquet::new(path, reading::open(path)?)
     }
 }
 

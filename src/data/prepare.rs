@@ -190,32 +190,39 @@ fn sequences(
     let total = offsets[split.len()];
     let mut items = vec![0; total];
     let mut times = events.time.as_ref().map(|_| vec![0; total]);
+    let mut parts = events.part.as_ref().map_or(vec![], |_| vec![0; total]);
     for (event, user, item) in kept.events() {
         let place = &mut place[user];
         items[*place] = numbers[item];
         if let (Some(times), Some(time)) = (&mut times, &events.time) {
             times[*place] = time[event];
         }
+        if let Some(part) = &events.part {
+            parts[*place] = part[event];
+        }
         *place += 1;
     }
     if let Some(times) = &mut times {
-        order(&mut items, times, &offsets);
+        order(&mut items, times, &parts, &offsets);
     }
     (Sequences { items, offsets }, times)
 }
 
-/// Orders each user's events by time; equal times keep their order.
-fn order(items: &mut [u32], times: &mut [i64], offsets: &[usize]) {
+/// Orders each user's events by time, and by the `parts` beyond it if there are any; equal times keep
+/// their order.
+fn order(items: &mut [u32], times: &mut [i64], parts: &[u32], offsets: &[usize]) {
     let mut events = Vec::new();
     for user in offsets.windows(2) {
         let (items, times) = (&mut items[user[0]..user[1]], &mut times[user[0]..user[1]]);
-        if times.is_sorted() {
+        let parts = parts.get(user[0]..user[1]).unwrap_or_default();
+        if parts.is_empty() && times.is_sorted() {
             continue;
         }
         events.clear();
-        events.extend(times.iter().copied().zip(items.iter().copied()));
-        events.sort_by_key(|(time, _)| *time);
-        for (at, (time, item)) in events.iter().enumerate() {
+        let part = |at: usize| parts.get(at).copied().unwrap_or_default();
+        events.extend((0..items.len()).map(|at| (times[at], part(at), items[at])));
+        events.sort_by_key(|(time, part, _)| (*time, *part));
+        for (at, (time, _, item)) in events.iter().enumerate() {
             (times[at], items[at]) = (*time, *item);
         }
     }

@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use polars::df;
-use polars::prelude::{Column, DataFrame, ParquetReader, ParquetWriter, SerReader};
+use polars::prelude::{Column, ParquetWriter};
 use sha2::{Digest, Sha256};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::manifest::Manifest;
 use super::{readme, towers};
 use crate::config::Config;
+use crate::data::parquet::Parquet;
 use crate::data::{Dataset, Item};
-use crate::files::{self, FolderKind, hex};
+use crate::files::{self, hex};
+use crate::folders::{Claim, FolderKind};
 use crate::misuse;
 use crate::model::Model;
+use crate::reading;
 
 /// The version of the folder's layout.
 const FORMAT: u32 = 1;
@@ -25,33 +28,61 @@ const USER_TOWER: &str = "user_tower.pt";
 const ITEM_TOWER: &str = "item_tower.pt";
 const VECTORS_NPY: &str = "item_vectors.npy";
 const VECTORS: &str = "item_vectors.safetensors";
+const README: &str = "README.md";
 const ITEMS: &str = "items.parquet";
 /// The column of `items.parquet` that exports of earlier versions do not have.
 const TRAINING_COUNT: &str = "training_count";
+/// The name of the item vectors in their file.
+const TENSOR: &str = "item_vectors";
+
+/// The files that the manifest lists, and those of them that are read here.
+const LISTED: [&str; 7] = [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, README];
+const READ: [&str; 3] = [USER_TOWER, VECTORS, ITEMS];
+
+/// Bytes of ids that a byte of `items.parquet` may stand for; real ids come nowhere near.
+const EXPANSION: u64 = 256;
 
 /// An export that was read back, all files found whole.
 pub struct Export {
     pub folder: PathBuf,
     pub manifest: Manifest,
+    /// What `export.json` said when it was opened.
+    text: String,
 }
 
 impl Export {
     /// How an export is known.
-    pub const FOLDER: FolderKind = FolderKind { name: "an export", marker: MANIFEST };
+    pub const FOLDER: FolderKind = FolderKind {
+        name: "an export",
+        marker: MANIFEST,
+        files: &[
+            MANIFEST,
+            USER_TOWER,
+            ITEM_TOWER,
+            VECTORS_NPY,
+            VECTORS,
+            ITEMS,
+            CONFIG,
+            README,
+            // What `croloss index` adds.
+            "index.usearch",
+            "index.json",
+        ],
+    };
 
-    /// Writes the export of a trained model to `out`, whole or not at all.
+    /// Writes the export of a trained model at a place that was claimed, whole or not at all.
     ///
     /// # Errors
-    /// When `out` exists and `force` is not given, or a file cannot be written.
-    pub fn write(
-        model: &Model,
-        config: &Config,
-        dataset: &Dataset,
-        out: &Path,
-        force: bool,
-    ) -> Result<()> {
-        files::write_folder(out, force, &Export::FOLDER, |folder| {
+    /// When a file cannot be written.
+    pub fn write(model: &Model, config: &Config, dataset: &Dataset, claim: Claim) -> Result<()> {
+        claim.write(|folder| {
             let _guard = tch::no_grad_guard();
+            for (name, weight) in model.weights() {
+                ensure!(
+                    weight.isfinite().all().int64_value(&[]) == 1,
+                    "the weight `{name}` is not all numbers: the training has diverged"
+                );
+            }
             let toml = toml::to_string(config)?;
             let mut manifest = Manifest {
                 format: FORMAT,
@@ -71,12 +102,12 @@ impl Export {
             towers::save_item(model, &extra, &folder.join(ITEM_TOWER))?;
             let vectors = model.item_vectors().to_device(Device::Cpu).contiguous();
             vectors.write_npy(folder.join(VECTORS_NPY)).context("cannot write the vectors")?;
-            Tensor::write_safetensors(&[("item_vectors", &vectors)], folder.join(VECTORS))
+            Tensor::write_safetensors(&[(TENSOR, &vectors)], folder.join(VECTORS))
                 .context("cannot write the vectors")?;
             write_items(dataset, &folder.join(ITEMS))?;
             fs::write(folder.join(CONFIG), toml)?;
-            fs::write(folder.join("README.md"), readme::text(&manifest))?;
-            for name in [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, "README.md"] {
+            fs::write(folder.join(README), readme::text(&manifest))?;
+            for name in LISTED {
                 manifest.files.insert(name.into(), files::sha256(&folder.join(name))?);
             }
             fs::write(folder.join(MANIFEST), serde_json::to_string_pretty(&manifest)? + "\n")?;
@@ -89,7 +120,8 @@ impl Export {
         folder.join(MANIFEST).is_file()
     }
 
-    /// Opens an export and checks every file against its checksum.
+    /// Opens an export and checks every file against its checksum. It may come from anywhere: nothing
+    /// but its own files is read, and they are held against each other.
     ///
     /// # Errors
     /// Names the file that is missing or altered, or says that the folder is no export.
@@ -98,24 +130,45 @@ impl Export {
         if !path.is_file() {
             bail!("{} is not an export: make one with croloss export", folder.display());
         }
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let manifest: Manifest = serde_json::from_str(&text)
-            .with_context(|| format!("{} is altered", path.display()))?;
+        let text = reading::text(&path)?;
+        let altered = || format!("{} is altered", path.display());
+        let manifest: Manifest = serde_json::from_str(&text).with_context(altered)?;
         ensure!(
             manifest.format == FORMAT,
             "{} is an export of format version {}, this program reads version {FORMAT}: export again",
             folder.display(),
             manifest.format
         );
-        for (name, checksum) in &manifest.files {
-            let path = folder.join(name);
+        manifest.check(&LISTED, &READ).with_context(altered)?;
+        let export = Self { folder: folder.into(), manifest, text };
+        for (name, checksum) in &export.manifest.files {
+            let path = export.file(name)?;
             ensure!(
                 files::sha256(&path)? == *checksum,
                 "{} is truncated or altered: export again",
                 path.display()
             );
         }
-        Ok(Self { folder: folder.into(), manifest })
+        Ok(export)
+    }
+
+    /// Whether the folder still is what was opened: another export may have taken its place.
+    pub fn is_there(&self) -> bool {
+        reading::text(&self.folder.join(MANIFEST)).is_ok_and(|text| text == self.text)
+    }
+
+    /// The path of one of its files, which lies in the folder, wherever links lead.
+    fn file(&self, name: &str) -> Result<PathBuf> {
+        let path = self.folder.join(name);
+        let real = |path: &Path| {
+            fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        ensure!(
+            real(&path)?.starts_with(real(&self.folder)?),
+            "{} leads out of the export",
+            path.display()
+        );
+        Ok(path)
     }
 
     /// Vectors of all items `[items, dim]`, row `i` of item `i + 1`, on `device`.
@@ -123,11 +176,19 @@ impl Export {
     /// # Errors
     /// Names the file that cannot be read.
     pub fn item_vectors(&self, device: Device) -> Result<Tensor> {
-        let path = self.folder.join(VECTORS);
+        let path = self.file(VECTORS)?;
         let read = Tensor::read_safetensors(&path).with_context(|| path.display().to_string())?;
-        let vectors =
-            read.into_iter().next().with_context(|| format!("{} is empty", path.display()))?;
-        Ok(vectors.1.to_device(device))
+        let named = read.into_iter().find(|(name, _)| name == TENSOR);
+        let (_, vectors) = named.with_context(|| format!("{} has no {TENSOR}", path.display()))?;
+        let (found, wanted) = (vectors.size(), [self.manifest.items as i64, self.manifest.dim]);
+        ensure!(
+            found == wanted && vectors.kind() == Kind::Float,
+            "{} holds {:?} of shape {found:?} where {MANIFEST} says Float of shape {wanted:?}: \
+             export again",
+            path.display(),
+            vectors.kind()
+        );
+        Ok(vectors.to_device(device))
     }
 
     /// The SHA-256 of the file of vectors.
@@ -144,7 +205,23 @@ impl Export {
     /// # Errors
     /// Names the file that cannot be read.
     pub fn items(&self) -> Result<Vec<Item>> {
-        read_items(&self.folder.join(ITEMS))
+        let (path, mut parquet) = self.item_file()?;
+        let most = EXPANSION * fs::metadata(&path)?.len();
+        let (mut items, mut size) = (vec![], 0);
+        parquet.frames(&["original", "count"], |frame| {
+            let (original, count) =
+                (frame.column("original")?.str()?, frame.column("count")?.u64()?);
+            for (original, count) in original.iter().zip(count.iter()) {
+                let (Some(original), Some(count)) = (original, count) else {
+                    bail!("{}: a row has no value", path.display());
+                };
+                size += original.len() as u64;
+                ensure!(size <= most, "{}: the ids are too long: export again", path.display());
+                items.push(Item { original: original.to_owned(), count });
+            }
+            Ok(())
+        })?;
+        Ok(items)
     }
 
     /// How often each item stands in the training part, that of row `i` at `i`.
@@ -153,17 +230,36 @@ impl Export {
     /// [`crate::error::Misuse`] for an export of an earlier version, which does not tell; names the
     /// file that cannot be read.
     pub fn training_counts(&self) -> Result<Vec<u64>> {
-        let path = self.folder.join(ITEMS);
-        let frame = read_frame(&path)?;
-        let Ok(counts) = frame.column(TRAINING_COUNT) else {
+        let (path, mut parquet) = self.item_file()?;
+        if parquet.kind(TRAINING_COUNT).is_none() {
             misuse!(
                 "{} does not tell how often items were met in training, because an earlier version \
                  wrote it: export again",
                 path.display()
             );
-        };
-        let counts = counts.u64()?.iter().collect::<Option<_>>();
-        counts.with_context(|| format!("{}: a row has no value", path.display()))
+        }
+        let mut counts = vec![];
+        parquet.frames(&[TRAINING_COUNT], |frame| {
+            let piece = frame.column(TRAINING_COUNT)?.u64()?.iter().collect::<Option<Vec<u64>>>();
+            counts
+                .extend(piece.with_context(|| format!("{}: a row has no value", path.display()))?);
+            Ok(())
+        })?;
+        Ok(counts)
+    }
+
+    /// The file of the items, which has a row for each.
+    fn item_file(&self) -> Result<(PathBuf, Parquet<File>)> {
+        let path = self.file(ITEMS)?;
+        let parquet = Parquet::open(&path)?;
+        ensure!(
+            parquet.rows() == self.manifest.items,
+            "{} has {} rows where {MANIFEST} says {} items: export again",
+            path.display(),
+            parquet.rows(),
+            self.manifest.items
+        );
+        Ok((path, parquet))
     }
 
     /// The user tower, on `device`.
@@ -171,7 +267,7 @@ impl Export {
     /// # Errors
     /// Names the file that cannot be read.
     pub fn user_tower(&self, device: Device) -> Result<tch::CModule> {
-        let path = self.folder.join(USER_TOWER);
+        let path = self.file(USER_TOWER)?;
         tch::CModule::load_on_device(&path, device).with_context(|| path.display().to_string())
     }
 }
@@ -187,22 +283,6 @@ fn write_items(dataset: &Dataset, path: &Path) -> Result<()> {
     let file = File::create(path).with_context(|| path.display().to_string())?;
     let written = ParquetWriter::new(file).finish(&mut frame);
     written.map(drop).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn read_frame(path: &Path) -> Result<DataFrame> {
-    let cannot = || format!("cannot read {}", path.display());
-    ParquetReader::new(File::open(path).with_context(cannot)?).finish().with_context(cannot)
-}
-
-fn read_items(path: &Path) -> Result<Vec<Item>> {
-    let frame = read_frame(path)?;
-    let (original, count) = (frame.column("original")?.str()?, frame.column("count")?.u64()?);
-    let rows = original.iter().zip(count.iter());
-    let item = |(original, count): (Option<&str>, Option<u64>)| {
-        Some(Item { original: original?.to_owned(), count: count? })
-    };
-    let items = rows.map(item).collect::<Option<_>>();
-    items.with_context(|| format!("{}: a row has no value", path.display()))
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

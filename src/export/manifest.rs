@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Additions;
@@ -25,4 +26,27 @@ pub struct Manifest {
     pub repeats: Option<Additions>,
     /// SHA-256 of each file of the folder.
     pub files: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Refuses what no export says: it may come from anywhere.
+    ///
+    /// # Errors
+    /// Names the key, or the file that is `needed`, or none of the `known`.
+    pub(super) fn check(&self, known: &[&str], needed: &[&str]) -> Result<()> {
+        ensure!((1..i32::MAX as usize).contains(&self.items), "items = {}", self.items);
+        ensure!((1..1 << 24).contains(&self.dim), "dim = {}", self.dim);
+        ensure!(self.history > 0, "history = 0");
+        ensure!(
+            self.repeats.as_ref().is_none_or(Additions::are_finite),
+            "repeats: not all are numbers"
+        );
+        for name in self.files.keys() {
+            ensure!(known.contains(&name.as_str()), "files: an export has no file {name:?}");
+        }
+        for name in needed {
+            ensure!(self.files.contains_key(*name), "files: {name} is not listed");
+        }
+        Ok(())
+    }
 }

@@ -109,7 +109,7 @@ impl Model {
     /// Puts weights of the same names and shapes in place of the model's.
     ///
     /// # Errors
-    /// Names the weight that is missing or of another shape.
+    /// Names the weight that is missing, or of another shape or kind.
     pub fn restore<S: AsRef<str>>(&self, weights: &[(S, Tensor)]) -> Result<()> {
         let _guard = tch::no_grad_guard();
         for (name, mut own) in self.weights() {
@@ -121,6 +121,12 @@ impl Model {
                 "the weight `{name}` has shape {:?}, but configuration and dataset ask for {:?}",
                 saved.size(),
                 own.size()
+            );
+            ensure!(
+                own.kind() == saved.kind(),
+                "the weight `{name}` is of {:?} where {:?} is expected",
+                saved.kind(),
+                own.kind()
             );
             own.copy_(saved);
         }
@@ -171,6 +177,10 @@ mod tests {
         save(&model(9, 1).snapshot(), &path).unwrap();
         let error = format!("{:#}", model(10, 1).load(&path).unwrap_err());
         assert!(error.contains("w.safetensors") && error.contains("items"), "{error}");
+        let whole = |(name, weight): (&'static str, Tensor)| (name, weight.to_kind(tch::Kind::Int));
+        save(&model(9, 1).snapshot().into_iter().map(whole).collect(), &path).unwrap();
+        let error = format!("{:#}", model(9, 1).load(&path).unwrap_err());
+        assert!(error.contains("is of Int where Float is expected"), "{error}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod shared;
 mod tron;
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -29,12 +30,18 @@ use self::shared::study::Study;
 use self::shared::{markdown, page, sweep_tables, validation_curves};
 use crate::config::Metric;
 use crate::files;
+use crate::misuse;
+use crate::reading;
 use crate::sweep::{PointResult, Status};
 
 pub use shared::choice::{Case, Choice, Mean, Standing};
 pub use shared::drawing::{Axis, Line, Panel, draw};
 pub use shared::provenance::{DatasetSummary, PAPERS_DATA, Provenance, machine, today};
 pub use shared::results_files::write_results;
+
+const PAGE: &str = "index.html";
+const REPORT: &str = "report.md";
+const RESULTS: &str = "results.csv";
 
 /// Chooses among the cases of `points` by validation: by the metric `by`, or by what they monitor.
 ///
@@ -69,14 +76,41 @@ pub fn write(provenance: &Provenance, points: &[PointResult], out: &Path) -> Res
             None => {}
         }
     }
-    for (name, text) in
-        [("report.md", markdown::render(&report)), ("index.html", page::render(&report))]
-    {
+    for (name, text) in [(REPORT, markdown::render(&report)), (PAGE, page::render(&report))] {
         let path = out.join(name);
         files::write_file(&path, text)?;
         written.push(path);
     }
     Ok(written)
+}
+
+/// Refuses a folder where something stands under a name that a report writes, and is none of a report.
+///
+/// # Errors
+/// [`crate::error::Misuse`] that names the file.
+pub fn refuse_foreign(out: &Path) -> Result<()> {
+    let begins = |name: &str, with: &str| {
+        let mut start = vec![];
+        let read =
+            reading::open(&out.join(name)).map(|file| file.take(4096).read_to_end(&mut start));
+        read.is_ok_and(|read| read.is_ok()) && String::from_utf8_lossy(&start).contains(with)
+    };
+    let is_there = |name: &str| out.join(name).symlink_metadata().is_ok();
+    // A first report that was broken off has no page yet.
+    let ours = match is_there(PAGE) {
+        true => begins(PAGE, "croloss</title>"),
+        false => begins(RESULTS, "name,id,grids,status"),
+    };
+    let figures = figure_ids().map(|id| format!("{id}.svg"));
+    let mut names =
+        [PAGE, REPORT, RESULTS, "results.parquet"].map(String::from).into_iter().chain(figures);
+    if let Some(name) = names.find(|name| !ours && is_there(name)) {
+        misuse!(
+            "{} is there and of no report: choose another place with --out",
+            out.join(name).display()
+        );
+    }
+    Ok(())
 }
 
 /// The names of all figures that a report can have.

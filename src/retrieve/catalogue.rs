@@ -1,17 +1,20 @@
 //! Original item ids and what they are called inside; the items that may be recommended.
 
 use std::collections::HashMap;
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use crate::misuse;
+use crate::reading;
 
 /// The original id of every item, and back.
 pub struct Catalogue {
     originals: Vec<String>,
     ids: HashMap<String, u32>,
+    /// Of all original ids.
+    bytes: usize,
 }
 
 /// A history whose items were looked up.
@@ -38,12 +41,18 @@ impl Catalogue {
     /// From original ids, that of item `i` at `i - 1`.
     pub fn new(originals: Vec<String>) -> Self {
         let ids = originals.iter().zip(1..).map(|(original, id)| (original.clone(), id)).collect();
-        Self { originals, ids }
+        let bytes = originals.iter().map(String::len).sum();
+        Self { originals, ids, bytes }
     }
 
     /// The number of items.
     pub fn len(&self) -> usize {
         self.originals.len()
+    }
+
+    /// The mean length of an original id, in bytes.
+    pub fn mean_length(&self) -> usize {
+        self.bytes / self.len().max(1)
     }
 
     /// Whether there is no item.
@@ -54,6 +63,10 @@ impl Catalogue {
     /// The original id of a row of the item vectors.
     pub fn original(&self, row: u32) -> &str {
         &self.originals[row as usize]
+    }
+
+    fn has(&self, original: &str) -> bool {
+        self.ids.contains_key(original)
     }
 
     /// Looks up the items of a history.
@@ -81,9 +94,14 @@ impl Filter {
     pub fn read(catalogue: &Catalogue, allow: Option<&Path>, deny: Option<&Path>) -> Result<Self> {
         let mut unknown = 0;
         let mut mark = |path: &Path, mask: &mut [bool], value| -> Result<()> {
-            let text = fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+            let mut text = String::new();
+            let read = reading::open(path)?.read_to_string(&mut text);
+            read.with_context(|| format!("cannot read {}", path.display()))?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            // An id may have blanks around it, but a line with some hardly means them.
+            let meant = |line| if catalogue.has(line) { line } else { line.trim() };
+            let lines: Vec<&str> =
+                text.lines().map(meant).filter(|line| !line.is_empty()).collect();
             let known = catalogue.known(&lines);
             unknown += known.unknown;
             known.ids.iter().for_each(|&id| mask[id as usize - 1] = value);
@@ -110,6 +128,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_is_not_known_is_counted_and_left_out() {
@@ -133,6 +152,9 @@ mod tests {
         let filter = read(Some(&some), Some(&two)).unwrap();
         assert_eq!((filter.rows, filter.unknown), (vec![0, 3], 2));
         assert_eq!(read(None, Some(&two)).unwrap().rows, [0, 2, 3]);
+        let typed = path("typed", "\u{feff}a \r\n\tc\n  \n");
+        let filter = read(None, Some(&typed)).unwrap();
+        assert_eq!((filter.rows, filter.unknown), (vec![1, 3], 0));
         let error = read(Some(&two), Some(&two)).err().unwrap().to_string();
         assert!(error.contains("no item"), "{error}");
     }

@@ -57,6 +57,14 @@ impl Exact {
         Ok(Self { items, rows })
     }
 
+    /// The width of the vectors.
+    fn dim(&self) -> usize {
+        match &self.items {
+            Items::Panels(panels) => panels.dim(),
+            Items::Tensor(items) => items.size()[1] as usize,
+        }
+    }
+
     /// A search of `rows` (ascending) alone, as far as they are searched here.
     ///
     /// # Errors
@@ -83,7 +91,7 @@ impl Exact {
     /// # Errors
     /// When a user vector is not all numbers.
     pub fn search(&self, users: &Tensor, top: &[usize]) -> Result<Vec<Vec<Hit>>> {
-        all_numbers(users, "user")?;
+        fitting(users, top.len(), self.dim())?;
         let mut found = match &self.items {
             Items::Panels(panels) => panels.search(&host(users)?, top),
             Items::Tensor(items) => {
@@ -114,6 +122,19 @@ pub(super) fn all_numbers(vectors: &Tensor, whose: &str) -> Result<()> {
         "the {whose} vectors are not all numbers: the weights have diverged or are damaged"
     );
     Ok(())
+}
+
+/// Refuses user vectors that are not `[users, dim]` numbers of float32: a tower may be of another
+/// model.
+pub(super) fn fitting(vectors: &Tensor, users: usize, dim: usize) -> Result<()> {
+    let (found, wanted) = (vectors.size(), [users as i64, dim as i64]);
+    ensure!(
+        found == wanted && vectors.kind() == Kind::Float,
+        "the user tower gives {:?} of shape {found:?} where Float of shape {wanted:?} are expected: \
+         it is not of these item vectors",
+        vectors.kind()
+    );
+    all_numbers(vectors, "user")
 }
 
 /// The numbers of a float32 tensor.

@@ -1,7 +1,7 @@
 //! An approximate index over the item vectors: usearch's graph (HNSW), in usearch's own file, which
 //! its bindings for other languages open. Keys are rows of the item vectors.
 
-use std::fs;
+use std::io::Read;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use rayon::prelude::*;
@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use usearch::{IndexOptions, MetricKind, ScalarKind};
 
-use super::exact::{Exact, all_numbers, host};
+use super::exact::{Exact, all_numbers, fitting, host};
+use super::graph_file::is_sound;
 use crate::export::{Export, sha256_of};
 use crate::files;
 use crate::host::top_k::{Hit, order};
+use crate::reading;
 
 /// The version of `index.json`.
 const FORMAT: u32 = 1;
@@ -27,6 +29,9 @@ const CONNECTIVITY: usize = 16;
 
 /// Candidates that are held while an item's neighbours are looked for.
 const EXPANSION_ADD: usize = 128;
+
+/// Most candidates that a search may hold.
+const MOST_CANDIDATES: usize = 1 << 17;
 
 /// The content of `index.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,8 +132,7 @@ impl Index {
     pub fn open(export: &Export, allowed: Option<&[u32]>) -> Result<Self> {
         let [file, manifest] = [FILE, MANIFEST].map(|name| export.folder.join(name));
         let remedy = format!("build it with croloss index {}", export.folder.display());
-        let text = fs::read_to_string(&manifest)
-            .with_context(|| format!("cannot read {}: {remedy}", manifest.display()))?;
+        let text = reading::text(&manifest).with_context(|| remedy.clone())?;
         let altered =
             || format!("{} is truncated or altered: {remedy} --force", manifest.display());
         let manifest: IndexManifest = serde_json::from_str(&text).with_context(altered)?;
@@ -142,10 +146,15 @@ impl Index {
             "{} was built for other vectors: {remedy} --force",
             file.display()
         );
-        let bytes =
-            fs::read(&file).with_context(|| format!("cannot read {}: {remedy}", file.display()))?;
+        let mut bytes = vec![];
+        let read = reading::open(&file).and_then(|mut file| Ok(file.read_to_end(&mut bytes)?));
+        read.with_context(|| format!("cannot read {}: {remedy}", file.display()))?;
+        let (items, dim) = (export.manifest.items, export.manifest.dim as usize);
         ensure!(
-            sha256_of(&bytes) == manifest.sha256,
+            sha256_of(&bytes) == manifest.sha256
+                && (manifest.items, manifest.dim) == (items, dim)
+                && (1..=MOST_CANDIDATES).contains(&manifest.expansion_search)
+                && is_sound(&bytes, items, dim, CONNECTIVITY),
             "{} is truncated or altered: {remedy} --force",
             file.display()
         );
@@ -200,7 +209,7 @@ impl Index {
     /// # Errors
     /// When a user vector is not all numbers; too little memory.
     pub fn search(&self, users: &Tensor, top: &[usize]) -> Result<Vec<Vec<Hit>>> {
-        all_numbers(users, "user")?;
+        fitting(users, top.len(), self.graph.dimensions())?;
         let search = |(user, &top): (&[f32], &usize)| -> Result<Vec<Hit>> {
             let top = top.min(self.graph.size());
             let found = match &self.allowed {

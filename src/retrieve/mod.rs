@@ -5,6 +5,7 @@ mod catalogue;
 mod choice;
 mod csv;
 mod exact;
+mod graph_file;
 mod id;
 mod index;
 mod most_popular;

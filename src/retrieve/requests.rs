@@ -16,6 +16,7 @@ use super::csv;
 use super::id::Id;
 use crate::data::Format;
 use crate::data::parquet::Parquet;
+use crate::error::short;
 use crate::misuse;
 
 /// Rows of a block.
@@ -96,7 +97,7 @@ impl Requests {
         anyhow!(
             "{} has no column `{HISTORY}` (there are: {})",
             self.path.display(),
-            columns.join(", ")
+            short(&columns.join(", "))
         )
     }
 
@@ -107,6 +108,14 @@ impl Requests {
         let (user, Some(history)) = (place(USER), place(HISTORY)) else {
             return Err(self.no_history(&header));
         };
+        for name in [USER, HISTORY] {
+            if header.iter().filter(|column| *column == name).count() > 1 {
+                misuse!(
+                    "{} has two columns `{name}`: give one of them another name",
+                    self.path.display()
+                );
+            }
+        }
         let mut block = Block::new(take);
         loop {
             let line = reader.line;

@@ -13,8 +13,10 @@ use tokio::time::timeout;
 
 use super::api::{Answer, Wish};
 use super::metrics::Metrics;
-use super::queue::{Job, Queue};
-use super::{Limits, openapi};
+use super::queue::Job;
+use super::served::{Current, Served};
+use super::unsent::Unsent;
+use super::{Limits, Permission, openapi};
 use crate::retrieve::{Catalogue, Choice, Known};
 
 /// Bytes beyond the limit that are read and thrown away, so that a client that sends first and
@@ -26,12 +28,11 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What all connections share.
 pub struct Service {
-    pub catalogue: Arc<Catalogue>,
-    /// Whether histories without a known item are answered by what is popular.
-    pub cold_start: bool,
-    pub queue: Queue,
+    pub current: Arc<Current>,
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
+    pub unsent: Unsent,
+    pub permission: Permission,
 }
 
 /// A response but for its headers.
@@ -53,15 +54,17 @@ impl Reply {
 }
 
 impl Service {
-    /// Answers a request, whatever it is.
+    /// Answers a request, whatever it is; `local`: it comes from this machine.
     pub async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
+        local: bool,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let _in_flight = self.metrics.begin();
         let start = Instant::now();
         let (path, allowed) = match request.uri().path() {
             "/recommend" => ("/recommend", Method::POST),
+            "/reload" => ("/reload", Method::POST),
             "/healthz" => ("/healthz", Method::GET),
             "/metrics" => ("/metrics", Method::GET),
             "/openapi.json" => ("/openapi.json", Method::GET),
@@ -70,7 +73,7 @@ impl Service {
         let wrong_method = *request.method() != allowed && path != "other";
         let reply = match path {
             "other" => {
-                let paths = "there are /recommend, /healthz, /metrics and /openapi.json";
+                let paths = "there are /recommend, /reload, /healthz, /metrics and /openapi.json";
                 Reply::error(StatusCode::NOT_FOUND, paths)
             }
             _ if wrong_method => {
@@ -78,6 +81,10 @@ impl Service {
                 Reply::error(StatusCode::METHOD_NOT_ALLOWED, words)
             }
             "/recommend" => self.recommend(request.into_body()).await.unwrap_or_else(|reply| reply),
+            "/reload" => match self.permission.refusal(request.headers(), local) {
+                Some(why) => Reply::error(StatusCode::FORBIDDEN, why),
+                None => self.reload().await,
+            },
             "/metrics" => Reply::ok(TEXT, self.metrics.text()),
             "/openapi.json" => Reply::ok(JSON, openapi::document(&self.limits).to_string()),
             _ => Reply::ok(TEXT, "ok\n"),
@@ -93,6 +100,16 @@ impl Service {
         Ok(response)
     }
 
+    async fn reload(&self) -> Reply {
+        match self.current.reload().await {
+            Ok(items) => Reply::ok(JSON, json!({"items": items}).to_string()),
+            Err(error) => {
+                let words = format!("{error:#}; what was served before is served on");
+                Reply::error(StatusCode::INTERNAL_SERVER_ERROR, words)
+            }
+        }
+    }
+
     async fn recommend(&self, body: Incoming) -> Result<Reply, Reply> {
         let seconds = self.limits.timeout.as_secs_f64();
         let late = |_| {
@@ -102,18 +119,26 @@ impl Service {
         let body = timeout(self.limits.timeout, self.read(body)).await.map_err(late)??;
         let wish = Wish::parse(&body, &self.limits)
             .map_err(|error| Reply::error(StatusCode::BAD_REQUEST, error))?;
+        // From here to the answer: another export may take its place meanwhile.
+        let served = self.current.get();
+        let Served { catalogue, cold_start, queue } = &*served;
         let histories: Vec<Known> =
-            wish.histories.iter().map(|history| self.catalogue.known(history)).collect();
+            wish.histories.iter().map(|history| catalogue.known(history)).collect();
         self.metrics.unknown(histories.iter().map(|known| known.unknown).sum());
-        let ids = histories.iter().filter(|known| self.cold_start || !known.ids.is_empty());
+        let ids = histories.iter().filter(|known| *cold_start || !known.ids.is_empty());
         let job = Job {
             histories: ids.map(|known| known.ids.clone()).collect(),
             top: wish.top,
             exclude_seen: wish.exclude_seen,
-            choice: Choice::of(&self.catalogue, wish.allow.as_deref(), wish.deny.as_deref()),
+            choice: Choice::of(catalogue, wish.allow.as_deref(), wish.deny.as_deref()),
         };
         self.metrics.popular(job.histories.iter().filter(|ids| ids.is_empty()).count());
-        let waiting = self.queue.submit(job).ok_or_else(|| {
+        let room = self.unsent.room(size_of_answer(&wish, catalogue), self.limits.timeout).await;
+        let room = room.ok_or_else(|| {
+            let words = "too many answers wait for their clients to take them";
+            Reply::error(StatusCode::SERVICE_UNAVAILABLE, words)
+        })?;
+        let waiting = queue.submit(job).ok_or_else(|| {
             Reply::error(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting")
         })?;
         let late = |_| {
@@ -124,9 +149,9 @@ impl Service {
             |error: &dyn std::fmt::Display| Reply::error(StatusCode::INTERNAL_SERVER_ERROR, error);
         let scored = timeout(self.limits.timeout, waiting).await.map_err(late)?;
         let hits = scored.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        let answer = Answer::new(&self.catalogue, &histories, hits, self.cold_start);
+        let answer = Answer::new(catalogue, &histories, hits, *cold_start);
         let body = serde_json::to_vec(&answer).map_err(|error| failed(&error))?;
-        Ok(Reply::ok(JSON, body))
+        Ok(Reply::ok(JSON, room.hold(body)))
     }
 
     /// The whole body, if it is not too large.
@@ -136,7 +161,7 @@ impl Service {
             let words = format!("the body is over {most} bytes long");
             Reply::error(StatusCode::PAYLOAD_TOO_LARGE, words)
         };
-        if body.size_hint().lower() > (most + DISCARDED) as u64 {
+        if body.size_hint().lower() > most.saturating_add(DISCARDED) as u64 {
             return Err(too_large());
         }
         let (mut all, mut size) = (vec![], 0);
@@ -145,7 +170,7 @@ impl Service {
                 |error| Reply::error(StatusCode::BAD_REQUEST, format!("the body: {error}"));
             if let Ok(data) = frame.map_err(broken)?.into_data() {
                 size += data.len();
-                if size > most + DISCARDED {
+                if size > most.saturating_add(DISCARDED) {
                     return Err(too_large());
                 }
                 if size <= most {
@@ -155,4 +180,12 @@ impl Service {
         }
         if size > most { Err(too_large()) } else { Ok(all) }
     }
+}
+
+/// About how long an answer gets.
+fn size_of_answer(wish: &Wish, catalogue: &Catalogue) -> usize {
+    const AROUND_AN_ITEM: usize = 40;
+    const AROUND_A_LIST: usize = 64;
+    let item = catalogue.mean_length() + AROUND_AN_ITEM;
+    wish.histories.len() * (wish.top.min(catalogue.len()) * item + AROUND_A_LIST)
 }

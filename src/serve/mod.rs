@@ -2,15 +2,28 @@
 //! by hyper.
 
 mod api;
+mod client;
+mod connection;
 mod http;
 mod metrics;
 mod openapi;
 mod queue;
+mod reload;
+mod served;
 mod server;
+mod unsent;
 
 use std::time::Duration;
 
-pub use server::serve;
+pub use reload::Permission;
+pub use server::{listen, serve};
+
+/// What a service is told besides what it recommends with.
+pub struct Options {
+    pub limits: Limits,
+    /// Who may have the export loaded anew over HTTP.
+    pub permission: Permission,
+}
 
 /// What a client may ask for.
 #[derive(Clone, Debug)]

@@ -75,8 +75,20 @@ pub fn document(limits: &Limits) -> Value {
                     "408": failed("The body did not arrive in time."),
                     "413": failed("The body is too large."),
                     "500": failed("Scoring failed."),
-                    "503": failed("Too many requests are waiting."),
+                    "503": failed("Too many requests, or answers, are waiting."),
                     "504": failed("The answer was not ready in time."),
+                },
+            }},
+            "/reload": {"post": {
+                "summary": "Have the export loaded anew, and served from then on",
+                "responses": {
+                    "200": answer("It is served.", "application/json", json!({
+                        "type": "object",
+                        "required": ["items"],
+                        "properties": {"items": {"type": "integer"}},
+                    })),
+                    "403": failed("The client may not."),
+                    "500": failed("It could not be loaded; what was served before is served on."),
                 },
             }},
             "/healthz": {"get": {

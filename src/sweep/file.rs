@@ -1,7 +1,6 @@
 //! The sweep file: a base configuration and the grids over it.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,6 +11,10 @@ use super::point::Point;
 use crate::config::{Layer, Settings, explain, from_table};
 use crate::data::{Manifest, SplitBy};
 use crate::misuse;
+use crate::reading;
+
+/// More points in a grid than anybody waits for.
+const MOST_POINTS: usize = 100_000;
 
 /// A sweep as its file describes it.
 #[derive(Clone, Debug)]
@@ -75,11 +78,11 @@ impl SweepFile {
     /// # Errors
     /// [`crate::error::Misuse`] that names the file and the line, grid or key that is wrong.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
-        let text = fs::read_to_string(path)
+        let text = reading::text(path)
             .with_context(|| format!("cannot read the sweep file {}", path.display()))?;
         let content: Content = toml::from_str(&text).map_err(|e| explain(path, &text, &e))?;
         let base_path = path.parent().unwrap_or(Path::new("")).join(&content.base);
-        let text = fs::read_to_string(&base_path).with_context(|| {
+        let text = reading::text(&base_path).with_context(|| {
             format!("{}: cannot read base = {}", path.display(), base_path.display())
         })?;
         let mut base: Table = text.parse().map_err(|e| explain(&base_path, &text, &e))?;
@@ -112,6 +115,14 @@ impl SweepFile {
             let context = || format!("{}: grid `{}`", self.path.display(), grid.name);
             let axes = grid.axes().with_context(context)?;
             let seeds = grid.seeds.as_ref().unwrap_or(&self.content.seeds);
+            let of_axes = axes.iter().map(Vec::len);
+            let count = of_axes.fold(seeds.len(), |count, axis| count.saturating_mul(axis));
+            if count > MOST_POINTS {
+                misuse!(
+                    "{}: {count} points, of at most {MOST_POINTS}: leave some values out",
+                    context()
+                );
+            }
             for choices in product(&axes) {
                 for &seed in seeds {
                     let point = self.point(grid, &choices, seed).with_context(context)?;

@@ -22,6 +22,7 @@ pub struct Server {
     child: Child,
     pub address: SocketAddr,
     /// The command that the server says at its start.
+    #[allow(dead_code)]
     pub example: String,
 }
 
@@ -56,10 +57,17 @@ impl Server {
         (status, serde_json::from_str(&text).unwrap())
     }
 
+    #[allow(dead_code)]
     pub fn metric(&self, name: &str) -> u64 {
         let (_, text) = self.get("/metrics");
         let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
         line.trim().parse().unwrap()
+    }
+
+    /// Of the process.
+    #[allow(dead_code)] // Not every test file asks for all.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: i32) {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 use tch::Device;
 
-use crate::cli::device::device_choice;
+use crate::cli::device::{device_choice, threads};
 use crate::cli::table;
 use crate::config::DeviceChoice;
 use crate::device;
@@ -15,7 +15,7 @@ use crate::train::peak_memory_mib;
 #[derive(clap::Args)]
 pub struct MachineOptions {
     /// CPU threads; 0: one for every core
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = threads())]
     pub threads: u32,
     /// cpu, cuda, cuda:1; auto takes the first GPU if there is one
     #[arg(long, default_value = "auto", value_parser = device_choice)]

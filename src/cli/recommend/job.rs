@@ -1,6 +1,8 @@
 //! The work of `recommend`: blocks of histories in, a table or a file out, failures counted.
 
-use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
 
 use crate::cli::table::{self, count};
 use crate::retrieve::{Answers, Ask, Choice, Known, POPULARITY, Recommender, UserTower};
@@ -34,7 +36,7 @@ impl UserHistory {
 /// Where recommendations go.
 pub enum Output {
     Table,
-    File(Answers),
+    File(Answers, PathBuf),
 }
 
 /// Histories that are being worked off.
@@ -91,7 +93,11 @@ impl Job {
             self.popular += u64::from(fallback.is_some());
             let items = hits.iter().map(|hit| (recommender.catalogue.original(hit.row), hit.score));
             match &mut self.output {
-                Some(Output::File(answers)) => answers.write(&history.user, fallback, items)?,
+                Some(Output::File(answers, path)) => {
+                    answers
+                        .write(&history.user, fallback, items)
+                        .with_context(|| unwritten(path))?;
+                }
                 _ => show(&history.user, fallback, items)?,
             }
             self.answered += 1;
@@ -108,8 +114,8 @@ impl Job {
             self.report();
             bail!("no history has a known item: nothing is recommended");
         }
-        if let Some(Output::File(answers)) = self.output.take() {
-            answers.finish()?;
+        if let Some(Output::File(answers, path)) = self.output.take() {
+            answers.finish().with_context(|| unwritten(&path))?;
         }
         Ok(self)
     }
@@ -149,4 +155,8 @@ fn show<'a>(
     };
     table::print(std::iter::once(head).chain((1..).zip(items).map(row)))?;
     table::say("")
+}
+
+fn unwritten(path: &Path) -> String {
+    format!("cannot write {}", path.display())
 }

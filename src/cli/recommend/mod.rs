@@ -72,8 +72,7 @@ impl Recommend {
         let input = self.input.as_deref().map(Requests::open).transpose()?;
         let of_dataset = self.all_users || !self.user.is_empty();
         if Export::is_at(&self.from) {
-            let export = Export::open(&self.from)?;
-            let recommender = self.options.of_export(&export)?;
+            let (recommender, export) = self.options.of_export(&self.from)?;
             let dataset = if of_dataset { Some(self.dataset(&export)?) } else { None };
             return self.recommend(&recommender, input, dataset.as_ref());
         }
@@ -116,7 +115,7 @@ impl Recommend {
         let written = files::write_with(out, |staging| {
             job = Answers::create(staging, format, recommender.popular.is_some())
                 .and_then(|answers| {
-                    self.run_job(recommender, input, dataset, Output::File(answers))
+                    self.run_job(recommender, input, dataset, Output::File(answers, out.clone()))
                 })
                 .map(Some);
             if job.is_err() { bail!("nothing to write") } else { Ok(()) }

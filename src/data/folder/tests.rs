@@ -175,6 +175,6 @@ fn files_that_are_missing_or_torn_are_refused() {
         assert!(error.contains(file) && error.contains("Parquet"), "{error}");
         fs::remove_file(&path).unwrap();
         let error = format!("{:#}", Dataset::load(&out).unwrap_err());
-        assert!(error.contains(file) && error.contains("cannot open"), "{error}");
+        assert!(error.contains(file) && error.contains("cannot read"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use polars::prelude::StringChunked;
 use super::time;
 use crate::config::nearest;
 use crate::data::interactions::Builder;
-use crate::error::Misuse;
+use crate::error::{Misuse, short};
 
 /// What the readers of tables look for, and where they put it.
 pub(super) struct Reader<'a> {
@@ -92,11 +92,12 @@ impl Reader<'_> {
             id(item, "item", self.item)?;
             let parsed = |text: Option<&str>, column: Option<&str>| match text {
                 None => Ok(None),
-                Some(text) => time::parse(text).map(Some).ok_or_else(|| {
+                Some(text) => time::fine(text).map(Some).ok_or_else(|| {
                     anyhow!(
-                        "{}: {text:?} (column `{}`) is no time: expected a number, or a date like \
+                        "{}: {:?} (column `{}`) is no time: expected a number, or a date like \
                          2016-05-09 or 2016-05-09T10:11:12",
                         place(row),
+                        short(text),
                         column.unwrap_or_default()
                     )
                 }),
@@ -105,18 +106,25 @@ impl Reader<'_> {
                 self.builder.set_dates(day.or(time).is_some_and(time::is_date));
             }
             let (time, day) = (parsed(time, self.time)?, parsed(day, self.day)?);
-            self.builder.push(user.unwrap_or_default(), item.unwrap_or_default(), time)?;
-            day.into_iter().for_each(|day| self.builder.push_day(day));
+            let whole = time.map(|(whole, _)| whole);
+            self.builder.push(user.unwrap_or_default(), item.unwrap_or_default(), whole)?;
+            time.into_iter().for_each(|(_, part)| self.builder.push_part(part));
+            day.into_iter().for_each(|(day, _)| self.builder.push_day(day));
         }
         Ok(())
     }
 }
 
+/// Columns that are named where one is missing.
+const SHOWN: usize = 40;
+
 /// What is said when `place` (a file, a line) has no column of that name.
 pub(super) fn no_column(place: &str, name: &str, known: &[String]) -> anyhow::Error {
-    let likely = nearest(name, known.iter().map(String::as_str));
+    let likely = nearest(name, known.iter().take(SHOWN).map(String::as_str));
     let likely = likely.map(|name| format!(": did you mean `{name}`?")).unwrap_or_default();
-    let known = known.join(", ");
+    let more = if known.len() > SHOWN { ", …" } else { "" };
+    let known: Vec<String> = known.iter().take(SHOWN).map(|name| short(name)).collect();
+    let known = known.join(", ") + more;
     anyhow::Error::new(Misuse(format!(
         "{place} has no column `{name}`{likely} (there are: {known})"
     )))

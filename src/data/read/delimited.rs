@@ -10,6 +10,10 @@ use polars::prelude::*;
 use super::blocks::{Block, Blocks, records};
 use super::columns::{Reader, at, no_column};
 use super::input::{Input, SourceFile};
+use crate::misuse;
+
+/// More columns than any table has.
+const MOST_COLUMNS: usize = 1 << 16;
 
 /// Reads a file whose fields are separated by `separator`; within a pair of `quote` separators and
 /// line ends are text.
@@ -30,7 +34,15 @@ pub(super) fn read(
         let table = match &table {
             Some(table) => table,
             None => {
-                let first = split(&block.text[first], separator, quote);
+                let first = &block.text[first];
+                if separators(first, separator, quote).nth(MOST_COLUMNS).is_some() {
+                    misuse!(
+                        "{}: the first line has over {MOST_COLUMNS} columns: is it separated by {:?}?",
+                        path.display(),
+                        char::from(separator)
+                    );
+                }
+                let first = split(first, separator, quote);
                 table.insert(Table::new(reader, path, separator, quote, first)?)
             }
         };
@@ -62,7 +74,12 @@ impl Table {
         let names = if reader.header { first } else { numbers.clone() };
         let mut projection = Vec::new();
         for wanted in reader.wanted() {
-            match names.iter().position(|name| name == wanted) {
+            let mut found = (0..names.len()).filter(|at| names[*at] == wanted);
+            match found.next() {
+                Some(_) if found.next().is_some() => misuse!(
+                    "{} has two columns `{wanted}`: give one of them another name",
+                    path.display()
+                ),
                 Some(index) => projection.push(index),
                 None => return Err(no_column(&path.display().to_string(), wanted, &names)),
             }

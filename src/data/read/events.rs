@@ -1,19 +1,19 @@
 //! JSON lines of which each holds a user and a list of the user's events.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use polars::prelude::{StringChunked, StringChunkedBuilder};
 use rayon::prelude::*;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::blocks::{Block, Blocks, records};
 use super::columns::{Reader, at, no_column};
 use super::input::{Input, SourceFile};
 use super::json::no_value;
+use super::objects::{Object, OneOf, Scalar, Text, twice};
 
 /// Reads a file of one JSON object a line, with the user's id and under the key `list` a list of
 /// events, each an object with the other columns.
@@ -67,9 +67,6 @@ fn take(reader: &mut Reader, path: &Path, block: &Block, list: &str) -> Result<(
     reader.take(&roles, |row| at(path, places[row]))
 }
 
-/// A value as text; `None` where there is none.
-type Text<'t> = Option<Cow<'t, str>>;
-
 /// What is looked for in a line.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
@@ -106,6 +103,8 @@ impl<'t> Visitor<'t> for Wanted<'_> {
         let mut parsed = Parsed::default();
         while let Some(key) = map.next_key_seed(OneOf(&[self.user, self.list]))? {
             match key {
+                Some(0) if parsed.user.is_some() => return Err(twice(self.user)),
+                Some(1) if parsed.events.is_some() => return Err(twice(self.list)),
                 Some(0) => parsed.user = map.next_value_seed(Scalar)?,
                 Some(_) => parsed.events = Some(map.next_value_seed(Events(self.keys))?),
                 None => _ = map.next_value::<IgnoredAny>()?,
@@ -135,108 +134,8 @@ impl<'t> Visitor<'t> for Events<'_> {
 
     fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Vec<Text<'t>>, A::Error> {
         let mut values = Vec::new();
-        while list.next_element_seed(Event { keys: self.0, values: &mut values })?.is_some() {}
+        while list.next_element_seed(Object { keys: self.0, values: &mut values })?.is_some() {}
         Ok(values)
-    }
-}
-
-/// One event; appends the values of its keys.
-struct Event<'a, 't> {
-    keys: &'a [&'a str],
-    values: &'a mut Vec<Text<'t>>,
-}
-
-impl<'t> DeserializeSeed<'t> for Event<'_, 't> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
-    }
-}
-
-impl<'t> Visitor<'t> for Event<'_, 't> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("an event, an object")
-    }
-
-    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
-        let start = self.values.len();
-        self.values.resize(start + self.keys.len(), None);
-        while let Some(key) = map.next_key_seed(OneOf(self.keys))? {
-            match key {
-                Some(key) => self.values[start + key] = map.next_value_seed(Scalar)?,
-                None => _ = map.next_value::<IgnoredAny>()?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A key's place among some, found without a copy of it.
-struct OneOf<'a>(&'a [&'a str]);
-
-impl<'t> DeserializeSeed<'t> for OneOf<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Option<usize>, D::Error> {
-        json.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for OneOf<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.iter().position(|wanted| *wanted == key))
-    }
-}
-
-/// Text or a number, as text.
-struct Scalar;
-
-impl<'t> DeserializeSeed<'t> for Scalar {
-    type Value = Text<'t>;
-
-    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Text<'t>, D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'t> Visitor<'t> for Scalar {
-    type Value = Text<'t>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("text or a number")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'t str) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Owned(number.to_string())))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Owned(number.to_string())))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Owned(number.to_string())))
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Text<'t>, E> {
-        Ok(None)
     }
 }
 

@@ -1,61 +1,74 @@
 //! JSON lines.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use polars::prelude::*;
+use polars::prelude::{StringChunked, StringChunkedBuilder};
+use rayon::prelude::*;
+use serde::de::DeserializeSeed;
+use serde_json::{Map, Value};
 
 use super::blocks::{Block, Blocks, records};
 use super::columns::{Columns, Reader, at, no_column};
 use super::input::{Input, SourceFile};
+use super::objects::{Object, Text};
 
 /// Reads a file of one JSON object a line; of each only the wanted keys are looked at.
 pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
     let mut input = Input::open(path)?;
     let mut blocks = Blocks::new(None);
-    let field = |name: &str| Field::new(name.into(), DataType::String);
-    let schema: SchemaRef = Arc::new(reader.wanted().map(field).collect());
     while let Some(block) = blocks.next(&mut input)? {
-        take(reader, path, &block, &schema)?;
+        take(reader, path, &block)?;
         (reader.progress)(reader.done + input.consumed());
     }
     input.finish()
 }
 
-fn take(reader: &mut Reader, path: &Path, block: &Block, schema: &Schema) -> Result<()> {
-    let frame = parse_ndjson(block.text.as_bytes(), None, schema, false)
-        .map_err(|error| first_bad_line(path, block, error))?;
-    let lines: Vec<_> = records(block, None)
-        .filter(|(_, range)| !block.text[range.clone()].trim().is_empty())
+fn take(reader: &mut Reader, path: &Path, block: &Block) -> Result<()> {
+    let mut keys: Vec<&str> = reader.wanted().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let lines: Vec<(usize, &str)> = records(block, None)
+        .map(|(line, range)| (line, block.text[range].trim()))
+        .filter(|(_, text)| !text.is_empty())
         .collect();
-    let columns: Columns = reader.columns(|name| Ok(frame.column(name)?.str()?))?;
-    let wanted = [columns.user, columns.item].into_iter().chain(columns.time).chain(columns.day);
-    for column in wanted.chain(columns.keep.iter().copied()) {
-        if let Some(row) = column.iter().position(|value| value.is_none()) {
-            let (line, range) = lines[row].clone();
-            return Err(no_value(&at(path, line), column.name(), &block.text[range]));
+    let parsed: Vec<_> = lines.par_iter().map(|(_, text)| parse(text, &keys)).collect();
+    let builder = |key: &&str| StringChunkedBuilder::new((*key).into(), lines.len());
+    let mut columns: Vec<StringChunkedBuilder> = keys.iter().map(builder).collect();
+    for ((line, text), parsed) in lines.iter().zip(parsed) {
+        let values = parsed.map_err(|error| no_object(&at(path, *line), text, &error))?;
+        for ((value, column), key) in values.iter().zip(&mut columns).zip(&keys) {
+            let value = value.as_deref().ok_or_else(|| no_value(&at(path, *line), key, text))?;
+            column.append_value(value);
         }
     }
+    let columns: Vec<StringChunked> = columns.into_iter().map(|column| column.finish()).collect();
+    let columns: Columns = reader.columns(|name| {
+        let found = keys.iter().position(|key| *key == name);
+        Ok(&columns[found.unwrap_or_default()])
+    })?;
     reader.take(&columns, |row| at(path, lines[row].0))
 }
 
-/// polars does not tell the line of what it cannot read.
-fn first_bad_line(path: &Path, block: &Block, error: PolarsError) -> anyhow::Error {
-    for (line, range) in records(block, None) {
-        let text = block.text[range].trim();
-        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text);
-        if let (false, Err(error)) = (text.is_empty(), object) {
-            return anyhow!("{}: this line is no JSON object: {error}", at(path, line));
-        }
+fn parse<'t>(text: &'t str, keys: &[&str]) -> serde_json::Result<Vec<Text<'t>>> {
+    let mut values = Vec::with_capacity(keys.len());
+    let mut json = serde_json::Deserializer::from_str(text);
+    Object { keys, values: &mut values }.deserialize(&mut json)?;
+    json.end()?;
+    Ok(values)
+}
+
+/// What is said of a line that is something else.
+fn no_object(place: &str, text: &str, error: &serde_json::Error) -> anyhow::Error {
+    match serde_json::from_str::<Map<String, Value>>(text) {
+        Err(error) => anyhow!("{place}: this line is no JSON object: {error}"),
+        Ok(_) => anyhow!("{place}: {error}"),
     }
-    anyhow!("{}: not readable as JSON lines from here on: {error}", at(path, block.first_line))
 }
 
 /// What is said of an object in which `key` is missing or null.
 pub(super) fn no_value(place: &str, key: &str, text: &str) -> anyhow::Error {
-    let object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(text).unwrap_or_default();
+    let object: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
     match object.get(key) {
         Some(_) => anyhow!("{place}: `{key}` has no value"),
         None => no_column(place, key, &object.keys().cloned().collect::<Vec<_>>()),

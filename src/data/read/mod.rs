@@ -15,6 +15,7 @@ mod delimited;
 mod events;
 mod input;
 mod json;
+mod objects;
 mod parquet;
 mod plain;
 pub(crate) mod time;

@@ -10,6 +10,10 @@ use polars::prelude::*;
 use super::columns::{Reader, no_column};
 use super::input::{Input, SourceFile, nothing_in};
 use crate::data::parquet::Parquet;
+use crate::misuse;
+
+/// Bytes that a byte of a gzipped Parquet file, which is packed in itself, may stand for.
+const UNPACKED: usize = 32;
 
 /// Reads a file row group by row group.
 pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
@@ -21,8 +25,14 @@ pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
     }
     // Parquet is read from its end and in leaps: what is packed is unpacked to memory first.
     let mut unpacked = Vec::new();
-    if input.read_into(&mut unpacked, usize::MAX)? == 0 {
-        return Err(nothing_in(path));
+    let most = UNPACKED.saturating_mul(path.metadata()?.len() as usize).saturating_add(1 << 20);
+    match input.read_into(&mut unpacked, most)? {
+        0 => return Err(nothing_in(path)),
+        read if read == most => misuse!(
+            "{} unpacks to over {most} bytes, which are to be held in memory: unpack it first",
+            path.display()
+        ),
+        _ => {}
     }
     let file = input.finish()?;
     take(reader, path, file.size, Parquet::new(path, Cursor::new(unpacked))?)?;

@@ -3,6 +3,11 @@
 /// The time that `text` tells: a number as it stands (decimals are cut off towards the past), a
 /// date or date with time (UTC) as seconds since 1970. `None` if it is none of these.
 pub(crate) fn parse(text: &str) -> Option<i64> {
+    fine(text).map(|(whole, _)| whole)
+}
+
+/// [`parse`], and the part that is cut off, in billionths.
+pub(super) fn fine(text: &str) -> Option<(i64, u32)> {
     let text = text.trim();
     number(text).or_else(|| date_time(text))
 }
@@ -33,18 +38,20 @@ pub(in crate::data) fn date(seconds: i64) -> String {
     }
 }
 
-fn number(text: &str) -> Option<i64> {
-    text.parse().ok().or_else(|| decimal(text))
+fn number(text: &str) -> Option<(i64, u32)> {
+    text.parse().ok().map(|whole| (whole, 0)).or_else(|| decimal(text))
 }
 
-fn decimal(text: &str) -> Option<i64> {
+fn decimal(text: &str) -> Option<(i64, u32)> {
     // Rust reads "inf" and "nan" as numbers too; a time never is.
     let plain = |b: u8| b.is_ascii_digit() || b".eE+-".contains(&b);
-    let value = text.bytes().all(plain).then(|| text.parse::<f64>().ok())??.floor();
-    (value.abs() < i64::MAX as f64).then_some(value as i64)
+    let value = text.bytes().all(plain).then(|| text.parse::<f64>().ok())??;
+    let whole = value.floor();
+    let part = ((value - whole) * 1e9) as u32;
+    (whole.abs() < i64::MAX as f64).then_some((whole as i64, part))
 }
 
-fn date_time(text: &str) -> Option<i64> {
+fn date_time(text: &str) -> Option<(i64, u32)> {
     let (date, time) = match text.split_once(['T', ' ']) {
         Some((date, time)) => (date, Some(time)),
         None => (text, None),
@@ -53,20 +60,29 @@ fn date_time(text: &str) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
         return None;
     }
-    Some(days_since_1970(year, month, day) * 86_400 + time.map_or(Some(0), seconds)?)
+    let (second, part) = time.map_or(Some((0, 0)), seconds)?;
+    Some((days_since_1970(year, month, day) * 86_400 + second, part))
 }
 
 /// `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fff`, perhaps with a `Z` after it.
-fn seconds(text: &str) -> Option<i64> {
+fn seconds(text: &str) -> Option<(i64, u32)> {
     let text = text.strip_suffix('Z').unwrap_or(text);
-    let whole = match text.split_once('.') {
-        Some((whole, part)) if part.bytes().all(|b| b.is_ascii_digit()) => whole,
+    let (whole, part) = match text.split_once('.') {
+        Some((whole, part)) if part.bytes().all(|b| b.is_ascii_digit()) => (whole, part),
         Some(_) => return None,
-        None => text,
+        None => (text, ""),
     };
+    let part = billionths(part);
     let [hour, minute, second] = numbers(whole, ':', [2, 2, 2])
         .or_else(|| numbers(&format!("{whole}:00"), ':', [2, 2, 2]))?;
-    (hour < 24 && minute < 60 && second < 61).then_some(hour * 3_600 + minute * 60 + second)
+    let good = hour < 24 && minute < 60 && second < 61;
+    good.then_some((hour * 3_600 + minute * 60 + second, part))
+}
+
+/// The digits behind a point, of which nine count.
+fn billionths(digits: &str) -> u32 {
+    let digit = |at| digits.as_bytes().get(at).map_or(0, |digit| u32::from(digit - b'0'));
+    (0..9).fold(0, |part, at| 10 * part + digit(at))
 }
 
 fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[i64; 3]> {
@@ -111,6 +127,8 @@ mod tests {
         assert_eq!(parse("1344860.9"), Some(1_344_860));
         assert_eq!(parse("-0.5"), Some(-1));
         assert_eq!(parse("1.4657088e9"), Some(1_465_708_800));
+        assert_eq!(fine("-0.25"), Some((-1, 750_000_000)));
+        assert_eq!(fine("1344860"), Some((1_344_860, 0)));
     }
 
     #[test]
@@ -122,6 +140,7 @@ mod tests {
         assert_eq!(parse("2016-05-09 10:11:12"), Some(1_462_788_672));
         assert_eq!(parse("2016-05-09 10:11"), Some(1_462_788_660));
         assert_eq!(parse("2014-04-07T10:51:09.277Z"), Some(1_396_867_869));
+        assert_eq!(fine("2014-04-07T10:51:09.277Z"), Some((1_396_867_869, 277_000_000)));
         assert_eq!(parse("2000-02-29"), Some(951_782_400));
         assert_eq!(parse("1969-12-31T23:59:59"), Some(-1));
     }

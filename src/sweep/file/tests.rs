@@ -1,5 +1,7 @@
 //! Sweep files on a small dataset: grids, ids, shards, filters, and what is refused.
 
+use std::fs;
+
 use super::*;
 use crate::data::{Dataset, Sequences, Split};
 use crate::sweep::{Filter, Shard};

@@ -1,0 +1,124 @@
+//! Values of a JSON object by their keys, read without looking at anything else.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+/// A value as text; `None` where there is none.
+pub(super) type Text<'t> = Option<Cow<'t, str>>;
+
+/// An object; appends the values of its keys.
+pub(super) struct Object<'a, 't> {
+    pub keys: &'a [&'a str],
+    pub values: &'a mut Vec<Text<'t>>,
+}
+
+impl<'t> DeserializeSeed<'t> for Object<'_, 't> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'t> Visitor<'t> for Object<'_, 't> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        let start = self.values.len();
+        self.values.resize(start + self.keys.len(), None);
+        while let Some(key) = map.next_key_seed(OneOf(self.keys))? {
+            let Some(key) = key else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value = &mut self.values[start + key];
+            if value.is_some() {
+                return Err(twice(self.keys[key]));
+            }
+            *value = map.next_value_seed(Scalar)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a key that an object has twice: it would be guessing to take one of them.
+pub(super) fn twice<E: Error>(key: &str) -> E {
+    E::custom(format_args!("`{key}` stands there twice"))
+}
+
+/// A key's place among some, found without a copy of it.
+pub(super) struct OneOf<'a>(pub &'a [&'a str]);
+
+impl<'t> DeserializeSeed<'t> for OneOf<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Option<usize>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for OneOf<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Option<usize>, E> {
+        Ok(self.0.iter().position(|wanted| *wanted == key))
+    }
+}
+
+/// Text, a number, true or false, as text.
+pub(super) struct Scalar;
+
+impl<'t> DeserializeSeed<'t> for Scalar {
+    type Value = Text<'t>;
+
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Text<'t>, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'t> Visitor<'t> for Scalar {
+    type Value = Text<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("text or a number")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'t str) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Text<'t>, E> {
+        // With its decimals, as logs write it: 5.0 is not 5.
+        Ok(Some(Cow::Owned(format!("{number:?}"))))
+    }
+
+    fn visit_bool<E: Error>(self, holds: bool) -> Result<Text<'t>, E> {
+        Ok(Some(Cow::Borrowed(if holds { "true" } else { "false" })))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Text<'t>, E> {
+        Ok(None)
+    }
+}
