@@ -104,7 +104,11 @@ fn every_position_s_rank_is_that_of_brute_force() {
             },
         };
         let mut done = 0;
-        let metrics = evaluation.run(&fake, &mut |more| Ok(done += more)).unwrap();
+        let mut add = |more| {
+            done += more;
+            Ok(())
+        };
+        let metrics = evaluation.run(&fake, &mut add).unwrap();
         assert_eq!(done, users.len() as u64);
         let expected: Vec<Vec<u64>> =
             users.iter().map(|&user| brute(&fake, &sessions[user], history, seen)).collect();
