@@ -1,12 +1,12 @@
 //! Folders that are whole or not there at all, and of which each has one writer at a time.
 
-use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::MetadataExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::files::{beside, refuse_existing};
+use crate::locks::Lock;
 use crate::misuse;
 
 /// A kind of folder that this program writes.
@@ -64,9 +64,8 @@ pub fn refuse_foreign(out: &Path, force: bool, kind: &FolderKind) -> Result<()> 
 pub struct Claim<'a> {
     out: PathBuf,
     kind: &'a FolderKind,
-    lock: PathBuf,
-    /// Held, so that it stays locked.
-    _file: File,
+    /// Until it is dropped.
+    lock: Option<Lock>,
     /// Folders above `out` that were not there, the lowest first.
     above: Vec<PathBuf>,
 }
@@ -91,9 +90,17 @@ impl<'a> Claim<'a> {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot create the folder {}", parent.display()))?;
         }
-        let lock = beside(&out, "lock");
-        let _file = locked(&lock, &out)?;
-        Ok(Self { out, kind, lock, _file, above })
+        let path = beside(&out, "lock");
+        // A file system without locks: as good as it goes.
+        let lock = Lock::take(&path, |_| true)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        if lock.is_none() {
+            misuse!(
+                "{} is being written by another process: wait for it, or choose another place",
+                out.display()
+            );
+        }
+        Ok(Self { out, kind, lock, above })
     }
 
     /// Writes the folder through `fill`, which gets a new empty folder beside it; that folder takes
@@ -150,33 +157,11 @@ impl<'a> Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        // The name goes before the lock does: see `locked`.
-        let _ = fs::remove_file(&self.lock);
+        // Its file lies in the lowest of these folders.
+        self.lock = None;
         for folder in &self.above {
             // Not empty where the folder was written.
             let _ = fs::remove_dir(folder);
-        }
-    }
-}
-
-/// The file `lock`, locked as long as it is open.
-fn locked(lock: &Path, out: &Path) -> Result<File> {
-    let cannot = || format!("cannot write {}", lock.display());
-    loop {
-        let file = File::options().create(true).append(true).open(lock).with_context(cannot)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => misuse!(
-                "{} is being written by another process: wait for it, or choose another place",
-                out.display()
-            ),
-            // A file system without locks: as good as it goes.
-            Err(TryLockError::Error(_)) => return Ok(file),
-            Ok(()) => {}
-        }
-        // Whoever held it may have removed it in between: then this is the lock of nothing.
-        let inode = file.metadata().with_context(cannot)?.ino();
-        if fs::metadata(lock).is_ok_and(|there| there.ino() == inode) {
-            return Ok(file);
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod export;
 pub mod files;
 pub mod folders;
 pub mod host;
+pub mod locks;
 pub mod loss;
 pub mod model;
 pub mod optim;

@@ -17,9 +17,8 @@ use serde::de::DeserializeOwned;
 use super::checkpoint::{About, Checkpoints};
 use crate::config::{self, Config};
 use crate::files;
+use crate::locks::Lock;
 use crate::misuse;
-
-use lock::Lock;
 
 pub use info::RunInfo;
 pub use log::{LogLine, LogTail, LogWriter};
@@ -101,7 +100,7 @@ impl RunFolder {
     /// # Errors
     /// [`crate::error::Misuse`] that names the process that works in it.
     pub(super) fn locked(self) -> Result<Self> {
-        let _lock = Some(Lock::take(self.path.join(LOCK))?);
+        let _lock = Some(lock::take(&self.path.join(LOCK))?);
         Ok(Self { _lock, ..self })
     }
 
