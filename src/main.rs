@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use croloss::cli::{self, Cli};
-use croloss::error::exit_status;
+use croloss::error::{cut, exit_status};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -23,19 +23,10 @@ fn main() -> ExitCode {
     match catch_unwind(|| cli::run(cli)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            cli::complain(format_args!("{}", shown(format!("{error:#}"))));
+            // What is wrong may be as long as what it is wrong with.
+            cli::complain(format_args!("{}", cut(&format!("{error:#}"), 4000)));
             ExitCode::from(exit_status(&error))
         }
         Err(_) => ExitCode::FAILURE,
     }
-}
-
-/// An error as it is shown: what is wrong may be as long as what it is wrong with.
-fn shown(mut text: String) -> String {
-    const MOST: usize = 4000;
-    if let Some((end, _)) = text.char_indices().nth(MOST) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }

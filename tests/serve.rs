@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::Place;
 use serde_json::{Value, json};
-use server::{Scored, Server, answer, ask, connect, exported, head, original_ids, scored};
+use server::{Scored, Server, answer, ask, connect, exported, head, original_ids, same, scored};
 
 /// Histories of different lengths, and what the command line recommends for them.
 fn expected(place: &Place, items: &[String]) -> Vec<(Vec<String>, Scored)> {
@@ -27,12 +27,6 @@ fn expected(place: &Place, items: &[String]) -> Vec<(Vec<String>, Scored)> {
     let text = fs::read_to_string(place.path("out.jsonl")).unwrap();
     let recommended = text.lines().map(|line| scored(&serde_json::from_str(line).unwrap()));
     histories.into_iter().zip(recommended).collect()
-}
-
-/// Whether two lists recommend the same items with the same scores, but for rounding.
-fn same(a: &[(String, f64)], b: &[(String, f64)]) -> bool {
-    let alike = |((x, s), (y, t)): (&(String, f64), &(String, f64))| x == y && (s - t).abs() < 1e-6;
-    a.len() == b.len() && a.iter().zip(b).all(alike)
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::Place;
 use serde_json::{Value, json};
-use server::{Scored, Server, answer, ask, connect, exported, head, original_ids, scored};
+use server::{Scored, Server, answer, ask, connect, exported, head, original_ids, same, scored};
 
 fn request(item: &str, close: bool) -> String {
     let body = json!({"histories": [[item]], "top": 3}).to_string();
@@ -157,11 +157,6 @@ fn by(place: &Place, folder: &str, history: &str) -> Scored {
     let command = ["recommend", folder, "--input", "in.jsonl", "--top", "7", "--out", "o.jsonl"];
     place.ok(&[&command[..], &["--force"]].concat());
     scored(&serde_json::from_str(&fs::read_to_string(place.path("o.jsonl")).unwrap()).unwrap())
-}
-
-fn same(a: &[(String, f64)], b: &[(String, f64)]) -> bool {
-    let alike = |((x, s), (y, t)): (&(String, f64), &(String, f64))| x == y && (s - t).abs() < 1e-6;
-    a.len() == b.len() && a.iter().zip(b).all(alike)
 }
 
 #[test]

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use tch::Tensor;
 
 use super::cooccurrence::Occurrences;
-use super::{Training, distinct, row_by_row};
+use super::{Training, row_by_row};
+use crate::data::distinct;
 use crate::eval::Scorer;
 use crate::misuse;
 

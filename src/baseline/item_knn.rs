@@ -4,7 +4,8 @@ use anyhow::Result;
 
 use super::cooccurrence::{Counter, Occurrences};
 use super::sparse::Sparse;
-use super::{Training, distinct, row_by_row};
+use super::{Training, row_by_row};
+use crate::data::distinct;
 use crate::eval::Scorer;
 
 /// An item's score is the sum, over the distinct items of the history, of its cosine with each that

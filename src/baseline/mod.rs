@@ -50,13 +50,5 @@ fn row_by_row(histories: &[&[u32]], scores: &mut [f64], fill: impl Fn(&[u32], &m
     }
 }
 
-/// The distinct items of a history, ascending.
-fn distinct(history: &[u32]) -> Vec<u32> {
-    let mut items = history.to_vec();
-    items.sort_unstable();
-    items.dedup();
-    items
-}
-
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::sweep::{Chosen, one_dataset, runs_folder};
 use super::table;
 use crate::config::Metric;
-use crate::report::{Case, Choice, Mean, Standing, choose};
+use crate::report::{Case, Choice, Mean, Standing, choose, in_percent};
 use crate::sweep::{Filter, PointResult, SweepFile, collect};
 
 /// Print which case of a sweep is best in validation, what it has on test, and how to use it
@@ -62,9 +62,7 @@ fn say(choice: &Choice, points: &[PointResult]) -> Result<()> {
     for reason in reasons {
         table::say(format_args!("Not compared: {reason}"))?;
     }
-    if choice.noise_of_seeds_is_unknown() {
-        table::say("What other seeds would change is not known: no case has several")?;
-    }
+    choice.unknown_noise().map_or(Ok(()), table::say)?;
     let open = points.iter().filter(|point| point.result().is_none()).count();
     if open > 0 {
         table::say(format_args!("{open} of {} points have no result", points.len()))?;
@@ -93,13 +91,8 @@ fn line(case: &Case) -> [String; 4] {
         (done, all) if done < all => format!(", {done} of {all} seeds"),
         _ => String::new(),
     };
-    let test = case.test.map_or("–".into(), percent);
-    [case.name.clone(), percent(case.validation), test, standing + &seeds]
-}
-
-fn percent((mean, sd): Mean) -> String {
-    let sd = sd.map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));
-    format!("{:.2}{sd}", 100.0 * mean)
+    let test = case.test.map_or("–".into(), in_percent);
+    [case.name.clone(), in_percent(case.validation), test, standing + &seeds]
 }
 
 /// How a run is used, and how it is made again.

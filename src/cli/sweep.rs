@@ -18,8 +18,8 @@ use crate::train::RunFolder;
 /// Train every point of a sweep file that has no result yet.
 ///
 /// Each point is one run folder, known by its effective configuration: a second call runs only
-/// what is missing, has failed, or has changed, and goes on with what was cut off. Points run as processes of their own; one that
-/// fails is recorded with its reason and the others go on.
+/// what is missing, has failed, or has changed, and goes on with what was cut off. Points run as
+/// processes of their own; one that fails is recorded with its reason and the others go on.
 #[derive(clap::Args)]
 pub struct Sweep {
     /// The sweep file, for example experiments/amazon-beauty.toml

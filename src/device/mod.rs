@@ -66,6 +66,11 @@ pub fn synchronize(device: Device) {
     }
 }
 
+/// Whether all of a tensor are numbers.
+pub fn is_finite(tensor: &Tensor) -> bool {
+    tensor.isfinite().all().int64_value(&[]) == 1
+}
+
 /// A copy on the host, contiguous and with memory of its own.
 pub fn host_copy(tensor: &Tensor) -> Tensor {
     let _guard = tch::no_grad_guard();

@@ -14,6 +14,7 @@ use super::{readme, towers};
 use crate::config::Config;
 use crate::data::parquet::Parquet;
 use crate::data::{Dataset, Item};
+use crate::device;
 use crate::files::{self, hex};
 use crate::folders::{Claim, FolderKind};
 use crate::misuse;
@@ -79,7 +80,7 @@ impl Export {
             let _guard = tch::no_grad_guard();
             for (name, weight) in model.weights() {
                 ensure!(
-                    weight.isfinite().all().int64_value(&[]) == 1,
+                    device::is_finite(&weight),
                     "the weight `{name}` is not all numbers: the training has diverged"
                 );
             }

@@ -90,7 +90,7 @@ impl Model {
     /// The parameters that are moved whole, by name: the encoder's, and that of repeats.
     pub fn parameters(&self) -> Named {
         let mut all = self.encoder.parameters();
-        all.extend(self.repeats.iter().flat_map(Repeats::parameters));
+        all.extend(self.repeats.iter().map(Repeats::parameter));
         all
     }
 

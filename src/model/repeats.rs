@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::Scoring;
-use crate::optim::Named;
 
 /// Numbers by count, and by recency.
 const EACH: usize = 8;
@@ -59,8 +58,8 @@ impl Repeats {
     }
 
     /// The trained parameter by name, sharing its memory.
-    pub fn parameters(&self) -> Named {
-        vec![("repeats", self.weights.shallow_clone())]
+    pub fn parameter(&self) -> (&'static str, Tensor) {
+        ("repeats", self.weights.shallow_clone())
     }
 
     /// What scores gain, from buckets by count and by recency, `[pairs]` int64 each: `[pairs]`, with

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::shared::baseline_rows;
 use super::shared::case_names::case_names;
-use super::shared::choice::{Case, Choice, Mean, Standing};
+use super::shared::choice::{Case, Choice, Mean, Standing, in_percent};
 use super::shared::report::{Findings, Wording};
 use super::shared::significance::{self, Comparison};
 use super::shared::study::{Study, Variant};
@@ -51,9 +51,9 @@ pub fn lead(study: &Study, baselines: &[KeptResult]) -> (Vec<String>, Vec<Table>
 
 fn headline(choice: &Choice, baselines: &[KeptResult]) -> Vec<String> {
     let chosen = choice.chosen();
-    let test = chosen.test.map_or("not measured".into(), percent);
-    let title = choice.title();
-    let mut lines = vec![format!("{title}, {} there, {test} on test.", percent(chosen.validation))];
+    let test = chosen.test.map_or("not measured".into(), |test| in_percent(test) + " %");
+    let (title, validation) = (choice.title(), in_percent(chosen.validation));
+    let mut lines = vec![format!("{title}, {validation} % there, {test} on test.")];
     let named =
         |standing| Some(choice.names(standing).join(", ")).filter(|names| !names.is_empty());
     if choice.cases.len() > 1 {
@@ -68,9 +68,7 @@ fn headline(choice: &Choice, baselines: &[KeptResult]) -> Vec<String> {
     if let Some(names) = named(Standing::NotCompared) {
         lines.push(format!("Not compared with it on test: {names}; the tests below say why."));
     }
-    if choice.noise_of_seeds_is_unknown() {
-        lines.push("What other seeds would change is not known: no case has several.".into());
-    }
+    lines.extend(choice.unknown_noise().map(|said| format!("{said}.")));
     lines.extend(chosen.test.and_then(|test| beside_baselines(choice, baselines, test)));
     lines
 }
@@ -89,12 +87,6 @@ fn beside_baselines(choice: &Choice, baselines: &[KeptResult], test: Mean) -> Op
         "The best baseline, {label}, has {:.2} % on test: {name} {verdict}.",
         100.0 * value
     ))
-}
-
-/// `12.34 ± 0.20 %`
-fn percent((mean, sd): Mean) -> String {
-    let sd = sd.map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));
-    format!("{:.2}{sd} %", 100.0 * mean)
 }
 
 /// The metric that was chosen by at every N, it first; then, of test alone, the others at its N.

@@ -1,6 +1,7 @@
 //! What one request says of the items that it may be given.
 
 use super::catalogue::Catalogue;
+use crate::data::distinct;
 
 /// The items that a request allows and denies, as rows of the item vectors, ascending, none twice.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,21 +19,19 @@ impl Choice {
         allow: Option<&[S]>,
         deny: Option<&[S]>,
     ) -> Self {
-        let rows = |ids: &[S]| distinct(catalogue.known(ids).ids.iter().map(|id| id - 1));
-        Self { allow: allow.map(rows), deny: deny.map(rows).unwrap_or_default() }
+        let known = |ids: &[S]| distinct(&rows(&catalogue.known(ids).ids));
+        Self { allow: allow.map(known), deny: deny.map(known).unwrap_or_default() }
     }
 
     /// The rows that are not given: what is denied, and the items of `seen`, by their ids.
     pub(super) fn barred(&self, seen: &[u32]) -> Vec<u32> {
-        distinct(seen.iter().map(|id| id - 1).chain(self.deny.iter().copied()))
+        distinct(&[rows(seen), self.deny.clone()].concat())
     }
 }
 
-fn distinct(rows: impl Iterator<Item = u32>) -> Vec<u32> {
-    let mut rows: Vec<u32> = rows.collect();
-    rows.sort_unstable();
-    rows.dedup();
-    rows
+/// The rows of items, by their ids.
+fn rows(ids: &[u32]) -> Vec<u32> {
+    ids.iter().map(|id| id - 1).collect()
 }
 
 #[cfg(test)]

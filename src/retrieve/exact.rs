@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::panels::Panels;
-use crate::device::ComputePath;
+use crate::device::{self, ComputePath};
 use crate::host::top_k::Hit;
 use crate::step::Plan;
 
@@ -110,7 +110,7 @@ impl Exact {
 }
 
 /// Some rows of a matrix, in this order.
-fn some(matrix: &Tensor, rows: &[usize]) -> Tensor {
+pub(super) fn some(matrix: &Tensor, rows: &[usize]) -> Tensor {
     let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
     matrix.index_select(0, &Tensor::from_slice(&rows).to_device(matrix.device()))
 }
@@ -118,7 +118,7 @@ fn some(matrix: &Tensor, rows: &[usize]) -> Tensor {
 /// Refuses vectors that are not all numbers: they compare with nothing.
 pub(super) fn all_numbers(vectors: &Tensor, whose: &str) -> Result<()> {
     ensure!(
-        vectors.isfinite().all().int64_value(&[]) == 1,
+        device::is_finite(vectors),
         "the {whose} vectors are not all numbers: the weights have diverged or are damaged"
     );
     Ok(())

@@ -7,6 +7,7 @@ use tch::{CModule, Device, Tensor};
 
 use super::catalogue::Catalogue;
 use super::choice::Choice;
+use super::exact::some;
 use super::most_popular::MostPopular;
 use super::search::Search;
 use crate::batch::pad;
@@ -141,8 +142,7 @@ impl<T: UserTower> Recommender<T> {
         if asked.is_empty() {
             return Ok(());
         }
-        let rows: Vec<i64> = asked.iter().map(|&user| user as i64).collect();
-        let users = users.index_select(0, &Tensor::from_slice(&rows).to_device(users.device()));
+        let users = some(users, &asked);
         let row = |&(row, _): &(u32, f32)| row;
         let lists: Vec<Vec<u32>> =
             asked.iter().map(|&user| gains[user].iter().map(row).collect()).collect();

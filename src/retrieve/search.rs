@@ -5,7 +5,7 @@ use std::ptr;
 use anyhow::Result;
 use tch::Tensor;
 
-use super::exact::Exact;
+use super::exact::{Exact, some};
 use super::index::Index;
 use crate::host::top_k::Hit;
 
@@ -30,10 +30,8 @@ impl Search {
     ) -> Result<Vec<Vec<Hit>>> {
         let (listed, free): (Vec<usize>, Vec<usize>) =
             (0..top.len()).partition(|&user| only[user].is_some());
-        let of = |some: &[usize]| -> (Tensor, Vec<usize>) {
-            let rows: Vec<i64> = some.iter().map(|&user| user as i64).collect();
-            let rows = Tensor::from_slice(&rows).to_device(users.device());
-            (users.index_select(0, &rows), some.iter().map(|&user| top[user]).collect())
+        let of = |asked: &[usize]| -> (Tensor, Vec<usize>) {
+            (some(users, asked), asked.iter().map(|&user| top[user]).collect())
         };
         let mut found = vec![vec![]; top.len()];
         if !free.is_empty() {
@@ -48,10 +46,10 @@ impl Search {
             (Some(a), Some(b)) => ptr::eq(a, b),
             _ => false,
         };
-        for some in listed.chunk_by(shared) {
-            let (users, top) = of(some);
-            let hits = self.only(only[some[0]].unwrap_or_default())?.search(&users, &top)?;
-            some.iter().zip(hits).for_each(|(&user, hits)| found[user] = hits);
+        for alike in listed.chunk_by(shared) {
+            let (users, top) = of(alike);
+            let hits = self.only(only[alike[0]].unwrap_or_default())?.search(&users, &top)?;
+            alike.iter().zip(hits).for_each(|(&user, hits)| found[user] = hits);
         }
         Ok(found)
     }

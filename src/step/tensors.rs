@@ -7,7 +7,7 @@ use super::objective::Objective;
 use super::{Plan, Step};
 use crate::batch::Batch;
 use crate::config::{Config, Reject};
-use crate::model::{Model, Repeats, Scoring};
+use crate::model::{Model, Scoring};
 use crate::optim::Gradients;
 use crate::profile::Profile;
 
@@ -110,7 +110,7 @@ impl TensorCandidates {
         let own = (self.reject == Reject::Session).then(|| batch.own_items());
         let queries = batch.query_count();
         let repeats = model.repeats.as_ref().zip(batch.repeats.as_ref());
-        let parameter = model.repeats.iter().flat_map(Repeats::parameters).next();
+        let parameter = model.repeats.as_ref().map(|repeats| repeats.parameter().1);
         let tile = self.queries_a_tile(batch, rows.size()[1]);
         let of_tile = |from: i64| {
             let count = tile.min(queries - from);
@@ -128,7 +128,7 @@ impl TensorCandidates {
             };
             let share = count as f64 / queries as f64;
             let loss = self.tile_loss(&tile) * share;
-            let leaves = [&leaf, &rows].into_iter().chain(parameter.as_ref().map(|(_, own)| own));
+            let leaves = [&leaf, &rows].into_iter().chain(&parameter);
             let leaves: Vec<&Tensor> = leaves.collect();
             let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
             let mut gradients = gradients.into_iter();

@@ -84,8 +84,10 @@ impl Runner {
         let mut failed = 0;
         let mut stopped: Option<Interrupted> = None;
         loop {
-            if stopped.is_none() && signals.interruption().is_some() {
-                stopped = signals.interruption();
+            if stopped.is_none()
+                && let Some(interrupted) = signals.interruption()
+            {
+                stopped = Some(interrupted);
                 slots.iter().flatten().for_each(Job::stop);
             }
             for (slot, place) in slots.iter_mut().enumerate() {

@@ -28,8 +28,7 @@ impl Losses {
     /// # Errors
     /// When it is no number any more.
     pub fn mean(&mut self, step: u64) -> Result<f64> {
-        self.check(step)?;
-        let mean = self.sum.double_value(&[]) / self.count as f64;
+        let mean = self.checked(step)? / self.count as f64;
         let _ = self.sum.zero_();
         self.count = 0;
         Ok(mean)
@@ -37,13 +36,18 @@ impl Losses {
 
     /// Refuses a loss that is no number any more.
     pub fn check(&self, step: u64) -> Result<()> {
+        self.checked(step).map(drop)
+    }
+
+    /// The sum, read back from the device.
+    fn checked(&self, step: u64) -> Result<f64> {
         let sum = self.sum.double_value(&[]);
         if !sum.is_finite() {
             bail!(
                 "the loss is {sum} at step {step}: training has diverged; a smaller optimizer.learning_rate or tower.scale may help"
             );
         }
-        Ok(())
+        Ok(sum)
     }
 
     /// Sum and count by name; the sum shares memory.

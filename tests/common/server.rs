@@ -141,3 +141,10 @@ pub fn scored(value: &Value) -> Scored {
         |item: &Value| (item["item"].as_str().unwrap().to_owned(), item["score"].as_f64().unwrap());
     items.iter().map(one).collect()
 }
+
+/// Whether two lists recommend the same items with the same scores, but for rounding.
+#[allow(dead_code)]
+pub fn same(a: &[(String, f64)], b: &[(String, f64)]) -> bool {
+    let alike = |((x, s), (y, t)): (&(String, f64), &(String, f64))| x == y && (s - t).abs() < 1e-6;
+    a.len() == b.len() && a.iter().zip(b).all(alike)
+}

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::blocks::{Block, Blocks, records};
 use super::columns::{Reader, at, no_column};
 use super::input::{Input, SourceFile};
-use super::json::no_value;
+use super::json::{no_object, no_value};
 use super::objects::{Object, OneOf, Scalar, Text, twice};
 
 /// Reads a file of one JSON object a line, with the user's id and under the key `list` a list of
@@ -44,7 +44,10 @@ fn take(reader: &mut Reader, path: &Path, block: &Block, list: &str) -> Result<(
     let mut places = Vec::new();
     for ((line, text), parsed) in lines.iter().zip(parsed) {
         let place = at(path, *line);
-        let parsed = parsed.map_err(|error| not_such(&place, text, &error))?;
+        let parsed = parsed.map_err(|error| {
+            let wrong = format_args!("not readable as a user with a list of events: {error}");
+            no_object(&place, text, wrong)
+        })?;
         let user = parsed.user.ok_or_else(|| no_value(&place, reader.user, text))?;
         let events = parsed.events.ok_or_else(|| no_value(&place, list, text))?;
         for event in events.chunks_exact(keys.len()) {
@@ -136,14 +139,6 @@ impl<'t> Visitor<'t> for Events<'_> {
         let mut values = Vec::new();
         while list.next_element_seed(Object { keys: self.0, values: &mut values })?.is_some() {}
         Ok(values)
-    }
-}
-
-/// What is said of a line that is something else.
-fn not_such(place: &str, text: &str, error: &serde_json::Error) -> anyhow::Error {
-    match serde_json::from_str::<Map<String, Value>>(text) {
-        Err(error) => anyhow!("{place}: this line is no JSON object: {error}"),
-        Ok(_) => anyhow!("{place}: not readable as a user with a list of events: {error}"),
     }
 }
 

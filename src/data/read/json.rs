@@ -1,5 +1,6 @@
 //! JSON lines.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
@@ -36,7 +37,7 @@ fn take(reader: &mut Reader, path: &Path, block: &Block) -> Result<()> {
     let builder = |key: &&str| StringChunkedBuilder::new((*key).into(), lines.len());
     let mut columns: Vec<StringChunkedBuilder> = keys.iter().map(builder).collect();
     for ((line, text), parsed) in lines.iter().zip(parsed) {
-        let values = parsed.map_err(|error| no_object(&at(path, *line), text, &error))?;
+        let values = parsed.map_err(|error| no_object(&at(path, *line), text, error))?;
         for ((value, column), key) in values.iter().zip(&mut columns).zip(&keys) {
             let value = value.as_deref().ok_or_else(|| no_value(&at(path, *line), key, text))?;
             column.append_value(value);
@@ -58,11 +59,11 @@ fn parse<'t>(text: &'t str, keys: &[&str]) -> serde_json::Result<Vec<Text<'t>>> 
     Ok(values)
 }
 
-/// What is said of a line that is something else.
-fn no_object(place: &str, text: &str, error: &serde_json::Error) -> anyhow::Error {
+/// What is said of a line that is something else; `wrong`: of one that is an object all the same.
+pub(super) fn no_object(place: &str, text: &str, wrong: impl Display) -> anyhow::Error {
     match serde_json::from_str::<Map<String, Value>>(text) {
         Err(error) => anyhow!("{place}: this line is no JSON object: {error}"),
-        Ok(_) => anyhow!("{place}: {error}"),
+        Ok(_) => anyhow!("{place}: {wrong}"),
     }
 }
 

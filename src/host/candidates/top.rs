@@ -101,8 +101,7 @@ fn top_of(queries: &Queries, k: usize, shared: &[u32], from: usize, count: usize
         for (k, x) in vectors.row(from + at).iter().enumerate() {
             across[(at / BLOCK * wide + k) * BLOCK + at % BLOCK] = *x;
         }
-        own_candidates(queries, from + at, &mut best[at]);
-        gaining_candidates(queries, from + at, shared, &mut best[at]);
+        single_candidates(queries, from + at, shared, &mut best[at]);
         thresholds[at] = best[at].threshold();
         let gaining = queries.slots.gains.of(from + at).map(|(slot, _)| slot);
         let passed = queries.rejected(from + at).chain(gaining);
@@ -131,27 +130,17 @@ fn top_of(queries: &Queries, k: usize, shared: &[u32], from: usize, count: usize
     best.into_iter().map(TopK::finish).collect()
 }
 
-/// Takes the candidates that a query does not share with the batch.
-fn own_candidates(queries: &Queries, query: usize, best: &mut TopK) {
-    for &slot in queries.own(query) {
+/// Takes one by one the candidates that a query does not share with the batch, and of those that it
+/// does the ones whose scores gain something, each as often as it is one.
+fn single_candidates(queries: &Queries, query: usize, shared: &[u32], best: &mut TopK) {
+    let own = queries.own(query).map(|&slot| (slot, 1));
+    let gaining = queries.slots.gains.of(query);
+    let gaining = gaining.map(|(slot, _)| (i64::from(slot), shared[slot as usize]));
+    for (slot, times) in own.chain(gaining.filter(|(_, times)| *times > 0)) {
         let score = queries.score(query, slot);
-        if score > f32::NEG_INFINITY && score >= best.threshold() {
-            best.push(Hit { row: slot as u32, score });
-        }
-    }
-}
-
-/// Takes those of the shared candidates whose scores gain something, each as often as it is one.
-fn gaining_candidates(queries: &Queries, query: usize, shared: &[u32], best: &mut TopK) {
-    for (slot, _) in queries.slots.gains.of(query) {
-        let times = shared[slot as usize];
-        if times == 0 {
-            continue;
-        }
-        let score = queries.score(query, i64::from(slot));
         for _ in 0..times {
             if score > f32::NEG_INFINITY && score >= best.threshold() {
-                best.push(Hit { row: slot, score });
+                best.push(Hit { row: slot as u32, score });
             }
         }
     }

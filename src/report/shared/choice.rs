@@ -18,6 +18,12 @@ use crate::sweep::PointResult;
 /// A mean over seeds, and their standard deviation where there are several.
 pub type Mean = (f64, Option<f64>);
 
+/// In percent: `12.34 ± 0.20`.
+pub fn in_percent((mean, sd): Mean) -> String {
+    let sd = sd.map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));
+    format!("{:.2}{sd}", 100.0 * mean)
+}
+
 /// The cases of a sweep that have a result, points that differ in their seed only being one.
 #[derive(Debug)]
 pub struct Choice {
@@ -133,13 +139,14 @@ impl Choice {
         &self.cases[0]
     }
 
-    /// Whether the comparisons are over users alone, since no case has several seeds.
-    pub fn noise_of_seeds_is_unknown(&self) -> bool {
+    /// What has to be said where the comparisons are over users alone, since no case has several
+    /// seeds.
+    pub fn unknown_noise(&self) -> Option<&'static str> {
         let mut compared =
             self.cases.iter().filter_map(|case| case.compared.as_ref()?.as_ref().ok());
-        let first = compared.next();
-        first
-            .is_some_and(|first| first.wide.is_none() && compared.all(|other| other.wide.is_none()))
+        let first = compared.next()?;
+        let of_users = first.wide.is_none() && compared.all(|other| other.wide.is_none());
+        of_users.then_some("What other seeds would change is not known: no case has several")
     }
 
     /// The names of the cases that stand so beside the chosen one.

@@ -99,7 +99,7 @@ impl Case {
 
     /// `[16]`: the parameter of repeats, where they are on.
     fn repeats(&self) -> Option<Tensor> {
-        let named = self.model.repeats.iter().flat_map(Repeats::parameters).next();
+        let named = self.model.repeats.as_ref().map(Repeats::parameter);
         named.map(|(_, own)| own.view(-1))
     }
 
@@ -114,7 +114,7 @@ impl Case {
         let table = self.model.items.scored().weights();
         let _guard = tch::no_grad_guard();
         let _ = table.shallow_clone().normal_(0.0, 0.7);
-        for (_, mut own) in self.model.repeats.iter().flat_map(Repeats::parameters) {
+        for (_, mut own) in self.model.repeats.iter().map(Repeats::parameter) {
             let _ = own.normal_(0.0, 0.1);
         }
         Tensor::randn([self.batch.query_count(), table.size()[1]], (Kind::Float, Device::Cpu))

@@ -10,6 +10,7 @@ use tch::Tensor;
 use super::{About, Checkpoint, is_finite};
 use crate::files;
 use crate::optim::State;
+use crate::reading;
 
 const ABOUT: &str = "checkpoint.json";
 const STATE: &str = "state.safetensors";
@@ -152,8 +153,7 @@ impl Checkpoints {
 
     fn read(&self, step: u64) -> Result<Checkpoint> {
         let folder = self.path.join(name(step));
-        let text = fs::read_to_string(folder.join(ABOUT))
-            .with_context(|| format!("cannot read {}", folder.join(ABOUT).display()))?;
+        let text = reading::text(&folder.join(ABOUT))?;
         let broken = |name: &str| format!("{} is broken", folder.join(name).display());
         let about = About::parse(&text).with_context(|| broken(ABOUT))?;
         ensure!(about.files.contains_key(STATE), broken(ABOUT));

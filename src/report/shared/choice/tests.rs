@@ -43,7 +43,7 @@ fn validation_chooses_and_test_says_where_the_others_stand() {
         (paired.interval.low - expected.low).abs() < 1e-12
             && (paired.interval.p - expected.p).abs() < 1e-12
     );
-    assert!(choice.noise_of_seeds_is_unknown());
+    assert!(choice.unknown_noise().is_some());
     // By another metric another is chosen.
     let choice = choose(&points, Some("recall@50")).unwrap();
     assert_eq!((choice.chosen().name.as_str(), choice.chosen().validation.0), ("c", 0.4));
@@ -79,7 +79,7 @@ fn seeds_are_one_case_by_their_mean() {
     // −0 and −2 of 40 users; test shares of 0.5, 0.6 and of 0.5, 0.55 differ by √0.00625 in sum.
     let paired = a.compared.clone().unwrap().unwrap();
     assert!((paired.interval.estimate + 1.0 / 40.0).abs() < 1e-12);
-    assert!(paired.wide.is_some() && !choice.noise_of_seeds_is_unknown());
+    assert!(paired.wide.is_some() && choice.unknown_noise().is_none());
 }
 
 #[test]
