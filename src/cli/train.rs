@@ -30,6 +30,10 @@ pub struct Train {
     /// Go on with the run at --out that was cut off, from its latest checkpoint
     #[arg(long, conflicts_with = "force")]
     resume: bool,
+    /// Start from the weights of this finished run, by the items' ids in the log; the same as
+    /// --set train.warm_start=RUN
+    #[arg(long, value_name = "RUN")]
+    warm_start: Option<PathBuf>,
     /// At the end, show how many milliseconds a step each part of the work took
     #[arg(long)]
     profile: bool,
@@ -43,14 +47,16 @@ impl Train {
             (false, false) => Start::New,
         };
         start.check(&self.out)?;
-        let config = config::load(&self.config, &self.sets, Manifest::size_of)?;
+        let mut config = config::load(&self.config, &self.sets, Manifest::size_of)?;
+        if self.warm_start.is_some() {
+            config.train.warm_start = self.warm_start;
+        }
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", self.config.display()))?;
-        let open = || start.open(&self.out, &config, &dataset.manifest.checksum);
         let mut progress = RunProgress::new();
         let mut parts = vec![];
         let signals = Signals::listen()?;
-        let outcome = train(&config, &dataset, open, &signals, &mut |event| {
+        let outcome = train(&config, &dataset, (start, &self.out), &signals, &mut |event| {
             if let Event::Trained { steps, profile } = &event {
                 let share = 1.0 / (*steps).max(1) as f64;
                 parts = profile.milliseconds();

@@ -1,5 +1,7 @@
 //! The `[train]` table, and how long a training is in steps.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,12 @@ pub struct TrainConfig {
     /// On a CPU, take the loops written for it; `false` takes the tensor ops that run on a GPU.
     pub fused: bool,
     pub checkpoints: CheckpointConfig,
+    /// Batches at most whose loss is no number that are left out; the next one ends the training.
+    pub skip_batches: u64,
+    /// The run folder whose weights are the first ones, by the items' original ids.
+    pub warm_start: Option<PathBuf>,
+    /// Keep the optimisers' state at the end, for the training that starts from this one.
+    pub keep_optimizer: bool,
 }
 
 /// The steps of a configuration that names none: more than a training takes that validation ends.
@@ -117,6 +125,10 @@ pub struct TrainSettings {
     /// Default 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoints_kept: Option<usize>,
+    pub skip_batches: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_start: Option<PathBuf>,
+    pub keep_optimizer: bool,
 }
 
 impl Default for TrainSettings {
@@ -133,6 +145,9 @@ impl Default for TrainSettings {
             checkpoint_minutes: None,
             checkpoint_steps: None,
             checkpoints_kept: None,
+            skip_batches: 0,
+            warm_start: None,
+            keep_optimizer: false,
         }
     }
 }
@@ -164,6 +179,7 @@ impl TrainSettings {
         };
         within("train.patience", self.patience, 1, 1 << 40)?;
         within("train.log_every", self.log_every, 1, 1 << 40)?;
+        within("train.skip_batches", self.skip_batches, 0, 1 << 40)?;
         let checkpoints = CheckpointConfig::checked(
             self.checkpoint_minutes,
             self.checkpoint_steps,
@@ -178,6 +194,9 @@ impl TrainSettings {
             log_every: self.log_every,
             fused: self.fused,
             checkpoints,
+            skip_batches: self.skip_batches,
+            warm_start: self.warm_start,
+            keep_optimizer: self.keep_optimizer,
         })
     }
 
@@ -209,6 +228,9 @@ impl From<TrainConfig> for TrainSettings {
             checkpoint_minutes: Some(train.checkpoints.minutes),
             checkpoint_steps: train.checkpoints.steps,
             checkpoints_kept: Some(train.checkpoints.kept),
+            skip_batches: train.skip_batches,
+            warm_start: train.warm_start,
+            keep_optimizer: train.keep_optimizer,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The dataset on disk: `items.parquet`, `users.parquet`, `sequences.parquet`, `dataset.toml`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use polars::prelude::*;
@@ -108,6 +108,19 @@ impl Dataset {
             columns.extend(self.times.as_ref().map(|times| column("time", times[rows].to_vec())));
             columns
         })
+    }
+
+    /// Where the dataset folder `folder` has its catalogue.
+    pub fn items_path(folder: &Path) -> PathBuf {
+        folder.join(ITEMS)
+    }
+
+    /// The catalogue in a file of [`Dataset::items_path`], or a copy of it.
+    ///
+    /// # Errors
+    /// Names the file that is missing or broken.
+    pub fn read_items(file: &Path) -> Result<Vec<Item>> {
+        read_items(file)
     }
 
     /// Reads the folder that [`Dataset::save`] wrote.

@@ -27,11 +27,10 @@ pub use adam::Adam;
 pub use deferred::DeferredAdam;
 pub use gradients::{Gradients, RowGradient};
 pub use rule::Rule;
-pub use state::{Named, State};
+pub use state::{Named, State, entry};
 pub use touched::{Distinct, TouchedRows};
 
 use parameter::ParameterOptimizer;
-use state::entry;
 use table::TableOptimizer;
 
 /// Moves all of a model's weights: its few parameters densely, tables by rows.

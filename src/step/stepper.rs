@@ -7,7 +7,7 @@ use super::{HostStep, Plan, Step, StepPath, TensorStep};
 use crate::batch::Batch;
 use crate::config::{Config, LogQ};
 use crate::model::Model;
-use crate::optim::{Optimisers, State};
+use crate::optim::{Gradients, Optimisers, State};
 use crate::profile::Profile;
 
 /// A way to gradients, and the optimisers that they go to.
@@ -44,14 +44,24 @@ impl Stepper {
     /// Moves the model by step `step`, on its batch. Returns the mean loss of the batch's queries,
     /// a scalar on the run's device.
     pub fn step(&mut self, model: &Model, batch: &Batch, step: u64) -> Tensor {
+        let gradients = self.gradients(model, batch, step);
+        self.apply(&gradients);
+        gradients.loss
+    }
+
+    /// What the batch of step `step` says about the weights; its rows are brought to the present.
+    pub fn gradients(&mut self, model: &Model, batch: &Batch, step: u64) -> Gradients {
         let mut lap = self.profile.lap();
         self.optimisers.catch_up(&batch.rows);
         self.profile.add("rows to the present", &mut lap);
-        let gradients = self.step.gradients(model, batch, step, &mut self.profile);
+        self.step.gradients(model, batch, step, &mut self.profile)
+    }
+
+    /// Moves the model.
+    pub fn apply(&mut self, gradients: &Gradients) {
         let mut lap = self.profile.lap();
-        self.optimisers.apply(&gradients);
+        self.optimisers.apply(gradients);
         self.profile.add("optimiser", &mut lap);
-        gradients.loss
     }
 
     /// Brings the whole model to the present. Must come before it is evaluated or saved.

@@ -5,6 +5,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::optim::State;
 
+/// What may help where it is no number.
+pub const REMEDY: &str = "a smaller optimizer.learning_rate or tower.scale may help";
+
 /// Summed on the device, so that a step never waits for the host.
 pub struct Losses {
     sum: Tensor,
@@ -23,15 +26,16 @@ impl Losses {
         self.count += 1;
     }
 
-    /// The mean, read back from the device; starts again from nothing.
+    /// The mean, read back from the device, of those there were; starts again from nothing.
     ///
     /// # Errors
     /// When it is no number any more.
-    pub fn mean(&mut self, step: u64) -> Result<f64> {
+    pub fn mean(&mut self, step: u64) -> Result<Option<f64>> {
         let mean = self.checked(step)? / self.count as f64;
+        let any = self.count > 0;
         let _ = self.sum.zero_();
         self.count = 0;
-        Ok(mean)
+        Ok(any.then_some(mean))
     }
 
     /// Refuses a loss that is no number any more.
@@ -44,7 +48,8 @@ impl Losses {
         let sum = self.sum.double_value(&[]);
         if !sum.is_finite() {
             bail!(
-                "the loss is {sum} at step {step}: training has diverged; a smaller optimizer.learning_rate or tower.scale may help"
+                "the loss is {sum} at step {step} or before: training has diverged; {REMEDY}; with \
+                 --set train.log_every=1 it ends at the step itself and names its rows"
             );
         }
         Ok(sum)
@@ -87,7 +92,8 @@ mod tests {
         let mut other = Losses::new(Device::Cpu);
         other.restore(&losses.state()).unwrap();
         other.add(&of(4.0));
-        assert_eq!(other.mean(3).unwrap(), 2.5);
+        assert_eq!(other.mean(3).unwrap(), Some(2.5));
+        assert_eq!(other.mean(3).unwrap(), None);
         other.add(&of(f32::NAN));
         let error = other.check(4).unwrap_err().to_string();
         assert!(error.contains("NaN at step 4"), "{error}");

@@ -3,6 +3,7 @@
 mod advice;
 mod checkpoint;
 mod context;
+mod diverged;
 mod event;
 mod exact;
 mod log;
@@ -16,11 +17,12 @@ mod tensorboard;
 mod trained_run;
 mod trainer;
 mod training;
+mod warm_start;
 
 pub use context::RunContext;
 pub use event::Event;
 pub use memory::peak_memory_mib;
-pub use opening::{Opened, Start};
+pub use opening::Start;
 pub use run_folder::{
     Ending, Failure, LogIds, LogLine, LogTail, LogWriter, RunFolder, RunInfo, RunResult,
     TargetRanks, by_name,

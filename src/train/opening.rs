@@ -46,6 +46,11 @@ impl Start {
         Ok(())
     }
 
+    /// Whether the run at `path` is gone on with from a checkpoint.
+    pub fn has_checkpoint(self, path: &Path) -> bool {
+        self == Self::Resumed && RunFolder::last_checkpoint(path).is_some()
+    }
+
     /// Opens the run folder `path` for a training by `config` on the dataset of that checksum.
     ///
     /// # Errors

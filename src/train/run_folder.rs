@@ -13,12 +13,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tch::Tensor;
 
 use super::checkpoint::{About, Checkpoints};
+use super::diverged::Diverged;
 use crate::config::{self, Config};
+use crate::data::{Dataset, Item};
+use crate::device;
 use crate::files;
 use crate::locks::Lock;
 use crate::misuse;
+use crate::optim::State;
 
 pub use info::RunInfo;
 pub use log::{LogLine, LogTail, LogWriter};
@@ -30,7 +35,10 @@ const INFO: &str = "run.json";
 const LOG: &str = "metrics.jsonl";
 const WEIGHTS: &str = "best.safetensors";
 const RANKS: &str = "ranks.parquet";
+const ITEMS: &str = "items.parquet";
+const OPTIMIZER: &str = "optimizer.safetensors";
 const RESULT: &str = "result.json";
+const DIVERGED: &str = "diverged.json";
 const FAILURE: &str = "failed.json";
 /// How the name of a TensorBoard event file starts, in every program.
 const EVENTS: &str = "events.out.tfevents.";
@@ -42,8 +50,21 @@ const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = "run.lock";
 
 /// The files of a run, by name or by how the name starts.
-const FILES: [&str; 10] =
-    [CONFIG, INFO, LOG, EVENTS, WEIGHTS, RANKS, RESULT, FAILURE, CHECKPOINTS, LOCK];
+const FILES: [&str; 13] = [
+    CONFIG,
+    INFO,
+    LOG,
+    EVENTS,
+    WEIGHTS,
+    ITEMS,
+    OPTIMIZER,
+    RANKS,
+    RESULT,
+    DIVERGED,
+    FAILURE,
+    CHECKPOINTS,
+    LOCK,
+];
 
 /// Refuses a path where something stands already; with `force`, where anything but a run stands,
 /// so that a mistyped path costs nobody's files.
@@ -170,6 +191,45 @@ impl RunFolder {
         self.path.join(WEIGHTS)
     }
 
+    /// Keeps which item each row of the weights is, whatever becomes of the dataset.
+    pub(super) fn keep_items(&self, dataset: &Path) -> Result<()> {
+        let own = self.path.join(ITEMS);
+        match own.exists() {
+            true => Ok(()),
+            false => files::link_or_copy(&Dataset::items_path(dataset), &own),
+        }
+    }
+
+    /// The items of the weights' rows.
+    ///
+    /// # Errors
+    /// Names the file that is missing or broken.
+    pub(super) fn items(&self) -> Result<Vec<Item>> {
+        Dataset::read_items(&self.path.join(ITEMS))
+    }
+
+    /// Keeps the optimisers' state at the end of the training.
+    pub(super) fn keep_optimisers(&self, state: State) -> Result<()> {
+        let state: State =
+            state.into_iter().map(|(name, own)| (name, device::host_copy(&own))).collect();
+        files::write_with(&self.path.join(OPTIMIZER), |staging| {
+            Ok(Tensor::write_safetensors(&state, staging)?)
+        })
+    }
+
+    /// The optimisers' state, where it is kept.
+    ///
+    /// # Errors
+    /// Names the file that is broken.
+    pub(super) fn optimisers(&self) -> Result<Option<State>> {
+        let file = self.path.join(OPTIMIZER);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let state = Tensor::read_safetensors(&file);
+        Ok(Some(state.with_context(|| format!("cannot use {}", file.display()))?))
+    }
+
     /// Where the log is, a [`LogLine`] a line.
     pub fn log_path(&self) -> PathBuf {
         self.path.join(LOG)
@@ -189,7 +249,7 @@ impl RunFolder {
         if let Some(best) = checkpoints.best(from) {
             files::link_or_copy(&best, &self.weights_path())?;
         }
-        for name in [RANKS, FAILURE] {
+        for name in [RANKS, DIVERGED, FAILURE] {
             remove_file(&self.path.join(name))?;
         }
         checkpoints.forget_after(from.standing.step)
@@ -209,6 +269,16 @@ impl RunFolder {
     /// Names the file that cannot be read or written.
     pub fn log_after(&self, step: u64) -> Result<LogWriter> {
         LogWriter::after(&self.log_path(), step)
+    }
+
+    /// Where it says which batch's loss was no number.
+    pub(super) fn diverged_path(&self) -> PathBuf {
+        self.path.join(DIVERGED)
+    }
+
+    /// Says which batch's loss was no number.
+    pub(super) fn write_diverged(&self, diverged: &Diverged) -> Result<()> {
+        self.write_json(DIVERGED, diverged)
     }
 
     /// The log as far as it is written; broken or foreign lines are left out, and without a log
@@ -265,7 +335,7 @@ impl RunFolder {
     /// [`RunFolder::write_result`]; when all is on the disk, checkpoints go.
     pub(super) fn finish(&self, result: &RunResult) -> Result<()> {
         self.write_result(result)?;
-        for name in [WEIGHTS, RANKS, LOG, RESULT] {
+        for name in [WEIGHTS, ITEMS, OPTIMIZER, RANKS, LOG, RESULT] {
             let file = self.path.join(name);
             if file.exists() {
                 files::sync(&file)?;

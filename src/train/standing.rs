@@ -18,6 +18,9 @@ pub struct Standing {
     pub stopping: Stopping,
     /// Metrics of the best validation.
     pub validation: Vec<(Metric, Exact)>,
+    /// Batches that were left out because their loss was no number.
+    #[serde(default)]
+    pub skipped: u64,
     /// The first mean loss that was logged, and the last.
     pub logged: Option<(Exact, Exact)>,
     /// Wall-clock seconds of training steps alone.
@@ -36,6 +39,7 @@ impl Standing {
             validated: true,
             stopping: Stopping::new(patience),
             validation: vec![],
+            skipped: 0,
             logged: None,
             train_seconds: 0.0,
             seconds: 0.0,

@@ -1,23 +1,27 @@
 //! A training from its folder to its result: steps, early stopping, the test of the best weights.
 
+use std::path::Path;
+
 use anyhow::Result;
+use tch::Device;
 
 use super::advice;
 use super::context::RunContext;
 use super::event::Event;
 use super::exact::Exact;
-use super::memory::peak_memory_mib;
-use super::opening::Opened;
+use super::memory::{peak_memory_mib, refuse_too_large};
+use super::opening::Start;
 use super::run_folder::{LogIds, RunInfo, RunResult, TargetRanks};
 use super::training::{Training, how_to_go_on, named};
+use super::warm_start::WarmStart;
 use crate::config::Config;
 use crate::data::{Dataset, Split};
 use crate::device;
 use crate::error::Interrupted;
 use crate::signals::Signals;
 
-/// Trains by `config` on `dataset` and tests the best weights; the run folder is made, or opened to
-/// be gone on with, by `open` once nothing else is left that could refuse the run. Where the dataset
+/// Trains by `config` on `dataset` and tests the best weights. The run folder `out` is opened as
+/// `start` says once nothing else is left that could refuse the run. Where the dataset
 /// is all training, all steps are trained, the last weights are kept and nothing is measured. A
 /// signal ends it behind a checkpoint.
 ///
@@ -27,7 +31,7 @@ use crate::signals::Signals;
 pub fn train(
     config: &Config,
     dataset: &Dataset,
-    open: impl FnOnce() -> Result<Opened>,
+    (start, out): (Start, &Path),
     signals: &Signals,
     observe: &mut dyn FnMut(Event),
 ) -> Result<RunResult> {
@@ -35,12 +39,23 @@ pub fn train(
     let sequences = dataset.training();
     let (plan, drawer) = (&context.plan, context.drawer(&sequences)?);
     let schedule = config.schedule(drawer.per_epoch())?;
-    let opened = open()?;
+    let tight = match plan.device {
+        Device::Cpu => refuse_too_large(config, dataset.item_count())?,
+        _ => None,
+    };
+    // A checkpoint holds what the first weights have become.
+    let warm = match &config.train.warm_start {
+        Some(from) if !start.has_checkpoint(out) => Some(WarmStart::read(from, config, dataset)?),
+        _ => None,
+    };
+    let opened = start.open(out, config, &dataset.manifest.checksum)?;
     let run = &opened.folder;
     let done = opened.checkpoint.as_ref().map_or(0, |own| own.about.standing.step);
     observe(Event::Started { steps: schedule.steps, done, plan });
     let notes = opened.notes.iter().cloned();
     notes
+        .chain(tight)
+        .chain(warm.as_ref().map(|warm| warm.note.clone()))
         .chain(advice::of_data(config, dataset, &sequences))
         .for_each(|told| observe(Event::Advice(told)));
     run.write_info(&RunInfo {
@@ -50,7 +65,8 @@ pub fn train(
         steps: Some(schedule.steps),
         version: env!("CARGO_PKG_VERSION").into(),
     })?;
-    let mut training = Training::new(&context, &opened, schedule, &drawer)?;
+    run.keep_items(&config.data.path)?;
+    let mut training = Training::new(&context, &opened, schedule, &drawer, warm)?;
     training.go_on(&drawer, observe).map_err(|error| training.say_what_is_kept(error))?;
     let step = training.standing.step;
     observe(Event::Trained { steps: step - done, profile: training.profile() });

@@ -2,17 +2,20 @@
 
 use std::time::Instant;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow, bail};
+use tch::Device;
 
 use super::checkpoint::{About, Snapshot, Writer, snapshot};
 use super::context::RunContext;
+use super::diverged::Diverged;
 use super::event::Event;
 use super::exact::Exact;
 use super::log::RunLog;
-use super::losses::Losses;
+use super::losses::{Losses, REMEDY};
 use super::opening::Opened;
 use super::run_folder::RunFolder;
 use super::standing::Standing;
+use super::warm_start::WarmStart;
 use crate::batch::{Batch, Drawer};
 use crate::config::{Metric, Schedule};
 use crate::data::Split;
@@ -20,6 +23,7 @@ use crate::device;
 use crate::error::Interrupted;
 use crate::eval::value_of;
 use crate::model::{Model, save};
+use crate::optim::Gradients;
 use crate::profile::Profile;
 use crate::step::Stepper;
 
@@ -39,7 +43,8 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// A training before its first step, or where the checkpoint of `opened` has left it.
+    /// A training before its first step, from the weights of `warm` where they are given, or where
+    /// the checkpoint of `opened` has left it.
     ///
     /// # Errors
     /// When the checkpoint does not fit, or a log cannot be written.
@@ -48,12 +53,16 @@ impl<'a> Training<'a> {
         opened: &'a Opened,
         schedule: Schedule,
         drawer: &Drawer,
+        warm: Option<WarmStart>,
     ) -> Result<Self> {
         let RunContext { config, dataset, plan, .. } = context;
         let run = &opened.folder;
         let model = context.model();
         let counts = || drawer.log_counts();
         let mut stepper = Stepper::new(config, plan, &model, schedule.steps, counts);
+        if let Some(warm) = warm {
+            warm.apply(&model, &mut stepper)?;
+        }
         let mut losses = Losses::new(plan.device);
         let standing = match &opened.checkpoint {
             Some(checkpoint) => {
@@ -108,6 +117,9 @@ impl<'a> Training<'a> {
         if !self.context.dataset.is_measured() {
             save(&self.model.weights(), &self.run.weights_path())?;
         }
+        if self.context.config.train.keep_optimizer {
+            self.run.keep_optimisers(self.stepper.state())?;
+        }
         if let Err(error) = self.writer.wait() {
             observe(Event::Advice(format!("{error:#}")));
         }
@@ -157,16 +169,24 @@ impl<'a> Training<'a> {
         observe: &mut dyn FnMut(Event),
     ) -> Result<()> {
         let RunContext { config, dataset, plan, .. } = self.context;
-        let standing = &mut self.standing;
         let mark = Instant::now();
         let mut lap = self.profile.lap();
         let batch = next();
         self.profile.add("waiting for batches", &mut lap);
-        self.losses.add(&self.stepper.step(&self.model, &batch, standing.step));
+        let gradients = self.stepper.gradients(&self.model, &batch, self.standing.step);
+        match self.divergence(&gradients) {
+            Some(loss) => self.pass_over(&batch, loss, observe)?,
+            None => {
+                self.losses.add(&gradients.loss);
+                self.stepper.apply(&gradients);
+            }
+        }
+        let standing = &mut self.standing;
         standing.step += 1;
         let step = standing.step;
-        if step.is_multiple_of(config.train.log_every) {
-            let loss = self.losses.mean(step)?;
+        if step.is_multiple_of(config.train.log_every)
+            && let Some(loss) = self.losses.mean(step)?
+        {
             standing.log(loss);
             self.log.write("train", step, standing.seconds(), &[("loss".into(), loss)])?;
             observe(Event::Step { step, loss });
@@ -179,6 +199,41 @@ impl<'a> Training<'a> {
             device::synchronize(plan.device);
         }
         standing.train_seconds += mark.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// The loss where it is no number and that can be known: on a GPU to read it each step costs
+    /// more than it is worth, unless it is asked for.
+    fn divergence(&self, gradients: &Gradients) -> Option<f64> {
+        let RunContext { config, plan, .. } = self.context;
+        let asked = config.train.skip_batches > 0 || config.train.log_every == 1;
+        (asked || plan.device == Device::Cpu)
+            .then(|| gradients.loss.double_value(&[]))
+            .filter(|loss| !loss.is_finite())
+    }
+
+    /// Leaves a batch out, as long as there are not too many.
+    fn pass_over(
+        &mut self,
+        batch: &Batch,
+        loss: f64,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<()> {
+        let RunContext { config, dataset, .. } = self.context;
+        let step = self.standing.step + 1;
+        let diverged = Diverged::of(batch, step, loss, &self.model, &dataset.items);
+        self.run.write_diverged(&diverged)?;
+        let (told, file) = (diverged.told(), self.run.diverged_path());
+        let skipped = self.standing.skipped;
+        if skipped == config.train.skip_batches {
+            let before = match skipped {
+                0 => String::new(),
+                _ => format!(", after {skipped} batches that were left out (train.skip_batches)"),
+            };
+            bail!("{told} ({}): training has diverged{before}; {REMEDY}", file.display());
+        }
+        self.standing.skipped += 1;
+        observe(Event::Advice(format!("{told} ({}): the batch is left out", file.display())));
         Ok(())
     }
 

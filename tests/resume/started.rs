@@ -107,3 +107,20 @@ fn a_diverged_training_keeps_the_last_checkpoint_whose_weights_are_numbers() {
     }
     assert!(seen > 0);
 }
+
+#[test]
+fn a_warm_start_that_is_cut_off_needs_no_longer_what_it_started_from() {
+    let place = Place::new();
+    place.ok(&["train", "c.toml", "--out", "before"]);
+    let warm = [&LONG[..], &["--warm-start", "before"]].concat();
+    let whole: Vec<&str> =
+        warm.iter().map(|&word| if word == "run" { "whole" } else { word }).collect();
+    place.ok(&whole);
+    let run = place.path("run");
+    cut_off(&place, &warm, &run, 2);
+    fs::rename(place.path("before"), place.path("gone")).unwrap();
+    let resume = [&LONG[..], &["--resume"]].concat();
+    place.refused(&resume, 2, &["train.warm_start (\"before\", now not set)"]);
+    place.ok(&[&warm[..], &["--resume"]].concat());
+    assert!(outcome(&run) == outcome(&place.path("whole")));
+}

@@ -1,0 +1,83 @@
+//! A batch whose loss is no number: which rows it read, and which of its weights are no numbers.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::batch::Batch;
+use crate::data::Item;
+use crate::error::short;
+use crate::model::Model;
+
+/// What is known of such a batch: `diverged.json` of its run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Diverged {
+    /// The step, from 1.
+    pub step: u64,
+    /// As it is printed: JSON has neither NaN nor infinities.
+    pub loss: String,
+    /// Parameters of the model that are no numbers, before the step.
+    pub parameters: Vec<String>,
+    /// The items that the batch read, by their original ids, whose weights are no numbers.
+    pub broken_items: Vec<String>,
+    /// All items that the batch read, by their original ids.
+    pub items: Vec<String>,
+}
+
+impl Diverged {
+    /// Of the batch of step `step`, which has moved nothing yet.
+    pub fn of(batch: &Batch, step: u64, loss: f64, model: &Model, items: &[Item]) -> Self {
+        let is_broken = |tensor: &Tensor| !is_finite(tensor);
+        let parameters = model.parameters().into_iter().filter(|(_, own)| is_broken(own));
+        let (mut all, mut broken) = (vec![], vec![]);
+        for (rows, (_, table)) in batch.rows.iter().zip(model.items.tables()) {
+            let ids = rows.ids();
+            let bad = table.index_select(0, ids).isfinite().all_dim(1, false).logical_not();
+            broken.extend(listed(&ids.masked_select(&bad)));
+            all.extend(listed(ids));
+        }
+        let named = |mut ids: Vec<i64>| -> Vec<String> {
+            ids.sort_unstable();
+            ids.dedup();
+            // 0 is padding.
+            let ids = ids.into_iter().filter(|id| *id > 0);
+            ids.map(|id| items[id as usize - 1].original.clone()).collect()
+        };
+        Self {
+            step,
+            loss: loss.to_string(),
+            parameters: parameters.map(|(name, _)| name.to_owned()).collect(),
+            broken_items: named(broken),
+            items: named(all),
+        }
+    }
+
+    /// In a sentence that ends in a place for more.
+    pub fn told(&self) -> String {
+        let Self { step, loss, parameters, broken_items, items } = self;
+        let broken = match (parameters.is_empty(), broken_items.first()) {
+            (false, _) => {
+                format!("the weights {} were no numbers before it", parameters.join(", "))
+            }
+            (true, Some(first)) => format!(
+                "of its {} items {} had weights that are no numbers, {:?} the first of them",
+                items.len(),
+                broken_items.len(),
+                short(first)
+            ),
+            (true, None) => {
+                format!("the weights of its {} items were numbers before it", items.len())
+            }
+        };
+        format!("the loss is {loss} at step {step}; {broken}")
+    }
+}
+
+/// Whether all of a tensor are numbers.
+pub fn is_finite(tensor: &Tensor) -> bool {
+    tensor.sum(Kind::Double).double_value(&[]).is_finite()
+}
+
+fn listed(ids: &Tensor) -> Vec<i64> {
+    let ids = ids.view(-1).to_device(tch::Device::Cpu);
+    Vec::<i64>::try_from(ids).expect("ids are whole numbers")
+}
