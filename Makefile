@@ -12,11 +12,15 @@ TEST_INPUT ?=
 DATA = $(shell sed -n 's/^dataset = "\(.*\)"/\1/p' experiments/$(DATASET).toml 2>/dev/null)
 JOBS ?= 2
 
+# What `make fuzz` hunts (it lists the names where this is none), and for how long.
+TARGET ?=
+SECONDS ?= 600
+
 CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint bench stress reproduce clean
+.PHONY: help setup build test lint bench stress fuzz reproduce clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +53,14 @@ bench: setup ## Measure a training step and the ranking
 
 stress: setup ## Kill trainings of every kind 55 times, and compare each with the unbroken one
 	cargo test --release --test resume -- --ignored --nocapture
+
+fuzz: setup ## Hunt what reads files and requests with random input: TARGET=delimited, SECONDS=600
+	cd fuzz && cargo build --release
+	@mkdir -p fuzz/corpus/$(TARGET) fuzz/artifacts
+	cd fuzz && FUZZ_TARGET=$(TARGET) FUZZ_SEEDS=corpus/$(TARGET) LD_LIBRARY_PATH=../.libtorch/lib \
+	target/release/croloss-fuzz corpus/$(TARGET) -dict=corpus/$(TARGET).dict \
+	-artifact_prefix=artifacts/$(TARGET)- -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=4096 \
+	-max_len=16384 -print_final_stats=1
 
 reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-books, INPUT=its log, JOBS=2
 	@test -f experiments/$(DATASET).toml || { echo "There is no experiments/$(DATASET).toml; DATASET is one of:" $(basename $(notdir $(shell grep -l '^dataset' experiments/*.toml))); exit 1; }

@@ -55,6 +55,9 @@ fn config(sampling: SamplingConfig, history: usize) -> Config {
 #[path = "ahead_tests.rs"]
 mod ahead;
 
+#[path = "any_batch_tests.rs"]
+mod any_batch;
+
 mod users {
     use super::*;
 
@@ -226,47 +229,6 @@ mod users {
         assert_eq!(list(&batch.scored), [4, 5, 9]);
         assert_eq!(list(&batch.shared), [0, 2, 1, 0]);
         assert_eq!(list(&batch.own), [0i64; 0]);
-    }
-}
-
-/// Own items of each history as far as they are scored, by looking.
-fn own_by_looking(batch: &Batch) -> Vec<i64> {
-    let scored = list(&batch.scored);
-    let (targets, of) = (ids(batch, &batch.targets), list(&batch.history));
-    let mut pairs = vec![];
-    for (history, items) in histories(batch).iter().enumerate() {
-        let asked = targets.iter().zip(&of).filter(|(_, of)| **of == history as i64);
-        let own: HashSet<i64> =
-            items.iter().chain(asked.map(|(target, _)| target)).copied().collect();
-        let slots = scored.iter().enumerate().filter(|(_, id)| own.contains(id));
-        pairs.extend(slots.flat_map(|(slot, _)| [history as i64, slot as i64]));
-    }
-    pairs
-}
-
-#[test]
-fn own_items_are_those_of_the_history_and_its_targets() {
-    let sequences =
-        sequences_of((0..10).map(|user| user + 3), |user, at| (7 * user + 3 * at) % 30 + 1);
-    for samples in [Kind::Users, Kind::Positions] {
-        let sampling = SamplingConfig {
-            samples,
-            batch: 4,
-            reject: Reject::Session,
-            negatives: vec![
-                source(Origin::Uniform, 20, Per::Batch),
-                source(Origin::InBatch, 5, Per::Session),
-            ],
-            ..Default::default()
-        };
-        let assembly = assembly(true, Reject::Session);
-        let drawer =
-            HostDrawer::new(&config(sampling, 3), &sequences, (0..10).collect(), 30, assembly);
-        for step in 0..20 {
-            let batch = drawer.as_ref().unwrap().draw(step);
-            assert!(batch.own.size()[0] > 4, "{samples:?}");
-            assert_eq!(list(&batch.own), own_by_looking(&batch), "{samples:?}");
-        }
     }
 }
 

@@ -32,6 +32,9 @@ const PAIRS: [[&str; 2]; 3] = [
     ["sampling.reject", "sampling.accidental_hits"],
 ];
 
+/// More parts than any key has: a table for each of them would be a table in a table, without end.
+const MOST_PARTS: usize = 8;
+
 /// Values that are laid over a configuration, by dotted key; none of them is a table.
 #[derive(Clone, Debug, Default)]
 pub struct Layer(BTreeMap<String, Value>);
@@ -66,8 +69,12 @@ impl Layer {
     /// Adds a value; a table by its values.
     ///
     /// # Errors
-    /// [`crate::error::Misuse`] where the key, or a part of it, has a value already.
+    /// [`crate::error::Misuse`] where the key, or a part of it, has a value already, or there is no
+    /// key of so many parts.
     pub fn add(&mut self, key: &str, value: &Value) -> Result<()> {
+        if key.split('.').nth(MOST_PARTS).is_some() {
+            misuse!("--set {}: no key has so many parts", short(key));
+        }
         if let Value::Table(table) = value {
             return table.iter().try_for_each(|(k, v)| self.add(&format!("{key}.{k}"), v));
         }

@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn a_wrong_set_is_named() {
+        let deep = ["deep"; 50_000].join(".") + "=1";
         for (set, word) in [
+            (deep.as_str(), "deep.deep"),
             ("loss.alhpa=1", "alhpa"),
             ("alpha", "KEY=VALUE"),
             ("seed.x=1", "seed"),

@@ -3,6 +3,8 @@
 //! A file is read as [`Settings`], in which most keys may be missing; checked it becomes a
 //! [`Config`], in which everything is there.
 
+#[cfg(test)]
+mod any_settings_tests;
 mod auto;
 mod checkpoint;
 mod device;

@@ -229,6 +229,9 @@ fn order(items: &mut [u32], times: &mut [i64], parts: &[u32], offsets: &[usize])
 }
 
 #[cfg(test)]
+mod any_log_tests;
+
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]

@@ -165,9 +165,10 @@ fn pairs<'a, I: Iterator<Item = u32>>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{SizeRange, vec};
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::random::{Purpose, stream};
-    use rand::RngExt;
 
     /// Both ways; tensor ops in float64 too, as loops cannot.
     const PATHS: [(Kind, ComputePath); 3] = [
@@ -203,34 +204,35 @@ mod tests {
         users.iter().zip(queries).map(of).collect()
     }
 
-    #[test]
-    fn equals_brute_force_with_many_ties() {
-        let mut rng = stream(11, Purpose::Batch, 0);
-        for round in 0..30 {
-            let catalogue = 20 + 7 * round;
-            let mut vectors = |n: usize| -> Vec<Vec<i32>> {
-                (0..n).map(|_| (0..3).map(|_| rng.random_range(-1..=1)).collect()).collect()
-            };
-            let (users, items) = (vectors(6), vectors(catalogue));
-            let sequences: Vec<Vec<u32>> = (0..6)
-                .map(|_| {
-                    let length = rng.random_range(6..9);
-                    (0..length).map(|_| rng.random_range(1..=catalogue as u32)).collect()
-                })
-                .collect();
+    /// `count` vectors of a few whole numbers, so that many scores are equal.
+    fn vectors(count: impl Into<SizeRange>, dim: usize) -> impl Strategy<Value = Vec<Vec<i32>>> {
+        vec(vec(-1i32..=1, dim), count)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn equals_brute_force_with_many_ties(
+            (users, items) in (1usize..4).prop_flat_map(|dim| (vectors(6, dim), vectors(1..600, dim))),
+            sequences in vec(vec(any::<prop::sample::Index>(), 5..9), 6),
+        ) {
+            let id = |index: &prop::sample::Index| index.index(items.len()) as u32 + 1;
+            let sequences: Vec<Vec<u32>> =
+                sequences.iter().map(|own| own.iter().map(id).collect()).collect();
             let tensor = |rows: &[Vec<i32>]| {
                 let flat: Vec<f32> = rows.concat().iter().map(|&x| x as f32).collect();
-                Tensor::from_slice(&flat).view([rows.len() as i64, 3])
+                Tensor::from_slice(&flat).view([rows.len() as i64, -1])
             };
             for seen in [Seen::Keep, Seen::Exclude] {
-                let asked = |own| Query::of_holdout(own, Some(5..own.len()), seen);
+                let asked = |own| Query::of_holdout(own, Some(4..own.len()), seen);
                 let queries: Vec<Query> = sequences.iter().map(|own| asked(own)).collect();
                 let expected = brute(&users, &items, &queries, seen);
                 for (kind, path) in PATHS {
                     let (users, items) =
                         (tensor(&users).to_kind(kind), tensor(&items).to_kind(kind));
                     let fast = ranks(&users, &Catalogue::new(items, path), &queries, seen).unwrap();
-                    assert_eq!(fast, expected);
+                    prop_assert_eq!(&fast, &expected);
                 }
             }
         }

@@ -40,9 +40,6 @@ const TENSOR: &str = "item_vectors";
 const LISTED: [&str; 7] = [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, README];
 const READ: [&str; 3] = [USER_TOWER, VECTORS, ITEMS];
 
-/// Bytes of ids that a byte of `items.parquet` may stand for; real ids come nowhere near.
-const EXPANSION: u64 = 256;
-
 /// An export that was read back, all files found whole.
 pub struct Export {
     pub folder: PathBuf,
@@ -207,8 +204,7 @@ impl Export {
     /// Names the file that cannot be read.
     pub fn items(&self) -> Result<Vec<Item>> {
         let (path, mut parquet) = self.item_file()?;
-        let most = EXPANSION * fs::metadata(&path)?.len();
-        let (mut items, mut size) = (vec![], 0);
+        let mut items = vec![];
         parquet.frames(&["original", "count"], |frame| {
             let (original, count) =
                 (frame.column("original")?.str()?, frame.column("count")?.u64()?);
@@ -216,8 +212,6 @@ impl Export {
                 let (Some(original), Some(count)) = (original, count) else {
                     bail!("{}: a row has no value", path.display());
                 };
-                size += original.len() as u64;
-                ensure!(size <= most, "{}: the ids are too long: export again", path.display());
                 items.push(Item { original: original.to_owned(), count });
             }
             Ok(())

@@ -94,30 +94,32 @@ pub fn first(mut hits: Vec<Hit>, wanted: usize) -> Vec<Hit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Purpose, stream};
-    use rand::RngExt;
-    use rand::seq::SliceRandom;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
-    #[test]
-    fn the_best_of_any_order_with_many_ties_are_those_of_sorting() {
-        let mut rng = stream(1, Purpose::Negatives, 0);
-        for (k, count) in [(0, 50), (1, 5), (3, 2), (7, 500), (100, 3000), (5, 5)] {
-            let draw = |row| Hit { row, score: (rng.random_range(0..40) as f32).sqrt() - 3.0 };
-            let mut all: Vec<Hit> = (0..count).map(draw).collect();
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn the_best_of_any_order_with_many_ties_are_those_of_sorting(
+            scores in vec(prop_oneof![8 => (-3i8..3).prop_map(f32::from), 1 => -1e30f32..1e30], 0..400),
+            k in prop_oneof![0usize..9, 0usize..500],
+            seed in any::<u64>(),
+        ) {
+            let mut all: Vec<Hit> =
+                (0..).zip(scores).map(|(row, score)| Hit { row, score }).collect();
             let mut expected = all.clone();
             expected.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
             expected.truncate(k);
-            for _ in 0..3 {
-                all.shuffle(&mut rng);
-                let mut best = TopK::new(k);
-                for hit in &all {
-                    if hit.score >= best.threshold() {
-                        best.push(*hit);
-                    }
+            all.sort_by_key(|hit| (u64::from(hit.row) + 1).wrapping_mul(seed | 1));
+            let mut best = TopK::new(k);
+            for hit in &all {
+                if hit.score >= best.threshold() {
+                    best.push(*hit);
                 }
-                assert_eq!(first(best.finish(), k), expected);
-                assert_eq!(first(all.clone(), k), expected);
             }
+            prop_assert_eq!(&first(best.finish(), k), &expected);
+            prop_assert_eq!(first(all, k), expected);
         }
     }
 

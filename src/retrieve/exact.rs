@@ -186,6 +186,9 @@ fn hit(key: i64) -> Hit {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::super::tests::{brute, whole_numbers};
     use super::*;
 
@@ -193,18 +196,21 @@ mod tests {
         Tensor::from_slice(&rows.concat()).view([rows.len() as i64, rows[0].len() as i64])
     }
 
-    #[test]
-    fn tensors_and_loops_find_what_brute_force_finds_ties_included() {
-        for items in [1, 40, 3000] {
-            let (vectors, users) = (whole_numbers(items, 3, 5), whole_numbers(7, 3, 6));
-            let top = [1, 2, 3, 10, 100, 1000, 5000];
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn tensors_and_loops_find_what_brute_force_finds_ties_included(
+            (items, dim, tile) in (1usize..300, 1usize..5, 1i64..400),
+            top in vec(0usize..400, 1..9),
+            seed in any::<u64>(),
+        ) {
+            let (vectors, users) = (whole_numbers(items, dim, seed), whole_numbers(top.len(), dim, !seed));
             let expected = brute(&users, &vectors, &top);
             let exact = Exact::new(&tensor(&vectors), None).unwrap();
-            assert_eq!(exact.search(&tensor(&users), &top).unwrap(), expected);
-            for tile in [7, 999, 5000] {
-                let found = by_tensors(&tensor(&users), &tensor(&vectors), &top, tile).unwrap();
-                assert_eq!(found, expected, "tiles of {tile}");
-            }
+            prop_assert_eq!(&exact.search(&tensor(&users), &top).unwrap(), &expected);
+            let found = by_tensors(&tensor(&users), &tensor(&vectors), &top, tile).unwrap();
+            prop_assert_eq!(found, expected);
         }
     }
 

@@ -15,6 +15,7 @@ mod unsent;
 
 use std::time::Duration;
 
+pub use api::Wish;
 pub use reload::Permission;
 pub use server::{listen, serve};
 

@@ -1,6 +1,6 @@
 //! The sweep file: a base configuration and the grids over it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,7 +13,7 @@ use crate::data::{Manifest, SplitBy};
 use crate::misuse;
 use crate::reading;
 
-/// More points in a grid than anybody waits for.
+/// More points than anybody waits for.
 const MOST_POINTS: usize = 100_000;
 
 /// A sweep as its file describes it.
@@ -111,13 +111,14 @@ impl SweepFile {
     /// prepared.
     pub fn points(&self) -> Result<Vec<Point>> {
         let mut points: Vec<Point> = vec![];
+        let mut places: HashMap<String, usize> = HashMap::new();
         for grid in &self.content.grid {
             let context = || format!("{}: grid `{}`", self.path.display(), grid.name);
             let axes = grid.axes().with_context(context)?;
             let seeds = grid.seeds.as_ref().unwrap_or(&self.content.seeds);
             let of_axes = axes.iter().map(Vec::len);
             let count = of_axes.fold(seeds.len(), |count, axis| count.saturating_mul(axis));
-            if count > MOST_POINTS {
+            if points.len().saturating_add(count) > MOST_POINTS {
                 misuse!(
                     "{}: {count} points, of at most {MOST_POINTS}: leave some values out",
                     context()
@@ -126,7 +127,8 @@ impl SweepFile {
             for choices in product(&axes) {
                 for &seed in seeds {
                     let point = self.point(grid, &choices, seed).with_context(context)?;
-                    match points.iter_mut().find(|known| known.id == point.id) {
+                    let place = *places.entry(point.id.clone()).or_insert(points.len());
+                    match points.get_mut(place) {
                         Some(known) if known.grids.contains(&grid.name) => {
                             misuse!(
                                 "{}: {} and {} are one configuration",

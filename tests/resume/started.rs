@@ -32,6 +32,14 @@ fn a_broken_checkpoint_is_passed_over_for_the_one_before() {
     spoil(before);
     place.refused(&resume, 1, &["state.safetensors is broken", "--force"]);
     fs::write(state(before), whole_state).unwrap();
+    let about = state(before).with_file_name("checkpoint.json");
+    let good = fs::read_to_string(&about).unwrap();
+    let mut elsewhere: Value = serde_json::from_str(&good).unwrap();
+    let sum = croloss::files::sha256(&run.join("config.toml")).unwrap();
+    elsewhere["files"]["../../config.toml"] = sum.into();
+    fs::write(&about, elsewhere.to_string()).unwrap();
+    place.refused(&resume, 1, &["checkpoint.json is broken", "--force"]);
+    fs::write(&about, good).unwrap();
     let output = place.command(&resume).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");

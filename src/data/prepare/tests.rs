@@ -1,13 +1,8 @@
-//! The rules of preparation against a slow plain form of them, and one by one.
-
-use std::collections::BTreeMap;
-
-use rand::RngExt;
+//! The rules of preparation one by one.
 
 use super::super::interactions::Builder;
 use super::super::split_rule::SplitBy;
 use super::*;
-use crate::random::{Purpose, stream};
 
 type Event = (String, String, Option<i64>);
 
@@ -30,94 +25,6 @@ fn rules(min_item_count: u64, min_user_count: u64) -> Rules {
 
 fn hash() -> SplitRule {
     SplitRule { by: SplitBy::Hash, ..SplitRule::default() }
-}
-
-/// The rules written down a second time, slowly: catalogue (id, count), users, sequences, report.
-#[allow(clippy::type_complexity)]
-fn plain(
-    events: &[Event],
-    limits: &Rules,
-) -> (Vec<(String, u64)>, Vec<String>, Vec<Vec<u32>>, DroppedCounts) {
-    let mut report = DroppedCounts { left_out: 3, ..DroppedCounts::default() };
-    let mut count: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut first: Vec<&str> = Vec::new();
-    let mut appearance: Vec<&str> = Vec::new();
-    for (user, item, _) in events {
-        *count.entry(item).or_default() += 1;
-        if !first.contains(&item.as_str()) {
-            first.push(item);
-        }
-        if !appearance.contains(&user.as_str()) {
-            appearance.push(user);
-        }
-    }
-    let mut catalogue: Vec<(usize, &str)> = Vec::new();
-    for (place, item) in first.iter().enumerate() {
-        if count[item] >= limits.min_item_count {
-            catalogue.push((place, item));
-        } else {
-            report.rare_items += 1;
-            report.rare_item_interactions += count[item];
-        }
-    }
-    catalogue.sort_by(|a, b| count[b.1].cmp(&count[a.1]).then(a.0.cmp(&b.0)));
-    let (mut users, mut sequences) = (Vec::new(), Vec::new());
-    for user in appearance {
-        let mut sequence: Vec<(i64, usize, u32)> = Vec::new();
-        for (line, (owner, item, time)) in events.iter().enumerate() {
-            let id = catalogue.iter().position(|(_, known)| known == item);
-            if let (true, Some(id)) = (owner == user, id) {
-                sequence.push((time.unwrap_or(0), line, id as u32 + 1));
-            }
-        }
-        if (sequence.len() as u64) < limits.min_user_count {
-            report.short_users += 1;
-            report.short_user_interactions += sequence.len() as u64;
-            continue;
-        }
-        sequence.sort();
-        users.push(user.to_owned());
-        sequences.push(sequence.into_iter().map(|(_, _, id)| id).collect());
-    }
-    let catalogue = catalogue.iter().map(|(_, item)| (item.to_string(), count[item])).collect();
-    (catalogue, users, sequences, report)
-}
-
-#[test]
-fn preparation_is_what_a_slow_plain_one_makes() {
-    for seed in 0..40 {
-        let mut random = stream(seed, Purpose::Generation, 0);
-        let timed = seed % 2 == 0;
-        let events: Vec<Event> = (0..600)
-            .map(|_| {
-                // Squared, so that some users and items are rare.
-                let user = (random.random::<f64>().powi(2) * 90.0) as u32;
-                let item = (random.random::<f64>().powi(3) * 80.0) as u32;
-                let time = timed.then(|| random.random_range(-20..20));
-                (format!("u{user}"), format!("i{item}"), time)
-            })
-            .collect();
-        let limits = rules(1 + seed % 6, 1 + seed % 5);
-        let dataset = prepare("x", log(&events), &limits, &hash()).unwrap();
-        let (catalogue, users, sequences, report) = plain(&events, &limits);
-        let items: Vec<_> =
-            dataset.items.iter().map(|item| (item.original.clone(), item.count)).collect();
-        assert_eq!(items, catalogue, "seed {seed}");
-        assert_eq!(dataset.users, users, "seed {seed}");
-        let made: Vec<_> =
-            (0..users.len()).map(|user| dataset.sequences.get(user).to_vec()).collect();
-        assert_eq!(made, sequences, "seed {seed}");
-        assert_eq!(dataset.manifest.dropped, report, "seed {seed}");
-        // Nothing is lost without being counted.
-        let dropped = report.rare_item_interactions + report.short_user_interactions;
-        assert_eq!(dataset.sequences.items.len() as u64 + dropped, 600);
-        if let Some(times) = &dataset.times {
-            for user in dataset.sequences.offsets.windows(2) {
-                assert!(times[user[0]..user[1]].is_sorted());
-            }
-        }
-        assert_eq!(dataset.times.is_some(), timed);
-    }
 }
 
 fn ten_users(extra: &str) -> Vec<Event> {

@@ -158,6 +158,8 @@ impl Checkpoints {
         let about = About::parse(&text).with_context(|| broken(ABOUT))?;
         ensure!(about.files.contains_key(STATE), broken(ABOUT));
         for (name, checksum) in &about.files {
+            // It may come from anywhere, and name what is anywhere.
+            ensure!([STATE, BEST].contains(&name.as_str()), broken(ABOUT));
             ensure!(files::sha256(&folder.join(name))? == *checksum, broken(name));
         }
         let tensors =
