@@ -10,6 +10,7 @@ mod best;
 mod choice;
 mod compare;
 mod device;
+mod doctor;
 mod evaluate;
 mod export;
 mod generate;
@@ -52,6 +53,7 @@ enum Command {
     Recommend(Box<recommend::Recommend>),
     Serve(serve::Serve),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the subcommand that was asked for.
@@ -71,6 +73,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Recommend(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Doctor(command) => command.run(),
     }
 }
 

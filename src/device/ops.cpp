@@ -2,6 +2,7 @@
 // calls others stands "calls ".
 
 #include <ATen/record_function.h>
+#include <torch/version.h>
 
 #include <cstring>
 #include <string>
@@ -32,6 +33,9 @@ void end(const at::RecordFunction& operation, at::ObserverContext*) {
 }  // namespace
 
 extern "C" {
+
+// The version of libtorch, as `2.13.0`.
+const char* croloss_libtorch_version() { return TORCH_VERSION; }
 
 // Starts to write, on this thread.
 void croloss_operations_start() {

@@ -22,7 +22,6 @@ use crate::model::Model;
 use crate::optim::State;
 use crate::step::Stepper;
 
-use super::diverged;
 use super::losses::Losses;
 use anyhow::{Context, Result};
 
@@ -51,7 +50,7 @@ pub fn snapshot(model: &Model, stepper: &Stepper, losses: &Losses) -> State {
 /// Whether all weights of a snapshot are numbers.
 fn is_finite(snapshot: &State) -> bool {
     let mut weights = snapshot.iter().filter(|(name, _)| name.starts_with(WEIGHTS));
-    weights.all(|(_, own)| diverged::is_finite(own))
+    weights.all(|(_, own)| device::is_finite(own))
 }
 
 impl Checkpoint {

@@ -1,10 +1,11 @@
 //! A batch whose loss is no number: which rows it read, and which of its weights are no numbers.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::batch::Batch;
 use crate::data::Item;
+use crate::device;
 use crate::error::short;
 use crate::model::Model;
 
@@ -26,7 +27,7 @@ pub struct Diverged {
 impl Diverged {
     /// Of the batch of step `step`, which has moved nothing yet.
     pub fn of(batch: &Batch, step: u64, loss: f64, model: &Model, items: &[Item]) -> Self {
-        let is_broken = |tensor: &Tensor| !is_finite(tensor);
+        let is_broken = |tensor: &Tensor| !device::is_finite(tensor);
         let parameters = model.parameters().into_iter().filter(|(_, own)| is_broken(own));
         let (mut all, mut broken) = (vec![], vec![]);
         for (rows, (_, table)) in batch.rows.iter().zip(model.items.tables()) {
@@ -70,11 +71,6 @@ impl Diverged {
         };
         format!("the loss is {loss} at step {step}; {broken}")
     }
-}
-
-/// Whether all of a tensor are numbers.
-pub fn is_finite(tensor: &Tensor) -> bool {
-    tensor.sum(Kind::Double).double_value(&[]).is_finite()
 }
 
 fn listed(ids: &Tensor) -> Vec<i64> {

@@ -62,7 +62,7 @@ fn least_parameters(tower: &TowerConfig) -> u64 {
 
 /// Memory that the system, or the limit of this process's control group, has left, in bytes; without
 /// end where the system does not tell.
-fn free() -> u64 {
+pub fn free() -> u64 {
     let Ok(mut system) = System::new() else { return u64::MAX };
     system.refresh_memory();
     // What the group is said to have free lacks the file cache, which gives way.

@@ -1,0 +1,7 @@
+//! What a machine has for a training, and whether it computes what it should: `croloss doctor`.
+
+mod check;
+mod machine;
+
+pub use check::{Check, STEPS, check};
+pub use machine::{Gpu, Machine};
