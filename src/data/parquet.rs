@@ -4,10 +4,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 
+use crate::files::Sink;
 use crate::reading;
 
 /// Rows of a piece: some tens of megabytes.
@@ -83,9 +84,10 @@ pub(super) fn write(
     rows: usize,
     frame: impl Fn(std::ops::Range<usize>) -> Vec<Column>,
 ) -> Result<()> {
+    let (sink, why) = Sink::create(path)?;
     let write = || -> Result<()> {
         let schema = DataFrame::new_infer_height(frame(0..0))?.schema().clone();
-        let writer = ParquetWriter::new(File::create(path)?);
+        let writer = ParquetWriter::new(sink);
         let mut writer = writer.with_row_group_size(Some(ROWS)).batched(&schema)?;
         let mut start = 0;
         while start < rows {
@@ -96,5 +98,5 @@ pub(super) fn write(
         writer.finish()?;
         Ok(())
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    write().map_err(|error| why.of(error))
 }
