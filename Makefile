@@ -3,6 +3,9 @@
 # Another package index for libtorch's wheel, for example the CPU-only one that PyTorch publishes.
 TORCH_INDEX ?=
 
+# How long each part of `make soak` lasts.
+MINUTES ?= 30
+
 # What `make reproduce` is about, the file of its log where it is not yet prepared, and how many
 # trainings run side by side.
 DATASET ?= generated
@@ -20,7 +23,7 @@ CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint bench stress fuzz reproduce clean
+.PHONY: help setup build test lint bench stress soak fuzz reproduce clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,8 +54,11 @@ lint: setup ## Check formatting, lints and documentation
 bench: setup ## Measure a training step and the ranking
 	cargo bench --bench speed
 
-stress: setup ## Kill trainings of every kind 55 times, and compare each with the unbroken one
-	cargo test --release --test resume -- --ignored --nocapture
+stress: setup ## Kill trainings of every kind, fail every operation on files, and compare with the unbroken ones
+	cargo test --release --test resume --test faults -- --ignored --nocapture
+
+soak: setup ## Load the service while its export is replaced, and kill a sweep: MINUTES=30
+	MINUTES=$(MINUTES) cargo test --release --test soak -- --ignored --nocapture
 
 fuzz: setup ## Hunt what reads files and requests with random input: TARGET=delimited, SECONDS=600
 	cd fuzz && cargo build --release

@@ -1,8 +1,9 @@
 //! Files that are whole or not there at all.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -63,7 +64,67 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result
         // What made it fail may forbid this as well; the first error is the one to tell.
         let _ = fs::remove_file(&staging);
     }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    written.with_context(|| cannot_write(path))
+}
+
+/// A new file, and [`Why`] it could not be written: writers of Parquet tell that in other words.
+pub struct Sink {
+    file: BufWriter<File>,
+    why: Why,
+}
+
+/// The first error of a file that is written.
+#[derive(Clone)]
+pub struct Why {
+    path: PathBuf,
+    error: Arc<OnceLock<i32>>,
+}
+
+impl Sink {
+    /// Makes the file, or empties it.
+    ///
+    /// # Errors
+    /// Names it where it cannot be written.
+    pub fn create(path: &Path) -> Result<(Self, Why)> {
+        let file = File::create(path).with_context(|| cannot_write(path))?;
+        let why = Why { path: path.into(), error: Arc::default() };
+        Ok((Self { file: BufWriter::new(file), why: why.clone() }, why))
+    }
+}
+
+impl Why {
+    /// What the system said and of which file, in place of `error`.
+    pub fn of(&self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        let own = self.error.get().map(|own| io::Error::from_raw_os_error(*own).into());
+        own.unwrap_or_else(|| error.into()).context(cannot_write(&self.path))
+    }
+
+    fn keep<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        done.inspect_err(|error| {
+            if let Some(own) = error.raw_os_error() {
+                self.error.get_or_init(|| own);
+            }
+        })
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.why.keep(self.file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.why.keep(self.file.flush())
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+/// Writes a file of a folder that takes its own name when it is whole.
+pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    fs::write(path, content).with_context(|| cannot_write(path))
 }
 
 /// Writes a file so that a reader sees either the old content or the new one.

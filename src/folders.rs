@@ -86,21 +86,23 @@ impl<'a> Claim<'a> {
         let all = out.ancestors().skip(1);
         let above = all.take_while(|folder| !folder.exists() && folder.file_name().is_some());
         let above: Vec<PathBuf> = above.map(Path::to_owned).collect();
-        if let Some(parent) = above.first() {
+        // From here on an error removes what was made.
+        let mut claim = Self { out, kind, lock: None, above };
+        if let Some(parent) = claim.above.first() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot create the folder {}", parent.display()))?;
         }
-        let path = beside(&out, "lock");
+        let path = beside(&claim.out, "lock");
         // A file system without locks: as good as it goes.
-        let lock = Lock::take(&path, |_| true)
+        claim.lock = Lock::take(&path, |_| true)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        if lock.is_none() {
+        if claim.lock.is_none() {
             misuse!(
                 "{} is being written by another process: wait for it, or choose another place",
-                out.display()
+                claim.out.display()
             );
         }
-        Ok(Self { out, kind, lock, above })
+        Ok(claim)
     }
 
     /// Writes the folder through `fill`, which gets a new empty folder beside it; that folder takes

@@ -88,6 +88,8 @@ impl Sweep {
             return list(&results);
         }
         let is_open = |point: &PointResult| point.result().is_none();
+        let mut done = results.iter().filter(|point| !is_open(point));
+        done.try_for_each(|point| RunFolder::tidy(&point.run))?;
         let open: Vec<Point> = chosen
             .iter()
             .zip(&results)

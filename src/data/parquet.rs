@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 
+use crate::files::Sink;
 use crate::reading;
 
 /// Rows of a piece: some tens of megabytes.
@@ -130,9 +131,10 @@ pub(super) fn write(
     rows: usize,
     frame: impl Fn(std::ops::Range<usize>) -> Vec<Column>,
 ) -> Result<()> {
+    let (sink, why) = Sink::create(path)?;
     let write = || -> Result<()> {
         let schema = DataFrame::new_infer_height(frame(0..0))?.schema().clone();
-        let writer = ParquetWriter::new(File::create(path)?);
+        let writer = ParquetWriter::new(sink);
         let mut writer = writer.with_row_group_size(Some(ROWS)).batched(&schema)?;
         let mut start = 0;
         while start < rows {
@@ -143,5 +145,5 @@ pub(super) fn write(
         writer.finish()?;
         Ok(())
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    write().map_err(|error| why.of(error))
 }

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::data::parquet::Parquet;
 use crate::data::{Dataset, Item};
 use crate::device;
-use crate::files::{self, hex};
+use crate::files::{self, Sink, hex};
 use crate::folders::{Claim, FolderKind};
 use crate::misuse;
 use crate::model::Model;
@@ -99,17 +99,19 @@ impl Export {
             towers::save_user(model, config, &extra, &folder.join(USER_TOWER))?;
             towers::save_item(model, &extra, &folder.join(ITEM_TOWER))?;
             let vectors = model.item_vectors().to_device(Device::Cpu).contiguous();
-            vectors.write_npy(folder.join(VECTORS_NPY)).context("cannot write the vectors")?;
-            Tensor::write_safetensors(&[(TENSOR, &vectors)], folder.join(VECTORS))
-                .context("cannot write the vectors")?;
+            let [npy, safetensors] = [VECTORS_NPY, VECTORS].map(|name| folder.join(name));
+            let cannot = |path: &Path| format!("cannot write {}", path.display());
+            vectors.write_npy(&npy).with_context(|| cannot(&npy))?;
+            Tensor::write_safetensors(&[(TENSOR, &vectors)], &safetensors)
+                .with_context(|| cannot(&safetensors))?;
             write_items(dataset, &folder.join(ITEMS))?;
-            fs::write(folder.join(CONFIG), toml)?;
-            fs::write(folder.join(README), readme::text(&manifest))?;
+            files::write(&folder.join(CONFIG), toml)?;
+            files::write(&folder.join(README), readme::text(&manifest))?;
             for name in LISTED {
                 manifest.files.insert(name.into(), files::sha256(&folder.join(name))?);
             }
-            fs::write(folder.join(MANIFEST), serde_json::to_string_pretty(&manifest)? + "\n")?;
-            Ok(())
+            let text = serde_json::to_string_pretty(&manifest)? + "\n";
+            files::write(&folder.join(MANIFEST), text)
         })
     }
 
@@ -275,9 +277,8 @@ fn write_items(dataset: &Dataset, path: &Path) -> Result<()> {
     let ids: Vec<u32> = (1..=items.len() as u32).collect();
     let mut frame = df!("row" => rows, "item" => ids, "original" => original, "count" => counts)?;
     frame.with_column(Column::new(TRAINING_COUNT.into(), dataset.training_counts()))?;
-    let file = File::create(path).with_context(|| path.display().to_string())?;
-    let written = ParquetWriter::new(file).finish(&mut frame);
-    written.map(drop).with_context(|| format!("cannot write {}", path.display()))
+    let (sink, why) = Sink::create(path)?;
+    ParquetWriter::new(sink).finish(&mut frame).map(drop).map_err(|error| why.of(error))
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::csv::quoted;
 use crate::data::Format;
+use crate::files::{Sink, Why};
 use crate::misuse;
 
 /// Rows of a Parquet file's row group.
@@ -26,7 +27,7 @@ const GROUP: usize = 1 << 16;
 pub enum Answers {
     Csv(BufWriter<File>, WithFallback),
     JsonLines(BufWriter<File>),
-    Parquet(Box<BatchedWriter<File>>, RowGroup),
+    Parquet(Box<BatchedWriter<Sink>>, RowGroup, Why),
 }
 
 /// Whether there is a column `fallback`.
@@ -96,11 +97,13 @@ impl Answers {
     /// # Errors
     /// A file that cannot be written.
     pub fn create(path: &Path, format: Format, with_fallback: WithFallback) -> Result<Self> {
-        let file =
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = || {
+            let file = File::create(path);
+            file.map(BufWriter::new).with_context(|| format!("cannot write {}", path.display()))
+        };
         Ok(match format {
             Format::Csv => {
-                let mut writer = BufWriter::new(file);
+                let mut writer = file()?;
                 let more = if with_fallback { ",fallback" } else { "" };
                 writeln!(writer, "user,rank,item,score{more}")?;
                 Answers::Csv(writer, with_fallback)
@@ -108,10 +111,11 @@ impl Answers {
             Format::Parquet => {
                 let mut group = RowGroup::new(with_fallback);
                 let schema = group.take()?.schema().clone();
-                let writer = ParquetWriter::new(file).batched(&schema)?;
-                Answers::Parquet(Box::new(writer), group)
+                let (sink, why) = Sink::create(path)?;
+                let writer = ParquetWriter::new(sink).batched(&schema);
+                Answers::Parquet(Box::new(writer.map_err(|error| why.of(error))?), group, why)
             }
-            _ => Answers::JsonLines(BufWriter::new(file)),
+            _ => Answers::JsonLines(file()?),
         })
     }
 
@@ -143,7 +147,7 @@ impl Answers {
                 serde_json::to_writer(&mut *writer, &Line { user, items, fallback })?;
                 writer.write_all(b"\n")?;
             }
-            Answers::Parquet(writer, group) => {
+            Answers::Parquet(writer, group, why) => {
                 for (rank, (item, score)) in ranked {
                     group.users.push(user.into());
                     group.ranks.push(rank);
@@ -152,7 +156,7 @@ impl Answers {
                     group.fallbacks.iter_mut().for_each(|all| all.push(fallback));
                 }
                 if group.users.len() >= GROUP {
-                    writer.write_batch(&group.take()?)?;
+                    writer.write_batch(&group.take()?).map_err(|error| why.of(error))?;
                 }
             }
         }
@@ -166,11 +170,11 @@ impl Answers {
     pub fn finish(self) -> Result<()> {
         match self {
             Answers::Csv(mut writer, _) | Answers::JsonLines(mut writer) => writer.flush()?,
-            Answers::Parquet(mut writer, mut group) => {
+            Answers::Parquet(mut writer, mut group, why) => {
                 if !group.users.is_empty() {
-                    writer.write_batch(&group.take()?)?;
+                    writer.write_batch(&group.take()?).map_err(|error| why.of(error))?;
                 }
-                writer.finish()?;
+                writer.finish().map_err(|error| why.of(error))?;
             }
         }
         Ok(())

@@ -119,9 +119,12 @@ impl Index {
             sha256: sha256_of(&bytes),
             vectors: export.vectors_checksum()?.into(),
         };
-        files::write_file(&export.folder.join(FILE), bytes)?;
         let text = serde_json::to_string_pretty(&manifest)? + "\n";
-        files::write_file(&export.folder.join(MANIFEST), text)?;
+        files::write_with(&export.folder.join(FILE), |staging| {
+            files::write(staging, bytes)?;
+            // Before that takes its place: a full disk leaves both as they were.
+            files::write_file(&export.folder.join(MANIFEST), text)
+        })?;
         Ok(manifest)
     }
 

@@ -211,7 +211,8 @@ impl Job<'_> {
     /// Leaves the reason in the run folder, unless another process works there, and adds to it why
     /// that could not be done.
     fn record(&self, reason: String) -> String {
-        if RunFolder::is_in_use(&self.run) {
+        // One that is killed behind its result is done all the same.
+        if RunFolder::is_in_use(&self.run) || RunFolder::has_result(&self.run) {
             return reason;
         }
         let write = || -> Result<()> {

@@ -1,6 +1,6 @@
 //! What a run leaves behind while it goes on: `metrics.jsonl` and a TensorBoard event file.
 
-use std::fs::File;
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -24,9 +24,9 @@ impl RunLog {
         Ok(Self { lines, events: EventFile::create(run.path(), done)? })
     }
 
-    /// The file of lines, to be brought to the disk.
-    pub fn lines(&self) -> Result<File> {
-        self.lines.file()
+    /// Where the lines are.
+    pub fn lines(&self) -> &Path {
+        self.lines.path()
     }
 
     /// Writes values at `step`, `seconds` after the start; `part` (`train`, `validation`, `test`)

@@ -35,8 +35,7 @@ impl Start {
     pub fn check(self, path: &Path) -> Result<()> {
         refuse_foreign(path, self != Self::New)?;
         if self == Self::Resumed && RunFolder::has_result(path) {
-            // What a kill between the result and its end has left.
-            RunFolder::open(path)?.checkpoints().clear()?;
+            RunFolder::tidy(path)?;
             misuse!(
                 "{} is finished, it has a result: there is nothing to go on with; --force in place \
                  of --resume trains it anew",

@@ -128,6 +128,8 @@ impl RunFolder {
     /// Removes all that is there, and saves the effective configuration.
     pub(super) fn renew(&self, config: &Config) -> Result<()> {
         let path = &self.path;
+        // First of all: what a kill leaves of the rest is then no run to be gone on with.
+        remove_file(&self.config_path())?;
         let entries =
             fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?;
         for entry in entries {
@@ -196,7 +198,9 @@ impl RunFolder {
         let own = self.path.join(ITEMS);
         match own.exists() {
             true => Ok(()),
-            false => files::link_or_copy(&Dataset::items_path(dataset), &own),
+            false => files::write_with(&own, |staging| {
+                files::link_or_copy(&Dataset::items_path(dataset), staging)
+            }),
         }
     }
 
@@ -329,20 +333,42 @@ impl RunFolder {
 
     /// Writes what the run came to; with this it is done.
     pub fn write_result(&self, result: &RunResult) -> Result<()> {
-        self.write_json(RESULT, result)
+        let text = serde_json::to_string_pretty(result)? + "\n";
+        files::write_with(&self.path.join(RESULT), |staging| {
+            files::write(staging, text)?;
+            files::sync(staging)
+        })
     }
 
-    /// [`RunFolder::write_result`]; when all is on the disk, checkpoints go.
+    /// [`RunFolder::write_result`] when all else is on the disk; then checkpoints go.
     pub(super) fn finish(&self, result: &RunResult) -> Result<()> {
-        self.write_result(result)?;
-        for name in [WEIGHTS, ITEMS, OPTIMIZER, RANKS, LOG, RESULT] {
+        for name in [WEIGHTS, ITEMS, OPTIMIZER, RANKS, LOG] {
             let file = self.path.join(name);
             if file.exists() {
                 files::sync(&file)?;
             }
         }
+        self.write_result(result)?;
         files::sync(&self.path)?;
         self.checkpoints().clear()
+    }
+
+    /// Removes from the finished run at `path` what a kill between its result and its end has left,
+    /// unless a process works there.
+    ///
+    /// # Errors
+    /// Names what cannot be removed.
+    pub fn tidy(path: &Path) -> Result<()> {
+        let lock = path.join(LOCK);
+        if ![&path.join(CHECKPOINTS), &lock].iter().any(|left| left.exists()) {
+            return Ok(());
+        }
+        let alone = Lock::take(&lock, |_| true)
+            .with_context(|| format!("cannot lock {}", lock.display()))?;
+        match alone {
+            Some(_lock) => Checkpoints::at(path.join(CHECKPOINTS)).clear(),
+            None => Ok(()),
+        }
     }
 
     /// What the run came to.

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -50,6 +50,7 @@ struct Value {
 
 /// Writes one event file.
 pub struct EventFile {
+    path: PathBuf,
     file: BufWriter<File>,
 }
 
@@ -57,8 +58,8 @@ impl EventFile {
     /// Makes a new event file in `folder`, of what comes after step `done`.
     pub fn create(folder: &Path, done: u64) -> Result<Self> {
         let now = seconds();
-        let file = new_file(folder, now as u64)?;
-        let mut events = Self { file: BufWriter::new(file) };
+        let (path, file) = new_file(folder, now as u64)?;
+        let mut events = Self { path, file: BufWriter::new(file) };
         events.write(&Event {
             wall_time: now,
             file_version: Some("brain.Event:2".into()),
@@ -87,25 +88,33 @@ impl EventFile {
             summary: Some(Summary { value: values.iter().map(value).collect() }),
             ..Default::default()
         })?;
-        Ok(self.file.flush()?)
+        let flushed = self.file.flush();
+        flushed.with_context(|| self.cannot())
+    }
+
+    fn cannot(&self) -> String {
+        format!("cannot write {}", self.path.display())
     }
 
     fn write(&mut self, event: &Event) -> Result<()> {
         let message = event.encode_to_vec();
         let length = (message.len() as u64).to_le_bytes();
         for part in [&length[..], &masked_crc(&length), &message, &masked_crc(&message)] {
-            self.file.write_all(part).context("cannot write the TensorBoard event file")?;
+            self.file.write_all(part).with_context(|| self.cannot())?;
         }
         Ok(())
     }
 }
 
 /// A file of its own: two parts of a training may begin in one second.
-fn new_file(folder: &Path, second: u64) -> Result<File> {
+fn new_file(folder: &Path, second: u64) -> Result<(PathBuf, File)> {
     let path = folder.join(format!("events.out.tfevents.{second}.croloss"));
     match File::create_new(&path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => new_file(folder, second + 1),
-        made => made.with_context(|| format!("cannot write {}", path.display())),
+        made => {
+            let file = made.with_context(|| format!("cannot write {}", path.display()))?;
+            Ok((path, file))
+        }
     }
 }
 

@@ -278,7 +278,7 @@ impl<'a> Training<'a> {
         let about = About::new(config, &dataset.manifest.checksum, &self.standing)?;
         let tensors = snapshot(&self.model, &self.stepper, &self.losses);
         let best = self.standing.stopping.best_step().map(|_| self.run.weights_path());
-        self.writer.checkpoints.begin(about, tensors, self.log.lines()?, best.as_deref())
+        self.writer.checkpoints.begin(about, tensors, self.log.lines().to_owned(), best.as_deref())
     }
 }
 

@@ -10,8 +10,11 @@ use serde_json::Value;
 
 use crate::common::{Place, json};
 
-/// All that a run came to but times and memory: weights, ranks, result and log.
-pub fn outcome(run: &Path) -> (Vec<u8>, Vec<u8>, Value, Vec<Value>) {
+/// Weights, ranks, result and log.
+pub type Outcome = (Vec<u8>, Vec<u8>, Value, Vec<Value>);
+
+/// All that a run came to but times and memory.
+pub fn outcome(run: &Path) -> Outcome {
     let without = |mut value: Value, keys: &[&str]| {
         let object = value.as_object_mut().unwrap();
         keys.iter().for_each(|key| drop(object.remove(*key)));

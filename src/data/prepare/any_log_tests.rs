@@ -30,12 +30,14 @@ fn log(events: &[Event], timed: bool) -> Log {
     Log { interactions: builder.finish().unwrap(), files: Vec::new(), left_out: 3 }
 }
 
-/// What a dataset is to hold: the catalogue (id, count), and each user's id, part, events (time,
-/// item) and cut (none for splits of users).
+/// A user's id, part (none where sequences are cut) and events (time, item).
+type User = (String, Option<Split>, Vec<(i64, u32)>);
+
+/// What a dataset is to hold: the catalogue (id, count), and its users.
 #[derive(Debug, PartialEq)]
 struct Expected {
     catalogue: Vec<(String, u64)>,
-    users: Vec<(String, Option<Split>, Vec<(i64, u32)>)>,
+    users: Vec<User>,
     dropped: DroppedCounts,
 }
 
@@ -90,7 +92,7 @@ fn plain(events: &[Event], timed: bool, rules: &Rules, split: &SplitRule) -> Opt
         let place = made.len() as u128;
         let last = own.last().map_or(0, |event| event.0);
         let part = match split.by {
-            SplitBy::Hash => match (place * 0x9E37_79B9_7F4A_7C15 % (1 << 64) >> 32) % 10 {
+            SplitBy::Hash => match ((place * 0x9E37_79B9_7F4A_7C15 % (1 << 64)) >> 32) % 10 {
                 8 => Some(Split::Validation),
                 9 => Some(Split::Test),
                 _ => Some(Split::Train),

@@ -1,6 +1,6 @@
 //! The folder that a run's checkpoints are in, each whole or not there at all.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -26,10 +26,19 @@ pub struct Checkpoints {
 pub struct Snapshot {
     pub about: About,
     pub tensors: State,
-    /// The lines of the log so far, to be brought to the disk with it.
-    pub log: File,
-    /// Where it is written before it takes its name.
-    staging: PathBuf,
+    /// The log, to be brought to the disk with it.
+    pub log: PathBuf,
+    staging: Staging,
+}
+
+/// Where a checkpoint is written before it takes its name. If it comes to nothing it goes: it takes
+/// the room that the run needs to be finished.
+struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Checkpoints {
@@ -47,15 +56,16 @@ impl Checkpoints {
         &self,
         about: About,
         tensors: State,
-        log: File,
+        log: PathBuf,
         best: Option<&Path>,
     ) -> Result<Snapshot> {
-        let staging = self.path.join(format!(".{}", name(about.standing.step)));
         self.sweep()?;
-        fs::create_dir_all(&staging)
-            .with_context(|| format!("cannot make the folder {}", staging.display()))?;
+        let staging = Staging(self.path.join(format!(".{}", name(about.standing.step))));
+        let folder = &staging.0;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         if let Some(best) = best {
-            files::link_or_copy(best, &staging.join(BEST))?;
+            files::link_or_copy(best, &folder.join(BEST))?;
         }
         Ok(Snapshot { about, tensors, log, staging })
     }
@@ -68,25 +78,25 @@ impl Checkpoints {
     /// written.
     pub fn write(&self, snapshot: Snapshot, kept: usize) -> Result<()> {
         let Snapshot { mut about, tensors, log, staging } = snapshot;
-        let step = about.standing.step;
+        let (folder, step) = (&staging.0, about.standing.step);
         ensure!(is_finite(&tensors), "weights are no numbers at step {step}: it is not kept");
-        Tensor::write_safetensors(&tensors, staging.join(STATE))?;
+        Tensor::write_safetensors(&tensors, folder.join(STATE))?;
         drop(tensors);
         for name in [STATE, BEST] {
-            let file = staging.join(name);
+            let file = folder.join(name);
             if file.exists() {
                 files::sync(&file)?;
                 about.files.insert(name.into(), files::sha256(&file)?);
             }
         }
-        log.sync_data().context("cannot bring the log to the disk")?;
-        let file = staging.join(ABOUT);
-        fs::write(&file, serde_json::to_string_pretty(&about)? + "\n")?;
+        files::sync(&log)?;
+        let file = folder.join(ABOUT);
+        files::write(&file, serde_json::to_string_pretty(&about)? + "\n")?;
         files::sync(&file)?;
-        files::sync(&staging)?;
+        files::sync(folder)?;
         let place = self.path.join(name(step));
         self.remove(&place)?;
-        fs::rename(&staging, &place)?;
+        fs::rename(folder, &place).with_context(|| format!("cannot write {}", place.display()))?;
         files::sync(&self.path)?;
         let steps = self.steps()?;
         let old = &steps[..steps.len().saturating_sub(kept)];

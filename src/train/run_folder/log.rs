@@ -46,13 +46,16 @@ mod named {
 }
 
 /// Writes a log line by line.
-pub struct LogWriter(File);
+pub struct LogWriter {
+    path: PathBuf,
+    file: File,
+}
 
 impl LogWriter {
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self(file))
+        Ok(Self { path: path.into(), file })
     }
 
     /// Goes on with the log at `path` after training step `step`: the lines from the first one on
@@ -70,12 +73,12 @@ impl LogWriter {
         let mut file = OpenOptions::new().write(true).open(path).with_context(cannot)?;
         file.set_len(length as u64).with_context(cannot)?;
         file.seek(SeekFrom::End(0)).with_context(cannot)?;
-        Ok(Self(file))
+        Ok(Self { path: path.into(), file })
     }
 
-    /// The file that is written to.
-    pub fn file(&self) -> anyhow::Result<File> {
-        self.0.try_clone().context("cannot write metrics.jsonl")
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Puts a line behind the others, in one piece.
@@ -85,7 +88,8 @@ impl LogWriter {
     pub fn write(&mut self, line: &LogLine) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.0.write_all(&text).context("cannot write metrics.jsonl")
+        let written = self.file.write_all(&text);
+        written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use polars::prelude::*;
 
 use crate::data::Item;
-use crate::files;
+use crate::files::{self, Sink};
 
 /// What the log calls users and items.
 pub struct LogIds<'a> {
@@ -50,8 +50,8 @@ impl TargetRanks {
             "rank" => self.ranks.concat(),
         )?;
         files::write_with(path, |staging| {
-            ParquetWriter::new(File::create(staging)?).finish(&mut frame)?;
-            Ok(())
+            let (sink, why) = Sink::create(staging)?;
+            ParquetWriter::new(sink).finish(&mut frame).map(drop).map_err(|error| why.of(error))
         })
     }
 
