@@ -132,7 +132,7 @@ impl Service {
             exclude_seen: wish.exclude_seen,
             choice: Choice::of(catalogue, wish.allow.as_deref(), wish.deny.as_deref()),
         };
-        self.metrics.popular(job.histories.iter().filter(|ids| ids.is_empty()).count());
+        let popular = job.histories.iter().filter(|ids| ids.is_empty()).count();
         let room = self.unsent.room(size_of_answer(&wish, catalogue), self.limits.timeout).await;
         let room = room.ok_or_else(|| {
             let words = "too many answers wait for their clients to take them";
@@ -149,6 +149,7 @@ impl Service {
             |error: &dyn std::fmt::Display| Reply::error(StatusCode::INTERNAL_SERVER_ERROR, error);
         let scored = timeout(self.limits.timeout, waiting).await.map_err(late)?;
         let hits = scored.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        self.metrics.popular(popular);
         let answer = Answer::new(catalogue, &histories, hits, *cold_start);
         let body = serde_json::to_vec(&answer).map_err(|error| failed(&error))?;
         Ok(Reply::ok(JSON, room.hold(body)))
