@@ -64,7 +64,7 @@ pub struct Dataset {
     pub times: Option<Vec<i64>>,
     /// `[users]`; where sequences are cut, all of them train.
     pub split: Vec<Split>,
-    /// `[users]`: where a split by cut cuts each sequence. A user is then in each part that has items
+    /// `[users]`: where a split of sequences cuts each of them. A user is then in each part that has items
     /// of it and, of those that are measured, items before them.
     pub cuts: Option<Vec<Cut>>,
     /// What it is called and was made from.

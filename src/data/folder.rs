@@ -10,7 +10,6 @@ use super::dataset::{Dataset, Item, Sequences};
 use super::manifest::{FILE, FORMAT, Manifest};
 use super::parquet::{Parquet, write};
 use super::split::Split;
-use super::split_rule::SplitBy;
 use crate::files;
 use crate::folders::Claim;
 
@@ -18,7 +17,7 @@ const ITEMS: &str = "items.parquet";
 const USERS: &str = "users.parquet";
 const SEQUENCES: &str = "sequences.parquet";
 
-/// The columns of users that only a split by cut has: items before each of its two moments.
+/// The columns of users that only a split of sequences has: items before each of its two cuts.
 const BEFORE_VALIDATION: &str = "before_validation";
 const BEFORE_TEST: &str = "before_test";
 
@@ -132,9 +131,9 @@ impl Dataset {
         let manifest = Manifest::load(folder)?;
         let items = read_items(&folder.join(ITEMS))?;
         let (users, split, mut offsets) = read_users(&folder.join(USERS))?;
-        let cuts = match manifest.split.by {
-            SplitBy::Cut => Some(read_cuts(&folder.join(USERS), &offsets)?),
-            _ => None,
+        let cuts = match manifest.split.is_within_users() {
+            true => Some(read_cuts(&folder.join(USERS), &offsets)?),
+            false => None,
         };
         let path = folder.join(SEQUENCES);
         let (ids, times) = read_sequences(&path, &offsets, items.len())?;

@@ -9,7 +9,7 @@ use super::read::Log;
 use super::rules::Rules;
 use super::span::Span;
 use super::split::Split;
-use super::split_rule::{SplitBy, SplitRule};
+use super::split_rule::SplitRule;
 use super::split_users::UserFacts;
 use kept::{Dropped, Kept};
 
@@ -68,10 +68,7 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
     let (catalogue, numbers) = number(&popularity, &kept.items);
     let (sequences, times) = sequences(&kept, &events, &split_users, &numbers);
     let span = Span::of(&events);
-    let cuts = match split.by {
-        SplitBy::Cut => Some(split.cuts(&sequences, times.as_deref(), span)?),
-        _ => None,
-    };
+    let cuts = split.cuts(&sequences, times.as_deref(), span)?;
     let catalogued =
         |item: &usize| Item { original: events.items[*item].clone(), count: popularity[*item] };
     let mut dataset = Dataset {

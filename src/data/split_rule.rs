@@ -14,7 +14,7 @@ const VALIDATION_SHARE: f64 = 0.02;
 
 /// How users are split; [`SplitBy::about`] says what each is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum SplitBy {
     #[default]
     Seed,
@@ -23,18 +23,20 @@ pub enum SplitBy {
     Days,
     Given,
     Cut,
+    LeaveOneOut,
     None,
 }
 
 impl SplitBy {
     /// Every way, in the order of help.
-    pub const ALL: [SplitBy; 7] = [
+    pub const ALL: [SplitBy; 8] = [
         SplitBy::Seed,
         SplitBy::Hash,
         SplitBy::Time,
         SplitBy::Days,
         SplitBy::Given,
         SplitBy::Cut,
+        SplitBy::LeaveOneOut,
         SplitBy::None,
     ];
 
@@ -47,6 +49,7 @@ impl SplitBy {
             SplitBy::Days => "days",
             SplitBy::Given => "given",
             SplitBy::Cut => "cut",
+            SplitBy::LeaveOneOut => "leave-one-out",
             SplitBy::None => "none",
         }
     }
@@ -69,6 +72,9 @@ impl SplitBy {
             SplitBy::Cut => {
                 "What is before a moment trains, what is after tests, of every user; before it a \
                  window validates"
+            }
+            SplitBy::LeaveOneOut => {
+                "Of every user the last item tests and the last but one validates"
             }
             SplitBy::None => "Everything trains, and nothing is measured",
         }
@@ -196,6 +202,11 @@ impl SplitRule {
     /// the test and the catalogue.
     pub fn is_of_sessions(&self) -> bool {
         matches!(self.by, SplitBy::Days | SplitBy::Given)
+    }
+
+    /// Whether sequences are split, not users.
+    pub fn is_within_users(&self) -> bool {
+        matches!(self.by, SplitBy::Cut | SplitBy::LeaveOneOut)
     }
 
     /// The event whose time is the user's.

@@ -43,7 +43,9 @@ impl SplitRule {
                 Some(test) => self.latest_validate(facts, test.iter().copied()),
                 None => misuse!("a given split needs a log with test files (test_files)"),
             },
-            SplitBy::Cut | SplitBy::None => return Ok(vec![Split::Train; users]),
+            SplitBy::Cut | SplitBy::LeaveOneOut | SplitBy::None => {
+                return Ok(vec![Split::Train; users]);
+            }
         };
         for part in Split::ALL {
             if !split.contains(&part) {

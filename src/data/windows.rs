@@ -1,4 +1,5 @@
-//! The sequences of all users cut at two moments: what is before trains, what is after tests.
+//! The sequences of all users cut at two moments, or before their last items: what is before trains,
+//! what is after tests.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,15 +10,31 @@ use super::cut::Cut;
 use super::dataset::{Dataset, Sequences};
 use super::span::Span;
 use super::split::Split;
-use super::split_rule::SplitRule;
+use super::split_rule::{SplitBy, SplitRule};
 use crate::misuse;
 
 impl SplitRule {
-    /// Cuts all sequences; `times` are those of their items.
+    /// Cuts all sequences, if this rule does; `times` are those of their items.
     ///
     /// # Errors
-    /// A moment that does not lie within the log, a part without users.
+    /// A moment that does not lie within the log.
     pub(super) fn cuts(
+        &self,
+        sequences: &Sequences,
+        times: Option<&[i64]>,
+        span: Option<Span>,
+    ) -> Result<Option<Vec<Cut>>> {
+        let before_last = |user: &[usize]| Cut::before_last(user[1] - user[0]);
+        match self.by {
+            SplitBy::Cut => self.by_moments(sequences, times, span).map(Some),
+            SplitBy::LeaveOneOut => {
+                Ok(Some(sequences.offsets.windows(2).map(before_last).collect()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn by_moments(
         &self,
         sequences: &Sequences,
         times: Option<&[i64]>,
@@ -55,13 +72,19 @@ impl Dataset {
     pub(super) fn check_cuts(&self) -> Result<()> {
         for part in Split::ALL {
             if self.cuts.is_some() && self.users_of(part).is_empty() {
-                bail!(
-                    "the split leaves none of {} users for {}, which need interactions there{}: move \
-                     its validation_from and test_from",
-                    self.users.len(),
-                    part.name(),
-                    if part == Split::Train { "" } else { " and before" }
-                );
+                let (users, part, before) = match part {
+                    Split::Train => (self.users.len(), part.name(), ""),
+                    _ => (self.users.len(), part.name(), " and before"),
+                };
+                match self.manifest.split.by {
+                    SplitBy::LeaveOneOut => bail!(
+                        "the split leaves none of {users} users for {part}: none has three items"
+                    ),
+                    _ => bail!(
+                        "the split leaves none of {users} users for {part}, which need interactions \
+                         there{before}: move its validation_from and test_from"
+                    ),
+                }
             }
         }
         Ok(())
@@ -205,6 +228,44 @@ mod tests {
         let plain = made(&SplitRule::default()).unwrap();
         assert!(matches!(plain.training(), Cow::Borrowed(_)));
         assert_eq!(plain.windows(Split::Test, &[1]), None);
+    }
+
+    #[test]
+    fn of_every_sequence_the_last_item_tests_and_the_one_before_validates() {
+        let rule = SplitRule { by: SplitBy::LeaveOneOut, ..SplitRule::default() };
+        let rules = Rules { min_item_count: 1, min_user_count: 1, ..Rules::default() };
+        let dataset = prepare("x", log(), &rules, &rule).unwrap();
+        let mut short = 0;
+        for user in 0..dataset.users.len() {
+            let sequence = dataset.sequences.get(user);
+            let whole = brute(&dataset.users[user], |_| true);
+            assert_eq!(sequence.len(), whole.len());
+            let [train, validation, test] = Split::ALL.map(|part| dataset.items_of(part, user));
+            if let [before @ .., last_but_one, last] = sequence
+                && !before.is_empty()
+            {
+                assert_eq!((train, validation, test), (before, &[*last_but_one][..], &[*last][..]));
+                let windows = dataset.windows(Split::Test, &[user]).unwrap();
+                assert_eq!(windows, [sequence.len() - 1..sequence.len()]);
+            } else {
+                short += 1;
+                assert_eq!((train, validation.len(), test.len()), (sequence, 0, 0));
+            }
+            assert_eq!(dataset.training().get(user), train);
+        }
+        let long = dataset.users.len() - short;
+        assert!(short > 10 && long > 100, "{short} {long}");
+        assert_eq!(Split::ALL.map(|part| dataset.users_of(part).len()), [short + long, long, long]);
+        let pair = Interactions {
+            users: vec!["u".into()],
+            items: vec!["i".into()],
+            user: vec![0, 0],
+            item: vec![0, 0],
+            ..Interactions::default()
+        };
+        let log = Log { interactions: pair, files: vec![], left_out: 0 };
+        let said = prepare("x", log, &rules, &rule).unwrap_err().to_string();
+        assert!(said.contains("none has three items"), "{said}");
     }
 
     #[test]
