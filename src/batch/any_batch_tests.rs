@@ -203,7 +203,7 @@ proptest! {
         let assembly = Assembly { host: false, ..assembly(true, Reject::Label) };
         let users: Vec<usize> = (0..sequences.len()).collect();
         prop_assert!(DeviceDrawer::can(&config));
-        let drawer = DeviceDrawer::new(&config, &sequences, &users, ITEMS as usize, assembly);
+        let drawer = DeviceDrawer::new(&config, &sequences, users.clone(), ITEMS as usize, assembly);
         let long = users.iter().filter(|user| sequences.get(**user).len() > first_position).count();
         if long < batch {
             prop_assert!(drawer.is_err());

@@ -246,7 +246,8 @@ mod tests {
             {
                 assert_eq!((train, validation, test), (before, &[*last_but_one][..], &[*last][..]));
                 let windows = dataset.windows(Split::Test, &[user]).unwrap();
-                assert_eq!(windows, [sequence.len() - 1..sequence.len()]);
+                let window = sequence.len() - 1..sequence.len();
+                assert_eq!(windows, vec![window]);
             } else {
                 short += 1;
                 assert_eq!((train, validation.len(), test.len()), (sequence, 0, 0));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::data::{Manifest, SplitRule, UserFacts};
+use crate::data::{Manifest, SplitBy, SplitRule, UserFacts};
 
 fn sample(timed: bool) -> Dataset {
     let sequences: Vec<Vec<u32>> =
