@@ -11,7 +11,7 @@ use crate::step::StepPath;
 /// Says what this machine has for a training, and checks that its devices compute the same
 ///
 /// Takes the same training steps on a generated log in loops on the CPU, by tensor ops on the CPU and
-/// on every GPU. Ends with exit status 1 where something is off.
+/// on every GPU. Ends with exit status 1 where they differ, or where there is a driver but no GPU.
 #[derive(clap::Args)]
 pub struct Doctor {
     /// Print one line of JSON
@@ -38,12 +38,7 @@ impl Doctor {
             .filter(|check| !check.agrees)
             .map(|check| format!("the losses of {} are not those of the CPU's loops", name(check)))
             .collect();
-        if gpus == 0 && !machine.gpus.is_empty() {
-            problems.push(format!(
-                "the driver lists {} GPUs, and this libtorch uses none of them",
-                machine.gpus.len()
-            ));
-        }
+        problems.extend(device::why_no_gpu().map(|why| format!("no GPU is used: {why}")));
         if self.json {
             table::say(json!({ "machine": machine, "checks": checks, "problems": problems }))?;
         }

@@ -4,8 +4,10 @@ use std::fs;
 
 use anyhow::Result;
 use sysinfo::System;
+use tch::Device;
 
 use crate::config::{Config, EncoderConfig, OptimizerKind, TowerConfig};
+use crate::device;
 use crate::misuse;
 
 /// The most memory that this process has held, in MiB.
@@ -16,7 +18,7 @@ pub fn peak_memory_mib() -> u64 {
     kib.unwrap_or_default() / 1024
 }
 
-/// What weights and optimisers take on the host, in bytes. Batches, which are small beside tables,
+/// What weights and optimisers take, in bytes. Batches, which are small beside tables,
 /// are not counted.
 struct Needed {
     /// Weights and the optimisers' state.
@@ -71,36 +73,51 @@ pub fn free() -> u64 {
     system.available_memory().min(of_group)
 }
 
-/// Refuses a training on a host whose tables it cannot hold. Where it can, but not beside the copy
-/// of a checkpoint, says so.
+/// Refuses a training whose tables its device cannot hold. Where it can, but the host has no room for
+/// the copy of a checkpoint, says so.
 ///
 /// # Errors
 /// [`crate::error::Misuse`] with both figures and what to change.
-pub fn refuse_too_large(config: &Config, items: usize) -> Result<Option<String>> {
-    compared(&Needed::of(config, items), free(), config, items)
+pub fn refuse_too_large(config: &Config, device: Device, items: usize) -> Result<Option<String>> {
+    let of_gpu = match device::free_memory(device) {
+        // It does not tell.
+        Some(0) => return Ok(None),
+        bytes => bytes.map(|bytes| (device::name(device), bytes as u64)),
+    };
+    compared(&Needed::of(config, items), free(), of_gpu, config, items)
 }
 
-fn compared(needed: &Needed, free: u64, config: &Config, items: usize) -> Result<Option<String>> {
+/// `host` bytes are free there; `gpu` has a name and free bytes, where the training is on one.
+fn compared(
+    needed: &Needed,
+    host: u64,
+    gpu: Option<(String, u64)>,
+    config: &Config,
+    items: usize,
+) -> Result<Option<String>> {
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
     let dim = config.tower.dim;
+    let (free, whose, on_host) = match gpu {
+        Some((name, bytes)) => (bytes, format!("memory of {name}"), 0),
+        None => (host, "memory".to_owned(), needed.training),
+    };
     if needed.training > free {
         misuse!(
-            "weights and optimiser need {} for {items} items and tower.dim = {dim}, but {} of memory \
+            "weights and optimiser need {} for {items} items and tower.dim = {dim}, but {} of {whose} \
              are free: lower tower.dim, or prepare the log with a higher --min-item-count",
             gib(needed.training),
             gib(free)
         );
     }
-    let whole = needed.training + needed.checkpoint;
     let checkpoints = &config.train.checkpoints;
     let any = checkpoints.minutes > 0.0 || checkpoints.steps.is_some();
-    Ok((any && whole > free).then(|| {
+    Ok((any && on_host + needed.checkpoint > host).then(|| {
         format!(
-            "weights and optimiser need {}, with the copy that a checkpoint is written from {}, \
-             and {} of memory are free: train.checkpoint_minutes = 0 does without checkpoints",
-            gib(needed.training),
-            gib(whole),
-            gib(free)
+            "the copy that a checkpoint is written from needs {} of memory beside {} for the \
+             training, and {} are free: train.checkpoint_minutes = 0 does without checkpoints",
+            gib(needed.checkpoint),
+            gib(on_host),
+            gib(host)
         )
     }))
 }
@@ -112,7 +129,7 @@ mod tests {
     use crate::device::ComputePath;
     use crate::model::Model;
     use crate::optim::Optimisers;
-    use tch::{Device, Tensor};
+    use tch::Tensor;
 
     fn config(text: &str) -> Config {
         let text = format!("data.path = \"x\"\n{text}");
@@ -157,13 +174,20 @@ mod tests {
         let needed = Needed::of(&config, 1 << 24);
         let table = 4u64 << 30;
         assert!(needed.training > 3 * table && needed.training < 3 * table + (1 << 27));
-        let of = |free| compared(&needed, free, &config, 1 << 24);
+        let of = |free| compared(&needed, free, None, &config, 1 << 24);
         let error = of(2 * table).unwrap_err().to_string();
         for word in ["12.1 GiB", "16777216 items", "tower.dim = 64", "8.0 GiB"] {
             assert!(error.contains(word), "{word}: {error}");
         }
         let told = of(4 * table).unwrap().unwrap();
-        assert!(told.contains("with the copy") && told.contains("24.1 GiB"), "{told}");
+        assert!(told.contains("needs 12.1 GiB of memory beside 12.1 GiB"), "{told}");
         assert!(of(7 * table).unwrap().is_none());
+        let on_gpu = |free| {
+            let gpu = Some(("cuda:1".to_owned(), free));
+            compared(&needed, 4 * table, gpu, &config, 1 << 24)
+        };
+        let error = on_gpu(2 * table).unwrap_err().to_string();
+        assert!(error.contains("8.0 GiB of memory of cuda:1"), "{error}");
+        assert!(on_gpu(4 * table).unwrap().is_none(), "the copy alone is on the host");
     }
 }

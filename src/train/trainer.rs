@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use tch::Device;
 
 use super::advice;
 use super::context::RunContext;
@@ -39,10 +38,7 @@ pub fn train(
     let sequences = dataset.training();
     let (plan, drawer) = (&context.plan, context.drawer(&sequences)?);
     let schedule = config.schedule(drawer.per_epoch())?;
-    let tight = match plan.device {
-        Device::Cpu => refuse_too_large(config, dataset.item_count())?,
-        _ => None,
-    };
+    let tight = refuse_too_large(config, plan.device, dataset.item_count())?;
     // A checkpoint holds what the first weights have become.
     let warm = match &config.train.warm_start {
         Some(from) if !start.has_checkpoint(out) => Some(WarmStart::read(from, config, dataset)?),

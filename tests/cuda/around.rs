@@ -160,6 +160,42 @@ fn a_training_on_a_gpu_is_gone_on_with() {
 }
 
 #[test]
+fn doctor_takes_the_same_steps_on_every_gpu() {
+    let place = Place::new();
+    let said: serde_json::Value = serde_json::from_str(&ok(&place, &["doctor", "--json"])).unwrap();
+    let checks = said["checks"].as_array().unwrap();
+    let devices: Vec<&str> = checks.iter().map(|own| own["device"].as_str().unwrap()).collect();
+    assert!(devices.starts_with(&["cpu", "cpu", "cuda:0"]), "{said}");
+    assert!(checks.iter().all(|own| own["agrees"] == true), "{said}");
+    if machine::pretended().is_some() {
+        let hidden = |own: &mut Command| _ = own.env("PRETENDED_CUDA_DEVICES", "0");
+        let mut doctor = command(&place, &["doctor"]);
+        hidden(&mut doctor);
+        let output = doctor.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && errors.contains("no GPU is used"), "{errors}");
+    }
+}
+
+#[test]
+fn what_a_gpu_cannot_hold_is_refused_with_both_figures() {
+    if machine::pretended().is_none() {
+        return;
+    }
+    let place = Place::new();
+    let sets = ["--set", "device=cuda:1", "--set", "tower.dim=4096"];
+    let mut train = command(&place, &[&["train", "c.toml", "--out", "run"], &sets[..]].concat());
+    let output = train.env("PRETENDED_CUDA_MIB", "200").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("need 0.3 GiB") && said.contains("0.2 GiB of memory of cuda:1"),
+        "{said}"
+    );
+    assert!(!place.path("run").exists());
+}
+
+#[test]
 fn why_there_is_no_gpu_is_said() {
     let Some(folder) = machine::pretended() else { return };
     let place = Place::new();
