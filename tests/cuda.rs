@@ -14,7 +14,7 @@ fn cuda_can_be_loaded_where_libtorch_has_it() {
         eprintln!("skipped: the libtorch of this checkout has no CUDA");
         return;
     }
-    let error = device::open(DeviceChoice::Cuda(99)).unwrap_err().to_string();
+    let error = device::open(DeviceChoice::Cuda(Some(99))).unwrap_err().to_string();
     assert!(error.contains("\"cuda:99\" is not there: CUDA sees"), "{error}");
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     assert!(maps.contains("libtorch_cuda.so"));

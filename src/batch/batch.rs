@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::repeats::{Scored, UNSCORED};
 use super::{Candidates, Chunk, Repeated};
 use crate::config::Reject;
+use crate::device::Parcel;
 use crate::model::Queries;
 use crate::optim::{Distinct, TouchedRows};
 
@@ -146,9 +147,20 @@ impl Batch {
             Repeated::new(&scored, device)
         });
 
-        let tensor = |ids: &[i64]| Tensor::from_slice(ids).to_device(device);
-        let by_slot = tensor(&slots.slots).split_with_sizes(sizes.map(|size| size as i64), 0);
-        let scored = tensor(&slots.scored);
+        let chunks = Chunk::cut(&samples.lengths(), samples.queries, chunks, device);
+        let mut parcel = Parcel::default();
+        let read = if host && tied { &[] } else { &samples.items[..] };
+        let [of_slots, items, scored_ids, history, own] =
+            [&slots.slots, read, &slots.scored, &of_queries, &own].map(|list| parcel.add(list));
+        // Tensor ops want all of it on the device, ahead of the step.
+        let layouts = chunks.iter().filter(|_| !host).map(|own| own.pack(&mut parcel));
+        let layouts: Vec<_> = layouts.collect();
+        let pairs = repeats.iter().filter(|_| !host).map(|own| own.pack(&mut parcel)).next();
+        let sent = parcel.send(device);
+        chunks.iter().zip(&layouts).for_each(|(chunk, lists)| chunk.unpack(lists, &sent));
+        repeats.iter().zip(pairs).for_each(|(repeats, place)| repeats.unpack(place, &sent));
+        let by_slot = sent.list(of_slots).split_with_sizes(sizes.map(|size| size as i64), 0);
+        let scored = sent.list(scored_ids);
         let (inputs, rows) = match (host, tied) {
             (true, true) => {
                 let list = Tensor::from_slice(&list);
@@ -156,12 +168,12 @@ impl Batch {
                 (inputs, vec![Arc::new(TouchedRows::known(list, distinct))])
             }
             (_, true) => {
-                let inputs = tensor(&samples.items);
-                let all = TouchedRows::new(Tensor::cat(&[&inputs, &scored], 0));
+                let inputs = sent.list(items);
+                let all = TouchedRows::new(sent.lists(items, scored_ids));
                 (inputs, vec![Arc::new(all)])
             }
             (_, false) => {
-                let inputs = tensor(&samples.items);
+                let inputs = sent.list(items);
                 let rows = [&inputs, &scored].map(|ids| TouchedRows::new(ids.shallow_clone()));
                 if host {
                     rows.iter().for_each(|rows| _ = rows.distinct());
@@ -169,12 +181,6 @@ impl Batch {
                 (inputs, rows.map(Arc::new).into())
             }
         };
-        let chunks = Chunk::cut(&samples.lengths(), samples.queries, chunks, device);
-        if !host {
-            // Copies to the device are made ahead of the step.
-            chunks.iter().for_each(|chunk| _ = chunk.layout());
-            repeats.iter().for_each(|repeats| _ = repeats.tensor());
-        }
         let matrix = |at: usize, rows: usize| {
             by_slot[at].view([rows as i64, (sizes[at] / rows.max(1)) as i64])
         };
@@ -183,13 +189,13 @@ impl Batch {
             queries: samples.queries,
             inputs,
             starts: samples.starts,
-            history: tensor(&of_queries),
+            history: sent.list(history),
             scored,
             targets: by_slot[0].shallow_clone(),
             shared: by_slot[1].shallow_clone(),
             of_history: matrix(2, histories),
             of_query: matrix(3, queries),
-            own: tensor(&own).view([-1, 2]),
+            own: sent.list(own).view([-1, 2]),
             hits,
             repeats,
             rows,

@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use tch::Device;
 
-use crate::model::{Layout, Queries};
+use crate::device::{Parcel, Sent};
+use crate::model::{Layout, PackedLists, Queries};
 
 /// Neighbouring histories of a batch.
 pub struct Chunk {
@@ -56,6 +57,16 @@ impl Chunk {
             }
         }
         chunks
+    }
+
+    /// Puts what the layout holds into a parcel.
+    pub fn pack(&self, parcel: &mut Parcel) -> PackedLists {
+        Layout::pack_lists(&self.lengths, parcel)
+    }
+
+    /// Makes the layout from what was sent.
+    pub fn unpack(&self, lists: &PackedLists, sent: &Sent) {
+        self.layout.get_or_init(|| lists.layout(sent));
     }
 
     /// Where the positions stand; made when it is first asked for, since not every step reads it.

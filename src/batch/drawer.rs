@@ -13,12 +13,12 @@ use crate::config::Config;
 use crate::data::Sequences;
 use crate::model::Draws;
 
-/// Draws the batches of a training run.
+/// Draws the batches of a training run, on a thread of their own, ahead of the step.
 pub enum Drawer<'a> {
-    /// On the host, on a thread of their own, ahead of the step.
+    /// On the host.
     Host(HostDrawer<'a>),
-    /// On the step's device, in their turn.
-    Device(DeviceDrawer),
+    /// Chosen there, and cut on the step's device.
+    Device(DeviceDrawer<'a>),
 }
 
 impl<'a> Drawer<'a> {
@@ -39,7 +39,7 @@ impl<'a> Drawer<'a> {
                 Self::Host(HostDrawer::new(config, sequences, members, items, assembly)?)
             }
             Draws::Device => {
-                Self::Device(DeviceDrawer::new(config, sequences, &members, items, assembly)?)
+                Self::Device(DeviceDrawer::new(config, sequences, members, items, assembly)?)
             }
         })
     }
@@ -68,10 +68,7 @@ impl<'a> Drawer<'a> {
     ) -> R {
         match self {
             Self::Host(drawer) => drawn_ahead(|step| drawer.draw(step), steps, body),
-            Self::Device(drawer) => {
-                let mut steps = steps;
-                body(&mut || drawer.draw(steps.next().expect("a batch for every step")))
-            }
+            Self::Device(drawer) => drawn_ahead(|step| drawer.draw(step), steps, body),
         }
     }
 }

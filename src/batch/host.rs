@@ -30,9 +30,11 @@ pub struct HostDrawer<'a> {
 }
 
 /// What of a member a batch reads: `read` of its `whole` sequence, behind which there is an item.
-struct Chosen<'a> {
+pub(super) struct Chosen<'a> {
     whole: &'a [u32],
-    read: Range<usize>,
+    pub read: Range<usize>,
+    /// The first place of `whole` among all sequences.
+    pub first: usize,
 }
 
 /// Those of `members` that have something to learn from: an item at `first_position` or later of a
@@ -159,6 +161,14 @@ impl<'a> HostDrawer<'a> {
 
     /// The batch of training step `step`, a function of it alone.
     pub fn draw(&self, step: u64) -> Batch {
+        let chosen = self.chosen(step);
+        let samples = self.samples(step, &chosen);
+        let candidates = self.candidates(step, &samples);
+        Batch::new(samples, candidates, self.assembly)
+    }
+
+    /// What the batch of `step` reads, by rising length.
+    pub(super) fn chosen(&self, step: u64) -> Vec<Chosen<'_>> {
         let mut rng = stream(self.seed, Purpose::Batch, step);
         let members = self.epochs.members(step, &mut rng);
         let mut chosen: Vec<Chosen> = members
@@ -171,18 +181,17 @@ impl<'a> HostDrawer<'a> {
                     Kind::Users => rng.random_range(self.sampling.first_position..whole.len()),
                     Kind::Positions => whole.len() - 1,
                 };
-                Chosen { whole, read: end.saturating_sub(self.history)..end }
+                let first = self.sequences.offsets[member];
+                Chosen { whole, read: end.saturating_sub(self.history)..end, first }
             })
             .collect();
         // Histories of about one length share a chunk, so that little padding is worked through.
         chosen.sort_by_key(|own| own.read.len());
-        let samples = self.samples(step, &chosen);
-        let candidates = self.candidates(step, &samples);
-        Batch::new(samples, candidates, self.assembly)
+        chosen
     }
 
     /// Histories and targets of what was chosen.
-    fn samples(&self, step: u64, chosen: &[Chosen]) -> Samples {
+    pub(super) fn samples(&self, step: u64, chosen: &[Chosen]) -> Samples {
         let queries = match self.sampling.samples {
             Kind::Users => Queries::Last,
             Kind::Positions => Queries::Every,
@@ -197,7 +206,7 @@ impl<'a> HostDrawer<'a> {
         let id = |&item: &u32| i64::from(item);
         samples.starts.push(0);
         let mut rng = stream(self.seed, Purpose::Ahead, step);
-        for Chosen { whole, read } in chosen {
+        for Chosen { whole, read, .. } in chosen {
             samples.items.extend(whole[read.clone()].iter().map(id));
             samples.starts.push(samples.items.len() as u32);
             let first = match queries {
@@ -214,7 +223,7 @@ impl<'a> HostDrawer<'a> {
         samples
     }
 
-    fn candidates(&self, step: u64, samples: &Samples) -> Candidates {
+    pub(super) fn candidates(&self, step: u64, samples: &Samples) -> Candidates {
         let mut rng = stream(self.seed, Purpose::Negatives, step);
         let starts: Vec<usize> = samples.starts.iter().map(|&start| start as usize).collect();
         let ones: Vec<usize> = (0..=samples.histories()).collect();

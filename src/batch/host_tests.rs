@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tch::Kind::Float;
 use tch::{Device, Tensor};
 
 use super::super::{DeviceDrawer, Drawer};
 use super::*;
 use crate::config::{NegativeSource, Reject, TowerConfig};
+use crate::model::Layout;
 
 fn list(tensor: &Tensor) -> Vec<i64> {
     Vec::<i64>::try_from(tensor.contiguous().view(-1)).unwrap()
@@ -74,14 +76,6 @@ mod users {
         HostDrawer::new(&config, sequences, (0..10).collect(), 5, assembly)
     }
 
-    fn on_device(sequences: &Sequences, history: usize) -> DeviceDrawer {
-        let config = config(sampling(4, Order::Random), history);
-        assert!(DeviceDrawer::can(&config));
-        let users: Vec<usize> = (0..10).collect();
-        let assembly = Assembly { host: false, ..assembly(true, Reject::Label) };
-        DeviceDrawer::new(&config, sequences, &users, 5, assembly).unwrap()
-    }
-
     #[test]
     fn targets_are_uniform_over_allowed_positions_and_follow_their_history() {
         let sequences = sequences();
@@ -89,23 +83,48 @@ mod users {
         check_targets(|step| drawer.draw(step));
     }
 
+    /// Histories as long as the encoder reads, and shorter ones, which are padded at the end.
     #[test]
-    fn batches_cut_by_tensor_ops_are_of_the_same_kind() {
+    fn batches_cut_by_tensor_ops_are_those_of_the_host() {
         let sequences = sequences();
-        let drawer = on_device(&sequences, 3);
-        check_targets(|step| drawer.draw(step));
-        let (a, b) = (drawer.draw(9), drawer.draw(10));
-        assert_eq!(a.rows[0].ids(), drawer.draw(9).rows[0].ids());
-        assert_ne!(a.rows[0].ids(), b.rows[0].ids());
-        let drawn = ids(&a, &a.shared);
-        assert!(drawn.len() == 10 && drawn.iter().all(|id| (1..=5).contains(id)));
-        // Histories shorter than the encoder's are padded at the end.
-        let long = on_device(&sequences, 30).draw(1);
-        let inputs = list(&long.inputs);
-        for (history, target) in inputs.chunks(30).zip(ids(&long, &long.targets)) {
-            let mut expected: Vec<i64> = (target / 100 * 100 + 1..target).collect();
-            expected.resize(30, 0);
-            assert_eq!(history, expected);
+        let users = || (0..10).collect::<Vec<usize>>();
+        for (order, history, tied) in
+            [(Order::Random, 3, true), (Order::Shuffled, 30, true), (Order::Given, 6, false)]
+        {
+            let config = config(sampling(3, order), history);
+            assert!(DeviceDrawer::can(&config));
+            let assembly = Assembly { host: false, ..assembly(tied, Reject::Label) };
+            let host = HostDrawer::new(&config, &sequences, users(), 5, assembly).unwrap();
+            let device = DeviceDrawer::new(&config, &sequences, users(), 5, assembly).unwrap();
+            assert_eq!(device.per_epoch(), host.per_epoch());
+            // The last of an epoch is smaller.
+            for step in 0..2 * host.per_epoch() {
+                let (cut, put) = (device.draw(step), host.draw(step));
+                assert_eq!(histories(&cut), histories(&put));
+                assert_eq!(list(&cut.inputs).len(), put.histories() as usize * history);
+                for slots in [
+                    |batch: &Batch| ids(batch, &batch.targets),
+                    |batch: &Batch| ids(batch, &batch.shared),
+                ] {
+                    assert_eq!(slots(&cut), slots(&put), "{order:?}");
+                }
+                assert_eq!(list(&cut.history), list(&put.history));
+                let read: Vec<i64> = cut.rows.iter().flat_map(|rows| list(rows.ids())).collect();
+                assert_eq!(read, [list(&cut.inputs), list(&cut.scored)].concat());
+                // Where items stand, and the last of each.
+                let layout = cut.chunks[0].layout();
+                let lengths = histories(&cut).into_iter().map(|own| own.len() as i64);
+                let last: Vec<i64> = lengths
+                    .zip(0..)
+                    .map(|(length, row)| row * history as i64 + length - 1)
+                    .collect();
+                assert_eq!(list(layout.last()), last);
+                let padded = Layout::padded(&cut.inputs.view([-1, history as i64]));
+                assert_eq!(list(layout.from_end()), list(padded.from_end()));
+                let ones = Tensor::ones([cut.inputs.size()[0], 1], (Float, Device::Cpu));
+                let means = |layout: &Layout| layout.means(&(&ones + cut.inputs.unsqueeze(1)));
+                assert_eq!(means(layout), means(&padded));
+            }
         }
     }
 

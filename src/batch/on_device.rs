@@ -1,146 +1,136 @@
-//! Batches of users cut on the run's device, from sequences that live there: the host only says
-//! which step it is.
+//! Batches of users that the host chooses and the run's device cuts, from sequences that live there:
+//! what is sent is a few numbers a user.
 
 use std::sync::Arc;
 
 use anyhow::Result;
-use rand::RngExt;
 use tch::{Kind, Tensor};
 
 use super::batch::{Assembly, Batch};
 use super::chunk::Chunk;
-use super::host::eligible;
-use crate::config::{Config, Order, Origin, Per, Reject, Samples};
+use super::host::HostDrawer;
+use crate::config::{Config, Per, Reject, Samples};
 use crate::data::Sequences;
+use crate::device::Parcel;
 use crate::model::{Layout, Queries};
 use crate::optim::TouchedRows;
-use crate::random::{Purpose, stream};
 
-/// As [`super::HostDrawer`], by tensor ops: the same distribution, other draws.
-pub struct DeviceDrawer {
-    /// `[interactions]` int32: all sequences, one behind the other.
+/// As [`HostDrawer`]: the same users, targets and candidates.
+pub struct DeviceDrawer<'a> {
+    host: HostDrawer<'a>,
+    /// `[interactions + 1]` int32: all sequences, one behind the other, and padding.
     items: Tensor,
-    /// `[users]` int64: where the sequence of each user that can be drawn starts; its length.
-    starts: Tensor,
-    lengths: Tensor,
-    /// Items in the catalogue.
-    catalogue: i64,
-    batch: i64,
-    first_position: i64,
-    negatives: i64,
+    /// `[history]` int64: 0, 1, 2, ...
+    order: Tensor,
+    /// Slots: as many as a whole batch has.
+    slots: Tensor,
+    /// The place of padding in `items`.
+    padding: Tensor,
     history: i64,
-    seed: u64,
     assembly: Assembly,
-    /// `[batch]` and `[negatives]`: slots, the same of every batch.
-    targets: Tensor,
-    shared: Tensor,
 }
 
-impl DeviceDrawer {
-    /// Whether such batches can be drawn here: distinct users anew for each, with uniform
-    /// candidates for all of them. (Repeats are found on the host.)
+// SAFETY: nothing writes to the tensors, and libtorch lets several threads read one.
+unsafe impl Sync for DeviceDrawer<'_> {}
+
+impl<'a> DeviceDrawer<'a> {
+    /// Whether such batches can be cut here: of users, with candidates for all of them. (Repeats
+    /// and what is a history's own are found on the host.)
     pub fn can(config: &Config) -> bool {
         let sampling = &config.sampling;
         !config.tower.repeats
             && sampling.samples == Samples::Users
-            && sampling.order == Order::Random
-            && sampling.ahead == 0.0
             && sampling.reject != Reject::Session
-            && sampling.negatives.iter().all(|s| s.from == Origin::Uniform && s.per == Per::Batch)
+            && sampling.negatives.iter().all(|source| source.per == Per::Batch)
     }
 
-    /// Brings the sequences of `users` to the device.
+    /// Brings the sequences to the device.
     ///
     /// # Errors
-    /// As [`super::HostDrawer::new`].
+    /// As [`HostDrawer::new`].
     pub fn new(
         config: &Config,
-        sequences: &Sequences,
-        users: &[usize],
+        sequences: &'a Sequences,
+        users: Vec<usize>,
         catalogue: usize,
         assembly: Assembly,
     ) -> Result<Self> {
-        let Config { sampling, tower, seed, .. } = config;
-        let users = eligible(sequences, users, sampling)?;
-        let device = assembly.device;
-        let list = |of: &dyn Fn(usize) -> usize| {
-            let values: Vec<i64> = users.iter().map(|&user| of(user) as i64).collect();
-            Tensor::from_slice(&values).to_device(device)
-        };
-        let ids: Vec<i32> = sequences.items.iter().map(|&id| id as i32).collect();
-        let (batch, negatives) = (sampling.batch as i64, sampling.candidates() as i64);
-        let whole = (Kind::Int64, device);
+        let host = HostDrawer::new(config, sequences, users, catalogue, assembly)?;
+        let ids: Vec<i32> = sequences.items.iter().map(|&id| id as i32).chain([0]).collect();
+        let (device, history) = (assembly.device, config.tower.history as i64);
+        let slots = (config.sampling.batch + config.sampling.candidates()) as i64;
+        let first = |count: i64| Tensor::arange(count, (Kind::Int64, device));
         Ok(Self {
+            host,
             items: Tensor::from_slice(&ids).to_device(device),
-            starts: list(&|user| sequences.offsets[user]),
-            lengths: list(&|user| sequences.get(user).len()),
-            catalogue: catalogue as i64,
-            batch,
-            first_position: sampling.first_position as i64,
-            negatives,
-            history: tower.history as i64,
-            seed: *seed,
+            padding: Tensor::from(ids.len() as i64 - 1).to_device(device),
+            order: first(history),
+            slots: first(slots),
+            history,
             assembly,
-            targets: Tensor::arange(batch, whole),
-            shared: Tensor::arange_start(batch, batch + negatives, whole),
         })
     }
 
-    /// Batches an epoch.
+    /// As [`HostDrawer::per_epoch`].
     pub fn per_epoch(&self) -> u64 {
-        (self.starts.size()[0] as u64).div_ceil(self.batch as u64)
+        self.host.per_epoch()
     }
 
-    /// `[items + 1]`: of uniform draws all alike.
+    /// As [`HostDrawer::log_counts`].
     pub fn log_counts(&self) -> Vec<f32> {
-        let expected = self.negatives as f64 / self.catalogue as f64;
-        let mut all = vec![expected.ln() as f32; self.catalogue as usize + 1];
-        all[0] = f32::NEG_INFINITY;
-        all
+        self.host.log_counts()
     }
 
     /// The batch of training step `step`. Nothing is read back.
     pub fn draw(&self, step: u64) -> Batch {
-        let (batch, first) = (self.batch, self.first_position);
-        let device = self.assembly.device;
-        let whole = (Kind::Int64, device);
-        tch::manual_seed(stream(self.seed, Purpose::Batch, step).random::<u32>().into());
-        let users = Tensor::randperm(self.starts.size()[0], whole).narrow(0, 0, batch);
-        let starts = self.starts.index_select(0, &users);
-        let room = self.lengths.index_select(0, &users) - first;
-        // A product just below `room` may be rounded up to it.
-        let uniform = Tensor::rand([batch], (Kind::Double, device));
-        let drawn = (uniform * &room).floor().to_kind(Kind::Int64);
-        let position = drawn.minimum(&(room - 1)) + first;
-        let target = starts + &position;
-        let targets = self.items.index_select(0, &target).to_kind(Kind::Int64);
-        let length = position.clamp_max(self.history).unsqueeze(1);
-        let order = Tensor::arange(self.history, whole).unsqueeze(0);
-        let is_item = order.lt_tensor(&length);
-        // Behind the history stands whatever follows it; it is taken out.
-        let places = (target.unsqueeze(1) - length + order).minimum(&target.unsqueeze(1));
-        let histories = self.items.index_select(0, &places.view(-1)).view_as(&places);
-        let histories = histories.to_kind(Kind::Int64) * is_item;
-        let negatives = Tensor::randint_low(1, self.catalogue + 1, [self.negatives], whole);
-        let list = Tensor::cat(&[&histories.view(-1), &targets, &negatives], 0);
-        let read = batch * self.history;
-        let [inputs, scored] = [(0, read), (read, batch + self.negatives)]
-            .map(|(from, count)| list.narrow(0, from, count));
-        let rows = match self.assembly.tied {
-            true => vec![list],
-            false => vec![inputs.shallow_clone(), scored.shallow_clone()],
+        let chosen = self.host.chosen(step);
+        let samples = self.host.samples(step, &chosen);
+        let scored =
+            [samples.targets.clone(), self.host.candidates(step, &samples).shared].concat();
+        let (batch, history, whole) = (chosen.len() as i64, self.history, scored.len() as i64);
+        let list = |of: &dyn Fn((usize, usize, i64)) -> i64| -> Vec<i64> {
+            let own = chosen
+                .iter()
+                .zip(0..)
+                .map(|(own, row)| of((own.first + own.read.start, own.read.len(), row)));
+            own.collect()
         };
-        let layout = Layout::padded(&histories);
-        let none = self.targets.narrow(0, 0, 0);
+        let mut parcel = Parcel::default();
+        let starts = parcel.add(&list(&|(start, ..)| start as i64));
+        let lengths = parcel.add(&list(&|(_, length, _)| length as i64));
+        // An empty history has its place 0, which is padding.
+        let last =
+            parcel.add(&list(&|(_, length, row)| row * history + (length as i64 - 1).max(0)));
+        let scored = parcel.add(&scored);
+        let sent = parcel.send(self.assembly.device);
+        let column = |place| sent.list(place).unsqueeze(1);
+        let is_item = self.order.lt_tensor(&column(lengths));
+        let places = (column(starts) + &self.order).where_self(&is_item, &self.padding);
+        let inputs = self.items.index_select(0, &places.view(-1)).to_kind(Kind::Int64);
+        let scored = sent.list(scored);
+        let (inputs, scored, rows) = match self.assembly.tied {
+            true => {
+                let list = Tensor::cat(&[&inputs, &scored], 0);
+                let read = batch * history;
+                (list.narrow(0, 0, read), list.narrow(0, read, whole), vec![list])
+            }
+            false => {
+                let rows = vec![inputs.shallow_clone(), scored.shallow_clone()];
+                (inputs, scored, rows)
+            }
+        };
+        let layout = Layout::padded_to(is_item, sent.list(last));
+        let targets = self.slots.narrow(0, 0, batch);
+        let none = targets.narrow(0, 0, 0);
         Batch {
-            chunks: vec![Chunk::whole(layout, read, batch, device)],
+            chunks: vec![Chunk::whole(layout, batch * history, batch, self.assembly.device)],
             queries: Queries::Last,
             inputs,
             starts: vec![],
-            history: self.targets.shallow_clone(),
+            history: targets.shallow_clone(),
             scored,
-            targets: self.targets.shallow_clone(),
-            shared: self.shared.shallow_clone(),
+            shared: self.slots.narrow(0, batch, whole - batch),
+            targets,
             of_history: none.view([batch, 0]),
             of_query: none.view([batch, 0]),
             own: none.view([0, 2]),

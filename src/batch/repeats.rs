@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::device::{Parcel, Place, Sent, send};
 use crate::model::{Buckets, Queries, Repeats};
 
 /// What is scored and in the history of its query: *pairs* of query and slot.
@@ -118,16 +119,33 @@ impl Repeated {
     /// `[4, pairs]` int64 on the run's device: query, slot, bucket by count and by recency. Made
     /// when it is first asked for: loops do without.
     pub fn tensor(&self) -> &Tensor {
-        self.tensor.get_or_init(|| {
-            let mut rows = Vec::with_capacity(4 * self.slots.len());
-            for (query, own) in self.starts.windows(2).enumerate() {
-                rows.resize(rows.len() + (own[1] - own[0]) as usize, query as i64);
-            }
-            rows.extend(self.slots.iter().map(|&slot| i64::from(slot)));
-            rows.extend(self.buckets.iter().map(|own| i64::from(own.count)));
-            rows.extend(self.buckets.iter().map(|own| i64::from(own.recency)));
-            Tensor::from_slice(&rows).view([4, self.slots.len() as i64]).to_device(self.device)
-        })
+        self.tensor
+            .get_or_init(|| self.shaped(&send(&Tensor::from_slice(&self.rows()), self.device)))
+    }
+
+    /// Puts what [`Repeated::tensor`] holds into a parcel.
+    pub fn pack(&self, parcel: &mut Parcel) -> Place {
+        parcel.add(&self.rows())
+    }
+
+    /// Makes [`Repeated::tensor`] from what was sent.
+    pub fn unpack(&self, place: Place, sent: &Sent) {
+        self.tensor.get_or_init(|| self.shaped(&sent.list(place)));
+    }
+
+    fn rows(&self) -> Vec<i64> {
+        let mut rows = Vec::with_capacity(4 * self.slots.len());
+        for (query, own) in self.starts.windows(2).enumerate() {
+            rows.resize(rows.len() + (own[1] - own[0]) as usize, query as i64);
+        }
+        rows.extend(self.slots.iter().map(|&slot| i64::from(slot)));
+        rows.extend(self.buckets.iter().map(|own| i64::from(own.count)));
+        rows.extend(self.buckets.iter().map(|own| i64::from(own.recency)));
+        rows
+    }
+
+    fn shaped(&self, rows: &Tensor) -> Tensor {
+        rows.view([4, self.slots.len() as i64])
     }
 
     /// `[count, scored]`: what the scores of the queries from `from` on gain.

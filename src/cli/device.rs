@@ -1,12 +1,28 @@
 //! `--device` and `--threads`.
 
+use std::sync::Once;
+
 use clap::builder::RangedI64ValueParser;
 
+use super::table;
 use crate::config::DeviceChoice;
+use crate::device;
 
 /// Reads `--device`.
 pub fn device_choice(text: &str) -> Result<DeviceChoice, String> {
     DeviceChoice::try_from(text.to_owned())
+}
+
+/// Says, once, why `auto` takes the CPU where there is a driver for a GPU.
+pub fn note_missing_gpu(choice: DeviceChoice) {
+    static SAID: Once = Once::new();
+    if choice == DeviceChoice::Auto {
+        SAID.call_once(|| {
+            if let Some(why) = device::why_no_gpu() {
+                table::note(format_args!("note: no GPU is used: {why}"));
+            }
+        });
+    }
 }
 
 /// As many threads as a configuration may ask for.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::choice::one_of;
+use super::device::note_missing_gpu;
 use super::known_baselines::{self, KnownBaselines};
 use super::progress::Bar;
 use super::results::{self, MetricRow};
@@ -42,6 +43,7 @@ impl Evaluate {
         }
         let run = TrainedRun::open(&self.run, &sets)?;
         let part = self.split;
+        note_missing_gpu(run.config.device);
         let context = run.context()?;
         let model = run.model(&context)?;
         let users = run.dataset.users_of(part).len() as u64;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use tch::{CModule, Tensor};
 
 use super::choice::one_of;
-use super::device::{device_choice, threads};
+use super::device::{device_choice, note_missing_gpu, threads};
 use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::export::Export;
@@ -65,8 +65,9 @@ impl RecommenderOptions {
     }
 
     fn opened(&self, export: &Export) -> Result<Recommender<CModule>> {
-        let device =
-            Plan::open_for_ranking(self.device.unwrap_or_default(), self.threads.unwrap_or(0))?;
+        let choice = self.device.unwrap_or_default();
+        note_missing_gpu(choice);
+        let device = Plan::open_for_ranking(choice, self.threads.unwrap_or(0))?;
         let originals: Vec<String> =
             export.items()?.into_iter().map(|item| item.original).collect();
         let catalogue = Catalogue::new(originals);
@@ -104,6 +105,7 @@ impl RecommenderOptions {
         }
         run.config.device = self.device.unwrap_or(run.config.device);
         run.config.threads = self.threads.unwrap_or(run.config.threads);
+        note_missing_gpu(run.config.device);
         let context = run.context()?;
         let model = run.model(&context)?;
         let device = context.plan.device;

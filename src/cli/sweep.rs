@@ -6,7 +6,6 @@ use anyhow::{Result, anyhow, bail};
 
 use super::sweep_progress::SweepProgress;
 use super::table::{self, count};
-use crate::config::DeviceChoice;
 use crate::device;
 use crate::error::Interrupted;
 use crate::misuse;
@@ -26,7 +25,8 @@ pub struct Sweep {
     file: PathBuf,
     #[command(flatten)]
     chosen: Chosen,
-    /// Points side by side; they share the cores, and take one GPU each where there are several
+    /// Points side by side; they share the cores, and take one GPU each where there are several and
+    /// the device is auto or cuda (cuda:1 is that one for all)
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
     /// Run every n-th point only, from the i-th on, to spread a sweep over machines
@@ -119,9 +119,9 @@ impl Sweep {
     }
 }
 
-/// The GPUs that jobs are spread over; CUDA is not even loaded for a sweep that names its device.
+/// The GPUs that jobs are spread over; CUDA is not even loaded for a sweep that names its devices.
 fn gpus(points: &[Point]) -> usize {
-    match points.iter().all(|point| point.config.device == DeviceChoice::Auto) {
+    match points.iter().any(|point| point.config.device.is_open()) {
         true => device::gpu_count(),
         false => 0,
     }

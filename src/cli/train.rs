@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::device::note_missing_gpu;
 use super::known_baselines::{self, KnownBaselines};
 use super::results::{self, MetricRow};
 use super::run_progress::RunProgress;
@@ -46,6 +47,7 @@ impl Train {
         let config = config::load(&self.config, &self.sets, Manifest::size_of)?;
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", self.config.display()))?;
+        note_missing_gpu(config.device);
         let open = || start.open(&self.out, &config, &dataset.manifest.checksum);
         let mut progress = RunProgress::new();
         let mut parts = vec![];

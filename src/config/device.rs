@@ -12,7 +12,15 @@ pub enum DeviceChoice {
     #[default]
     Auto,
     Cpu,
-    Cuda(usize),
+    /// A CUDA device: the first, or one by its number.
+    Cuda(Option<usize>),
+}
+
+impl DeviceChoice {
+    /// Whether any GPU would do.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Auto | Self::Cuda(None))
+    }
 }
 
 impl fmt::Display for DeviceChoice {
@@ -20,7 +28,8 @@ impl fmt::Display for DeviceChoice {
         match self {
             Self::Auto => write!(f, "auto"),
             Self::Cpu => write!(f, "cpu"),
-            Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Cuda(None) => write!(f, "cuda"),
+            Self::Cuda(Some(index)) => write!(f, "cuda:{index}"),
         }
     }
 }
@@ -37,11 +46,11 @@ impl TryFrom<String> for DeviceChoice {
         match text.as_str() {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
+            "cuda" => Ok(Self::Cuda(None)),
             _ => {
                 let index = text.strip_prefix("cuda:").and_then(|index| index.parse().ok());
                 let index = index.filter(|&index: &usize| index < 1024);
-                index.map(Self::Cuda).ok_or_else(|| {
+                index.map(|index| Self::Cuda(Some(index))).ok_or_else(|| {
                     format!("device = \"{text}\": write auto, cpu, cuda or cuda:INDEX")
                 })
             }

@@ -2,6 +2,9 @@
 
 pub mod memory;
 mod ops;
+mod parcel;
+
+use std::ffi::c_int;
 
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -14,6 +17,7 @@ use crate::misuse;
 pub use ops::operations;
 #[cfg(test)]
 pub use ops::read_back;
+pub use parcel::{Parcel, Place, Sent, send};
 
 /// A way through a piece of work. Which one is taken is decided in one place, `step::Plan`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +45,7 @@ pub fn open(choice: DeviceChoice) -> Result<Device> {
         DeviceChoice::Cpu => return Ok(Device::Cpu),
         DeviceChoice::Auto if gpu_count() == 0 => return Ok(Device::Cpu),
         DeviceChoice::Auto => 0,
-        DeviceChoice::Cuda(index) => index,
+        DeviceChoice::Cuda(index) => index.unwrap_or(0),
     };
     if let Err(error) = load_cuda() {
         misuse!(
@@ -66,6 +70,19 @@ pub fn synchronize(device: Device) {
     }
 }
 
+unsafe extern "C" {
+    fn croloss_free_memory(device: c_int) -> usize;
+}
+
+/// The bytes that a GPU has left; `None` for the host, whose memory is not given out in pieces.
+pub fn free_memory(device: Device) -> Option<usize> {
+    match device {
+        // SAFETY: reads a number; the device is there, since tensors are on it.
+        Device::Cuda(index) => Some(unsafe { croloss_free_memory(index as c_int) }),
+        _ => None,
+    }
+}
+
 /// Whether all of a tensor are numbers.
 pub fn is_finite(tensor: &Tensor) -> bool {
     tensor.isfinite().all().int64_value(&[]) == 1
@@ -82,14 +99,49 @@ pub fn host_copy(tensor: &Tensor) -> Tensor {
 /// How many GPUs CUDA sees; 0 where there is no driver or this libtorch has no CUDA.
 pub fn gpu_count() -> usize {
     // Loading libtorch's CUDA takes some 270 MiB: only where there is a driver that it could use.
+    match driver().map(|_| load_cuda()) {
+        Some(Ok(())) => Cuda::device_count().max(0) as usize,
+        None | Some(Err(_)) => 0,
+    }
+}
+
+/// Why no GPU is used where there is a driver for one, unless it is hidden on purpose.
+pub fn why_no_gpu() -> Option<String> {
+    let driver = driver()?;
+    if let Err(error) = load_cuda() {
+        return Some(format!(
+            "this libtorch has no CUDA ({error:#}): `make setup` brings one that has"
+        ));
+    }
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    if gpu_count() > 0 || visible.as_deref().is_some_and(|names| ["", "-1"].contains(&names)) {
+        return None;
+    }
+    let hidden = visible.map(|names| format!(", with CUDA_VISIBLE_DEVICES={names}"));
+    let version = driver_version(&driver).map(|version| format!(" for CUDA {version}"));
+    Some(format!(
+        "CUDA sees no GPU{}; the driver is one{}: libtorch for CUDA 13 needs driver 580 or newer \
+         (`nvidia-smi` shows it)",
+        hidden.unwrap_or_default(),
+        version.unwrap_or_default()
+    ))
+}
+
+fn driver() -> Option<Library> {
     // SAFETY: the driver's library has no constructors that ask for anything.
-    if unsafe { Library::open(Some(DRIVER_LIBRARY), RTLD_NOW) }.is_err() {
-        return 0;
-    }
-    match load_cuda() {
-        Ok(()) => Cuda::device_count().max(0) as usize,
-        Err(_) => 0,
-    }
+    unsafe { Library::open(Some(DRIVER_LIBRARY), RTLD_NOW) }.ok()
+}
+
+/// The latest CUDA that the driver can run, `13.0`.
+fn driver_version(driver: &Library) -> Option<String> {
+    let mut version: c_int = 0;
+    // SAFETY: as the driver declares it; it may be called before anything else and writes a number.
+    let failed = unsafe {
+        let ask =
+            driver.get::<unsafe extern "C" fn(*mut c_int) -> c_int>(b"cuDriverGetVersion").ok()?;
+        ask(&mut version)
+    };
+    (failed == 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
 }
 
 /// Loads CUDA into the process. It is not linked, because that would cost every start of the
@@ -144,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_device_that_is_not_there_is_refused() {
-        let error = open(DeviceChoice::Cuda(99)).unwrap_err().to_string();
+        let error = open(DeviceChoice::Cuda(Some(99))).unwrap_err().to_string();
         assert!(error.contains("cuda:99"), "{error}");
         assert_eq!(open(DeviceChoice::Cpu).unwrap(), Device::Cpu);
     }

@@ -1,17 +1,26 @@
-// Writes down the operations of libtorch that a piece of work comes to; before the name of one that
-// calls others stands "calls ".
+// Writes down the operations of libtorch that a piece of work comes to; before the name of one that calls others
+// stands "calls ".
 
 #include <ATen/record_function.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <vector>
 
 namespace {
 
-// For each operation in progress whether it has called another.
+// What is written for one piece of work. libtorch hands it on to its own threads, which on a GPU take the way back.
+struct Record : c10::DebugInfoBase {
+    std::mutex lock;
+    std::string names;
+};
+
+c10::DebugInfoKind place() { return c10::DebugInfoKind::TEST_INFO; }
+
+// For each operation in progress on a thread whether it has called another.
 thread_local std::vector<bool> in_progress;
-thread_local std::string names;
 thread_local at::CallbackHandle handle = 0;
 
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
@@ -23,9 +32,12 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
 }
 
 void end(const at::RecordFunction& operation, at::ObserverContext*) {
-    names += in_progress.back() ? "calls " : "";
-    names += operation.name();
-    names += '\n';
+    if (auto* record = dynamic_cast<Record*>(c10::ThreadLocalDebugInfo::get(place()))) {
+        std::lock_guard<std::mutex> guard(record->lock);
+        record->names += in_progress.back() ? "calls " : "";
+        record->names += operation.name();
+        record->names += '\n';
+    }
     in_progress.pop_back();
 }
 
@@ -33,10 +45,10 @@ void end(const at::RecordFunction& operation, at::ObserverContext*) {
 
 extern "C" {
 
-// Starts to write, on this thread.
+// Starts to write, for this thread.
 void croloss_operations_start() {
-    names.clear();
     in_progress.clear();
+    c10::ThreadLocalDebugInfo::_push(place(), std::make_shared<Record>());
     auto callback = at::RecordFunctionCallback(begin, end).scopes({at::RecordScope::FUNCTION});
     handle = at::addThreadLocalCallback(callback);
 }
@@ -44,9 +56,11 @@ void croloss_operations_start() {
 // Stops; copies the names, one a line, into `out` if they fit. Returns their length in bytes.
 size_t croloss_operations_stop(char* out, size_t size) {
     at::removeCallback(handle);
-    if (names.size() <= size) {
-        std::memcpy(out, names.data(), names.size());
+    auto record = std::dynamic_pointer_cast<Record>(c10::ThreadLocalDebugInfo::_pop(place()));
+    std::lock_guard<std::mutex> guard(record->lock);
+    if (record->names.size() <= size) {
+        std::memcpy(out, record->names.data(), record->names.size());
     }
-    return names.size();
+    return record->names.size();
 }
 }

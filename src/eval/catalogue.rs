@@ -1,14 +1,23 @@
 //! The items that are ranked.
 
+use std::cell::OnceCell;
+
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
-use crate::device::{ComputePath, memory};
+use crate::device::{self, ComputePath, memory};
 use crate::host::ranking;
 use crate::model::{Additions, Model, Scoring};
 
-/// Scores that tensor ops hold at once: 32 MiB of float32.
+/// Scores that tensor ops hold at once: 32 MiB of float32; on a GPU more.
 const SCORES: usize = 1 << 23;
+
+/// The most on a GPU: 4 GiB.
+const MOST: usize = 1 << 30;
+
+/// Bytes that ranking takes for each score: the score, its row beside a target's, the comparison;
+/// and as much again, which nobody promised.
+const BYTES: usize = 2 * (4 + 4 + 1);
 
 /// Item vectors, and how they are gone through.
 pub struct Catalogue {
@@ -16,6 +25,10 @@ pub struct Catalogue {
     rows: Tensor,
     unit: bool,
     path: ComputePath,
+    /// Scores that tensor ops hold at once.
+    scores: usize,
+    /// `[items]`: one over each row's length; made when it is first asked for.
+    inverse_lengths: OnceCell<Tensor>,
     /// What scores gain by repeats, where they are on.
     additions: Option<Additions>,
 }
@@ -23,7 +36,10 @@ pub struct Catalogue {
 impl Catalogue {
     /// Items whose vectors are `rows` `[items, dim]`.
     pub fn new(rows: Tensor, path: ComputePath) -> Self {
-        Self { rows: rows.contiguous(), unit: false, path, additions: None }
+        let free = device::free_memory(rows.device());
+        let scores = free.map_or(SCORES, |free| (free / BYTES).clamp(SCORES, MOST));
+        let (rows, inverse_lengths) = (rows.contiguous(), OnceCell::new());
+        Self { rows, unit: false, path, scores, inverse_lengths, additions: None }
     }
 
     /// Items whose vectors are the `rows` brought to unit length, as [`Scoring::unit`] does; no
@@ -53,8 +69,13 @@ impl Catalogue {
         const IN_LOOPS: usize = 2048;
         match self.path {
             ComputePath::HostLoops => IN_LOOPS,
-            ComputePath::TensorOps => rows_a_block(self.rows.size()[0]),
+            ComputePath::TensorOps => self.rows_a_block(),
         }
+    }
+
+    /// Rows of scores that tensor ops hold at once.
+    pub(super) fn rows_a_block(&self) -> usize {
+        (self.scores / self.rows.size()[0].max(1) as usize).max(1)
     }
 
     /// The items, if all their vectors are numbers.
@@ -86,6 +107,12 @@ impl Catalogue {
         self.unit
     }
 
+    /// `[items]`: what scores are multiplied with where [`Catalogue::is_unit`].
+    pub(super) fn inverse_lengths(&self) -> &Tensor {
+        let rows = &self.rows;
+        self.inverse_lengths.get_or_init(|| Scoring::inverse_length(rows).squeeze_dim(1))
+    }
+
     /// What inner products with these items gain for a history: items, ascending, and numbers.
     pub(super) fn gains(&self, history: &[u32]) -> Vec<(u32, f32)> {
         self.additions.as_ref().map_or_else(Vec::new, |additions| additions.of(history))
@@ -104,9 +131,4 @@ impl Catalogue {
             unit: self.unit.then_some(Scoring::EPSILON as f32),
         }
     }
-}
-
-/// Users whose scores with a catalogue of `items` are held at once.
-pub(super) fn rows_a_block(items: i64) -> usize {
-    (SCORES / items.max(1) as usize).max(1)
 }

@@ -5,12 +5,11 @@ use std::ops::Range;
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 
-use super::catalogue::{Catalogue, rows_a_block};
+use super::catalogue::Catalogue;
 use crate::config::Seen;
 use crate::data::distinct;
 use crate::device::{ComputePath, memory};
 use crate::host::ranking::{self, Ranked};
-use crate::model::Scoring;
 
 /// A user with the items to be found.
 pub struct Query<'a> {
@@ -108,7 +107,7 @@ fn counts_by_tensors(
     let device = users.device();
     let mut scores = users.matmul(&items.rows().tr());
     if items.is_unit() {
-        scores *= Scoring::inverse_length(items.rows()).squeeze_dim(1);
+        scores *= items.inverse_lengths();
     }
     let gains: Vec<f32> = queries.iter().flat_map(|q| &q.gains).map(|(_, gain)| *gain).collect();
     if !gains.is_empty() {
@@ -123,7 +122,7 @@ fn counts_by_tensors(
     }
     let [rows, columns] = pairs(queries, |q| q.targets.iter().copied(), device);
     let own = scores.index(&[Some(&rows), Some(&columns)]);
-    let mut flat = counts(&scores, &rows, &own)?.into_iter();
+    let mut flat = counts(&scores, &rows, &own, items.rows_a_block() as i64)?.into_iter();
     Ok(queries.iter().map(|q| flat.by_ref().take(q.targets.len()).collect()).collect())
 }
 
@@ -131,9 +130,8 @@ fn counts_by_tensors(
 /// high as itself: the count is its rank.
 ///
 /// `scores` `[queries, items]`, `rows` `[targets]` and `own` `[targets]`: each target's query and
-/// score.
-fn counts(scores: &Tensor, rows: &Tensor, own: &Tensor) -> Result<Vec<u64>> {
-    let block = rows_a_block(scores.size()[1]) as i64;
+/// score; `block` targets at a time.
+fn counts(scores: &Tensor, rows: &Tensor, own: &Tensor, block: i64) -> Result<Vec<u64>> {
     let parts: Vec<Tensor> = rows
         .split(block, 0)
         .iter()
@@ -166,6 +164,7 @@ fn pairs<'a, I: Iterator<Item = u32>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Scoring;
     use crate::random::{Purpose, stream};
     use rand::RngExt;
 

@@ -44,7 +44,9 @@ impl Encoder for Gru {
         let kinds = kinds.map(|kind| kind.unbind(0));
         for at in 0..kinds[0].len() {
             let weights = kinds.each_ref().map(|kind| &kind[at]);
-            all = all.gru(&start, &weights, true, 1, 0.0, false, false, true).0;
+            // cuDNN goes back only through what it was told is training.
+            let train = weights[0].requires_grad();
+            all = all.gru(&start, &weights, true, 1, 0.0, train, false, true).0;
             if let Some(dropout) = dropout {
                 all = dropout.apply(&all, self.dropout);
             }

@@ -1,6 +1,10 @@
 //! How histories of unequal length lie in one tensor.
 
+use std::sync::OnceLock;
+
 use tch::{Device, Kind, Tensor};
+
+use crate::device::{Parcel, Place, Sent};
 
 /// Where the positions of a batch of histories stand.
 ///
@@ -12,7 +16,7 @@ pub struct Layout {
     batch: i64,
     longest: i64,
     /// `[positions]` int64: how many positions of its history come after this one.
-    from_end: Tensor,
+    from_end: OnceLock<Tensor>,
     /// `[batch]` int64: the last position of each history.
     last: Tensor,
     form: Form,
@@ -32,6 +36,13 @@ enum Form {
 impl Layout {
     /// Histories of these lengths, one after another. (An empty one has no last position.)
     pub fn packed(lengths: &[usize], device: Device) -> Self {
+        let mut parcel = Parcel::default();
+        let lists = Self::pack_lists(lengths, &mut parcel);
+        lists.layout(&parcel.send(device))
+    }
+
+    /// The same, of which the lists still have to be sent.
+    pub fn pack_lists(lengths: &[usize], parcel: &mut Parcel) -> PackedLists {
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let positions = lengths.iter().sum();
         let mut from_end = Vec::with_capacity(positions);
@@ -46,33 +57,40 @@ impl Layout {
             }
             last.push(from_end.len() as i64 - 1);
         }
-        let tensor = |values: &[i64]| Tensor::from_slice(values).to_device(device);
-        Self {
+        PackedLists {
             batch: lengths.len() as i64,
             longest: longest as i64,
-            from_end: tensor(&from_end),
-            last: tensor(&last),
-            form: Form::Packed { position: tensor(&position), place: tensor(&place) },
+            lists: [&from_end, &last, &position, &place].map(|list| parcel.add(list)),
         }
     }
 
     /// Histories `[batch, longest]` of item ids, padded with 0 at the end.
     pub fn padded(histories: &Tensor) -> Self {
-        let (batch, longest) = histories.size2().expect("histories are a matrix");
-        let options = (Kind::Int64, histories.device());
+        let (batch, _) = histories.size2().expect("histories are a matrix");
         let items = histories.ne(0);
-        let lengths = items.sum_dim_intlist(1, true, Kind::Int64);
-        let at = Tensor::arange(longest, options).unsqueeze(0);
+        let lengths = items.sum_dim_intlist(1, false, Kind::Int64);
+        let rows = Tensor::arange(batch, (Kind::Int64, histories.device()));
         // A history without items has its place 0, which is padding.
-        let latest = (lengths - 1).clamp_min(0);
-        let last = latest.squeeze_dim(1) + Tensor::arange(batch, options) * longest;
-        let from_end = (latest - at).clamp_min(0).view([-1]);
-        Self { batch, longest, from_end, last, form: Form::Padded { items } }
+        let last = (lengths - 1).clamp_min(0) + rows * items.size()[1];
+        Self::padded_to(items, last)
     }
 
-    /// `[positions]` int64: how many positions of its history come after each.
+    /// Histories padded at the end: `items` `[batch, longest]` bool, where an item stands, and
+    /// `last` `[batch]` int64, the last position of each history.
+    pub fn padded_to(items: Tensor, last: Tensor) -> Self {
+        let (batch, longest) = items.size2().expect("histories are a matrix");
+        Self { batch, longest, from_end: OnceLock::new(), last, form: Form::Padded { items } }
+    }
+
+    /// `[positions]` int64: how many positions of its history come after each. Of padded histories
+    /// it is made when it is first asked for: not every encoder reads it.
     pub fn from_end(&self) -> &Tensor {
-        &self.from_end
+        self.from_end.get_or_init(|| {
+            let whole = self.batch * self.longest;
+            let at = Tensor::arange(whole, (Kind::Int64, self.last.device()));
+            let from_end = self.last.unsqueeze(1) - at.view([self.batch, self.longest]);
+            from_end.clamp_min(0).view([-1])
+        })
     }
 
     /// `[batch]` int64: the last position of each history.
@@ -120,6 +138,24 @@ impl Layout {
                 sum / count.to_kind(kind).unsqueeze(1)
             }
         }
+    }
+}
+
+/// A [`Layout`] of packed histories whose lists are in a [`Parcel`].
+pub struct PackedLists {
+    batch: i64,
+    longest: i64,
+    /// From the end, last, position and place.
+    lists: [Place; 4],
+}
+
+impl PackedLists {
+    /// The layout, from the parcel's lists.
+    pub fn layout(&self, sent: &Sent) -> Layout {
+        let [from_end, last, position, place] = self.lists.map(|list| sent.list(list));
+        let Self { batch, longest, .. } = *self;
+        let form = Form::Packed { position, place };
+        Layout { batch, longest, from_end: OnceLock::from(from_end), last, form }
     }
 }
 

@@ -22,7 +22,7 @@ pub use dropout::{Draws, Dropout};
 pub use encoder::Encoder;
 pub use gru::Gru;
 pub use items::{ItemTable, Items};
-pub use layout::Layout;
+pub use layout::{Layout, PackedLists};
 pub use mean_pool::MeanPool;
 pub use model::{Model, Queries, save};
 pub use repeats::{Additions, Buckets, Repeats};

@@ -51,7 +51,14 @@ impl DeferredAdam {
             ComputePath::HostLoops => {
                 host::catch_up(&self.rule, &self.tails, &self.slots(table), &rows.distinct().ids)
             }
-            ComputePath::TensorOps => self.by_tensors(table).catch_up(rows.ids()),
+            ComputePath::TensorOps => {
+                // Once for all, so that no later step has to look whether elements are to be told
+                // apart, for which it would wait.
+                if self.tails.settled() > 0 && self.tails.settled() == self.tails.now() {
+                    self.catch_up_all(table);
+                }
+                self.by_tensors(table).catch_up(rows.ids());
+            }
         }
     }
 
@@ -125,7 +132,8 @@ impl DeferredAdam {
         }
         self.tails = Tails::new(&self.rule);
         (0..step).for_each(|_| self.tails.advance());
-        self.present = 0;
+        // Rows were brought to the settled step when the first one behind it began.
+        self.present = if self.tails.settled() < step { self.tails.settled() } else { 0 };
         self.device = None;
         Ok(())
     }

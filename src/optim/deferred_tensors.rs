@@ -3,13 +3,13 @@
 //! A row id may stand in the list more than once: every place computes the same values, so it
 //! does not matter which of them is written. Nothing is read back to the host, unless elements
 //! may have to be told apart (see [`super::tails`]): never with TensorFlow's ε and the usual β, with
-//! PyTorch's only of rows that moved in the first thousand steps, and no more once all rows were
-//! brought to the present after these.
+//! PyTorch's in the first thousand steps or so, behind which all rows are brought to the present.
 
 use tch::{Kind, Tensor};
 
 use super::rule::Rule;
 use super::tails::{Tail, Tails};
+use crate::device::send;
 
 /// The columns of a tail on the device.
 const COLUMNS: i64 = 5;
@@ -50,7 +50,7 @@ impl DeviceTails {
         while self.tails.size()[0] <= now {
             self.tails = Tensor::cat(&[&self.tails, &self.tails], 0);
         }
-        self.tails.narrow(0, from, now + 1 - from).copy_(&changed);
+        self.tails.narrow(0, from, now + 1 - from).copy_(&send(&changed, self.tails.device()));
         self.now = now;
     }
 }

@@ -197,9 +197,12 @@ fn a_row_that_was_not_brought_to_the_present_is_an_error() {
     assert!(late.is_err());
 }
 
+/// The step at which PyTorch's ε asks for no more elements to be told apart, for the usual β.
+const SETTLED: i64 = 1063;
+
 /// What a GPU runs, run here.
 #[test]
-fn pytorch_s_epsilon_is_read_back_for_no_longer_than_the_first_validation() {
+fn pytorch_s_epsilon_is_read_back_for_no_longer_than_it_grows() {
     let config = OptimizerConfig { epsilon_form: EpsilonForm::Pytorch, ..Default::default() };
     let table = Tensor::ones([4, 2], (Kind::Double, Device::Cpu));
     let rule = Rule::over(&config, 9000);
@@ -207,18 +210,51 @@ fn pytorch_s_epsilon_is_read_back_for_no_longer_than_the_first_validation() {
     let rows = Arc::new(TouchedRows::new(Tensor::from_slice(&[1i64, 3])));
     let values = Tensor::ones([2, 2], (Kind::Double, Device::Cpu));
     let gradient = RowGradient::new(rows.clone(), values);
-    let mut reads = |steps| {
-        for _ in 0..steps {
-            adam.catch_up(&table, &rows);
-            adam.step_rows(&table, &gradient);
+    for step in 1..SETTLED + 20 {
+        let read = read_back(|| adam.catch_up(&table, &rows)).is_some();
+        // The first step behind it brings all rows to the present.
+        if [40, 200, 1000, SETTLED + 1].contains(&step) || step > SETTLED + 1 {
+            assert_eq!(read, step <= SETTLED + 1, "{step}");
         }
-        let before = read_back(|| adam.catch_up(&table, &rows)).is_some();
+        adam.step_rows(&table, &gradient);
+        if step == 50 {
+            adam.catch_up_all(&table);
+            let read = read_back(|| adam.catch_up(&table, &rows)).is_some();
+            assert!(!read, "rows in the present have no way to go");
+        }
+    }
+}
+
+/// Row 1 moves at the third step only, and is read at the end.
+#[test]
+fn all_rows_are_brought_to_the_present_once_whenever_a_state_was_saved() {
+    let config = OptimizerConfig { epsilon_form: EpsilonForm::Pytorch, ..Default::default() };
+    let rule = Rule::over(&config, 9000);
+    let end = |reload_at: i64| {
+        let table = Tensor::ones([4, 2], (Kind::Float, Device::Cpu));
+        let mut adam = DeferredAdam::new(&rule, ComputePath::TensorOps, &table);
+        for step in 1..SETTLED + 9 {
+            let ids: &[i64] = if step == 3 { &[1, 3] } else { &[2, 3] };
+            let rows = Arc::new(TouchedRows::new(Tensor::from_slice(ids)));
+            adam.catch_up(&table, &rows);
+            let values = Tensor::ones([2, 2], (Kind::Float, Device::Cpu)) * (0.3 / step as f64);
+            adam.step_rows(&table, &RowGradient::new(rows, values));
+            if step == reload_at {
+                let state: Vec<_> =
+                    adam.state().into_iter().map(|(name, t)| (name, t.copy())).collect();
+                adam = DeferredAdam::new(&rule, ComputePath::TensorOps, &table);
+                adam.restore(&state).unwrap();
+            }
+        }
+        let last = adam.last.copy();
         adam.catch_up_all(&table);
-        (before, read_back(|| adam.catch_up(&table, &rows)).is_some())
+        (last, table)
     };
-    assert_eq!(reads(50), (true, false), "rows in the present have no way to go");
-    assert_eq!(reads(1500), (true, false), "of early steps");
-    assert_eq!(reads(50), (false, false));
+    let unbroken = end(0);
+    assert_eq!(unbroken.0.int64_value(&[1]), SETTLED);
+    for reload_at in [40, SETTLED - 1, SETTLED, SETTLED + 1] {
+        assert_eq!(end(reload_at), unbroken, "{reload_at}");
+    }
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub struct Tails {
     /// Of the steps 0, 1, ..., now.
     tails: Vec<Tail>,
     last_near: i64,
+    settled: i64,
 }
 
 impl Tails {
@@ -66,6 +67,7 @@ impl Tails {
             growing: VecDeque::from([[0.0; 3]]),
             tails: vec![Tail { epsilon: rule.at(1).1 as f32, ..Tail::default() }],
             last_near: -1,
+            settled: 0,
         }
     }
 
@@ -101,6 +103,9 @@ impl Tails {
             self.growing.pop_front();
         }
         self.growing.push_back([0.0; 3]);
+        if self.last_near >= 0 && now == self.last_near + self.powers.len() as i64 + 1 {
+            self.settled = now;
+        }
         let (rate, own_epsilon) = (rate as f32, epsilon as f32);
         self.tails.push(Tail { rate, own_epsilon, epsilon: own_epsilon, ..Tail::default() });
     }
@@ -123,6 +128,12 @@ impl Tails {
     /// The latest step so far whose tail asks for elements to be told apart; −1: none.
     pub fn last_near(&self) -> i64 {
         self.last_near
+    }
+
+    /// The latest step at which every tail that asks for elements to be told apart had ceased to grow;
+    /// 0: none yet.
+    pub fn settled(&self) -> i64 {
+        self.settled
     }
 
     /// β₁ⁿ and β₂ⁿ.

@@ -19,8 +19,7 @@ use crate::model::Draws;
 pub struct Plan {
     #[serde(skip)]
     pub device: Device,
-    /// Who draws batches: a function of sampling, repeats and device alone, so that runs which
-    /// differ in loss, encoder or path see the same ones.
+    /// Who cuts batches, whichever the same ones: they are a function of data and sampling alone.
     pub batches: Draws,
     /// Who draws what dropout sets to zero: likewise.
     pub dropout: Draws,
@@ -100,6 +99,12 @@ impl Plan {
         Ok(device)
     }
 
+    /// Numbers that the scores of a tile of queries may take by tensor ops: 64 MiB of float32, on a
+    /// GPU 256 MiB, of which a step holds some ten times as much.
+    pub fn tile(&self) -> i64 {
+        if self.device == Device::Cpu { 1 << 24 } else { 1 << 26 }
+    }
+
     /// What batches are put together for.
     pub fn assembly(&self, config: &Config) -> Assembly {
         /// For the threads of a host.
@@ -177,13 +182,14 @@ mod tests {
         assert_eq!((own.batches, own.dropout), (device, device));
         for text in [
             "sampling.reject = \"session\"",
-            "sampling.order = \"shuffled\"",
             "tower.repeats = true",
             "sampling.negatives = [{ from = \"in-batch\", count = 5, per = \"session\" }]",
             "sampling = { samples = \"positions\", negatives = [{ from = \"uniform\", count = 5, per = \"batch\" }] }",
         ] {
             assert_eq!(of(text).batches, Draws::Host, "{text}");
         }
+        let given = of("sampling.order = \"given\"");
+        assert_eq!(given.batches, device);
         let said = own.to_string();
         let expected =
             "on cuda:1: batches device; steps tensor ops; moves tensor ops; ranks tensor ops";

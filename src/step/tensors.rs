@@ -11,9 +11,6 @@ use crate::model::{Model, Scoring};
 use crate::optim::Gradients;
 use crate::profile::Profile;
 
-/// Numbers that the scores of a tile of queries may take: 64 MiB of float32.
-const TILE: i64 = 1 << 24;
-
 /// Gradients by tensor ops.
 pub struct TensorStep {
     encode: Encode,
@@ -25,7 +22,7 @@ impl TensorStep {
     pub fn new(config: &Config, plan: &Plan, log_counts: Option<Tensor>) -> Self {
         Self {
             encode: Encode::new(config, plan, false),
-            candidates: TensorCandidates::new(config, log_counts),
+            candidates: TensorCandidates::new(config, plan.tile(), log_counts),
         }
     }
 }
@@ -61,6 +58,8 @@ pub struct TensorCandidates {
     reject: Reject,
     /// `[items + 1]`: for the log-q correction.
     log_counts: Option<Tensor>,
+    /// Numbers that the scores of a tile may take.
+    tile: i64,
 }
 
 /// The loss of a batch and its gradients.
@@ -93,14 +92,15 @@ struct Tile<'a> {
 }
 
 impl TensorCandidates {
-    /// That of a configuration.
-    pub fn new(config: &Config, log_counts: Option<Tensor>) -> Self {
+    /// That of a configuration; `tile` as [`Plan::tile`] has it.
+    pub fn new(config: &Config, tile: i64, log_counts: Option<Tensor>) -> Self {
         Self {
             objective: Objective::new(config),
             scoring: Scoring::new(&config.tower),
             top_k: config.sampling.top_k as i64,
             reject: config.sampling.reject,
             log_counts,
+            tile,
         }
     }
 
@@ -156,7 +156,7 @@ impl TensorCandidates {
         let shared = batch.shared.size()[0];
         let gathered = batch.candidates() - shared + self.top_k;
         let gains = batch.repeats.as_ref().map_or(0, |_| batch.scored.size()[0]);
-        (TILE / (shared + gathered * dim + gains).max(1)).max(1)
+        (self.tile / (shared + gathered * dim + gains).max(1)).max(1)
     }
 
     fn tile_loss(&self, tile: &Tile) -> Tensor {
@@ -173,8 +173,8 @@ impl TensorCandidates {
         };
         let log_counts = self.log_counts.as_ref().map(|of_items| {
             let of_scored = of_items.index_select(0, &tile.batch.scored);
-            let slots = slots.unwrap_or_else(|| tile.all_slots());
-            of_scored.index_select(0, &slots.view([-1])).view_as(&slots)
+            let of = |slots: &Tensor| of_scored.index_select(0, &slots.view([-1])).view_as(slots);
+            slots.as_ref().map_or_else(|| tile.of_all(of), of)
         });
         let sizes = (tile.catalogue, tile.batch.candidates() as f64);
         self.objective.loss(&positive, &negative, sizes, log_counts)
@@ -198,7 +198,7 @@ impl TensorCandidates {
         let (best, slots) = {
             let _guard = tch::no_grad_guard();
             let (best, places) = self.all(tile, targets).topk(k, 1, true, false);
-            (best, tile.all_slots().gather(1, &places, false))
+            (best, tile.slots_at(&places))
         };
         let scores = tile.scores_of(&slots);
         (scores.masked_fill(&best.isneginf(), f64::NEG_INFINITY), slots)
@@ -255,12 +255,30 @@ impl Tile<'_> {
         own.into_iter().flatten().collect()
     }
 
-    /// Slots `[count, candidates]` of all candidates.
-    fn all_slots(&self) -> Tensor {
-        let shared = self.batch.shared.unsqueeze(0).expand([self.count, -1], false);
+    /// `[count, candidates]`: what `of` gives for the slots of all candidates.
+    fn of_all(&self, of: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let shared = of(&self.batch.shared).unsqueeze(0).expand([self.count, -1], false);
         let mut parts = vec![shared];
-        parts.extend(self.gathered_slots());
+        parts.extend(self.gathered_slots().iter().map(of));
         Tensor::cat(&parts, 1)
+    }
+
+    /// Of candidates that stand at `places` `[count, n]` among all those of a query the slots. (A
+    /// matrix of all candidates' slots would be as large as their scores.)
+    fn slots_at(&self, places: &Tensor) -> Tensor {
+        let shared = &self.batch.shared;
+        let count = shared.size()[0];
+        let of_shared = |places: &Tensor| shared.index_select(0, &places.view(-1)).view_as(places);
+        let own = self.gathered_slots();
+        if own.is_empty() {
+            return of_shared(places);
+        }
+        let own = Tensor::cat(&own, 1);
+        if count == 0 {
+            return own.gather(1, places, false);
+        }
+        let of_own = own.gather(1, &(places - count).clamp_min(0), false);
+        of_shared(&places.clamp_max(count - 1)).where_self(&places.lt(count), &of_own)
     }
 
     /// Scores of the candidates in `slots` `[count, n]`.

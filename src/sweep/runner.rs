@@ -51,7 +51,7 @@ pub struct Runner {
     pub runs: PathBuf,
     /// Points side by side.
     pub jobs: usize,
-    /// GPUs that this process sees; with several, each job gets one of its own.
+    /// GPUs that this process sees; with several, each job that names none gets one of its own.
     pub gpus: usize,
 }
 
@@ -148,7 +148,7 @@ impl Runner {
         if point.config.threads == 0 {
             command.arg("--set").arg(format!("threads={}", self.threads()));
         }
-        if self.gpus > 1 {
+        if self.gpus > 1 && point.config.device.is_open() {
             command.env(VISIBLE, self.gpu(slot));
         }
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::common::{MachineOptions, say_json};
 use crate::bench::RankBench;
+use crate::cli::device::note_missing_gpu;
 use crate::cli::table;
 use crate::device;
 use crate::train::peak_memory_mib;
@@ -28,6 +29,7 @@ pub struct Rank {
 impl Rank {
     pub fn run(self) -> Result<()> {
         device::use_threads(self.machine.threads);
+        note_missing_gpu(self.machine.device);
         let device = device::open(self.machine.device)?;
         let bench = RankBench {
             items: self.items as usize,

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use super::common::{StepOptions, say_json, say_profile};
 use crate::bench::SessionStepBench;
+use crate::cli::device::note_missing_gpu;
 use crate::cli::table;
 use crate::config::from_table;
 use crate::device;
@@ -68,6 +69,7 @@ enum Style {
 impl SessionStep {
     pub fn run(self) -> Result<()> {
         let config = from_table(self.table(), "bench session-step")?.checked()?;
+        note_missing_gpu(config.device);
         let items = self.items as usize;
         let times = SessionStepBench { config: &config, items, steps: self.options.steps }.run()?;
         let rate = 1e3 * times.queries / times.milliseconds;

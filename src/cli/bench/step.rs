@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::common::{StepOptions, say_json, say_profile};
 use crate::bench::StepBench;
+use crate::cli::device::note_missing_gpu;
 use crate::cli::table;
 use crate::config::{HistorySetting, OptimizerKind, from_table};
 use crate::device;
@@ -58,6 +59,7 @@ impl Step {
             Optimizer::Dense => OptimizerKind::Adam,
         };
         let config = settings.checked()?;
+        note_missing_gpu(config.device);
         let items = self.items as usize;
         let times =
             StepBench { config: &config, items, rows: items, steps: self.options.steps }.run()?;

@@ -82,7 +82,8 @@ impl Case {
     }
 
     fn tensor_candidates(&self) -> TensorCandidates {
-        TensorCandidates::new(&self.config, self.log_counts_of())
+        let tile = Plan::of(&self.config, Device::Cpu).tile();
+        TensorCandidates::new(&self.config, tile, self.log_counts_of())
     }
 
     fn host_candidates(&self) -> HostCandidates {

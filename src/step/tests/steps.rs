@@ -143,7 +143,8 @@ fn the_step_of_users_on_a_gpu_reads_nothing_back() {
         let config = users(&format!("{more}[optimizer]\nkind = \"{optimizer}\""));
         let plan = plan_of_a_gpu(&config);
         assert_eq!((plan.step, plan.batches), (StepPath::TensorOps, Draws::Device));
-        let drawer = device_drawer(&config, &plan);
+        let sequences = sequences();
+        let drawer = device_drawer(&config, &plan, &sequences);
         let model = Model::new(&config.tower, ITEMS, 1, Device::Cpu);
         let mut stepper = Stepper::new(&config, &plan, &model, 9, Vec::new);
         for step in 0..3 {
@@ -155,9 +156,9 @@ fn the_step_of_users_on_a_gpu_reads_nothing_back() {
     }
 }
 
-fn device_drawer(config: &Config, plan: &Plan) -> DeviceDrawer {
-    let members: Vec<usize> = (0..SESSIONS).collect();
-    DeviceDrawer::new(config, &sequences(), &members, ITEMS, plan.assembly(config)).unwrap()
+fn device_drawer<'a>(config: &Config, plan: &Plan, sequences: &'a Sequences) -> DeviceDrawer<'a> {
+    let members = (0..SESSIONS).collect();
+    DeviceDrawer::new(config, sequences, members, ITEMS, plan.assembly(config)).unwrap()
 }
 
 /// In a batch that was cut on the device an item has a slot for each time that it stands there, and
@@ -173,7 +174,7 @@ fn a_batch_cut_on_the_device_says_what_one_of_the_host_does() {
     ] {
         let config = users(&format!("reject = \"{reject}\"\n{tower}"));
         let plan = plan_of_a_gpu(&config);
-        let cut = device_drawer(&config, &plan).draw(3);
+        let cut = device_drawer(&config, &plan, &sequences()).draw(3);
         let ids = |slots: &Tensor| cut.scored.index_select(0, &slots.view([-1]));
         let whole = |t: &Tensor| Vec::<i64>::try_from(t.contiguous().view([-1])).unwrap();
         let (mut items, mut starts) = (vec![], vec![0]);
