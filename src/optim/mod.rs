@@ -6,6 +6,7 @@ mod adam;
 mod deferred;
 mod deferred_host;
 mod deferred_tensors;
+mod flat;
 mod gradients;
 mod parameter;
 mod rule;
@@ -30,13 +31,13 @@ pub use rule::Rule;
 pub use state::{Named, State};
 pub use touched::{Distinct, TouchedRows};
 
-use parameter::ParameterOptimizer;
+use parameter::Parameters;
 use state::entry;
 use table::TableOptimizer;
 
 /// Moves all of a model's weights: its few parameters densely, tables by rows.
 pub struct Optimisers {
-    parameters: Vec<(&'static str, Tensor, ParameterOptimizer)>,
+    parameters: Parameters,
     tables: Vec<(&'static str, Tensor, TableOptimizer)>,
 }
 
@@ -51,11 +52,7 @@ impl Optimisers {
         tables: Named,
     ) -> Self {
         let rule = Rule::over(config, steps);
-        let parameter = |(name, parameter): (&'static str, Tensor)| {
-            let optimizer = ParameterOptimizer::new(config.kind, &rule, path, &parameter);
-            (name, parameter, optimizer)
-        };
-        let parameters = parameters.into_iter().map(parameter).collect();
+        let parameters = Parameters::new(config.kind, &rule, path, parameters);
         let table = |(name, table): (&'static str, Tensor)| {
             let optimizer = TableOptimizer::new(config.kind, &rule, path, &table);
             (name, table, optimizer)
@@ -79,17 +76,8 @@ impl Optimisers {
 
     /// One step of all weights; rows with a gradient must be in the present.
     pub fn apply(&mut self, gradients: &Gradients) {
-        assert_eq!(
-            gradients.parameters.len(),
-            self.parameters.len(),
-            "a gradient for each parameter"
-        );
         assert_eq!(gradients.tables.len(), self.tables.len(), "a gradient for each table");
-        for ((_, parameter, optimizer), gradient) in
-            self.parameters.iter_mut().zip(&gradients.parameters)
-        {
-            optimizer.step(parameter, gradient);
-        }
+        self.parameters.step(&gradients.parameters);
         for ((_, table, optimizer), gradient) in self.tables.iter_mut().zip(&gradients.tables) {
             optimizer.step_rows(table, gradient);
         }
@@ -97,8 +85,7 @@ impl Optimisers {
 
     /// All that the next step depends on besides the weights; moments share memory.
     pub fn state(&self) -> State {
-        let parameters =
-            self.parameters.iter().map(|(name, _, optimizer)| (*name, optimizer.state()));
+        let parameters = self.parameters.state().into_iter();
         let tables = self.tables.iter().map(|(name, _, optimizer)| (*name, optimizer.state()));
         let named = |(name, state): (&'static str, Named)| {
             state.into_iter().map(move |(entry, value)| (format!("{name}/{entry}"), value))
@@ -132,9 +119,7 @@ impl Optimisers {
             };
             state.iter().filter_map(own).collect()
         };
-        for (name, _, optimizer) in &mut self.parameters {
-            optimizer.restore(&of(name)).with_context(|| format!("the optimiser of `{name}`"))?;
-        }
+        self.parameters.restore(of)?;
         for (name, _, optimizer) in &mut self.tables {
             optimizer.restore(&of(name)).with_context(|| format!("the optimiser of `{name}`"))?;
         }
