@@ -16,10 +16,10 @@ CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint bench stress reproduce clean
+.PHONY: help setup build test test-cuda lint bench stress reproduce clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.ready ## Make .venv with the pinned libtorch; TORCH_INDEX=URL takes it from another index
 
@@ -38,6 +38,9 @@ build: setup ## Build target/release/croloss
 
 test: lint ## Run every check and test
 	cargo test --release --lib --bins --tests
+
+test-cuda: setup ## Run the tests of the GPU's path: on the machine's GPU, else on a pretended one
+	cargo test --release --test cuda
 
 lint: setup ## Check formatting, lints and documentation
 	cargo fmt --check

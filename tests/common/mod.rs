@@ -74,6 +74,7 @@ impl Place {
     }
 
     /// Runs what must fail with `status` and all of `words` in one line on standard error.
+    #[allow(dead_code)] // Not every test file asks for what is refused.
     pub fn refused(&self, arguments: &[&str], status: i32, words: &[&str]) {
         let output = self.output(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);

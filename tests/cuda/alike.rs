@@ -1,0 +1,110 @@
+//! Whole trainings on a GPU come to what they come to by the same tensor ops on a CPU.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::machine;
+use crate::common::{Place, json};
+
+/// A session model; its name stands in place of ENCODER.
+const SESSIONS: &str = r#"
+device = "cpu"
+threads = 1
+
+[data]
+path = "data"
+
+[tower]
+encoder = "ENCODER"
+dim = 8
+history = 5
+dropout = 0.0
+
+[sampling]
+samples = "positions"
+batch = 32
+top_k = 10
+
+[[sampling.negatives]]
+from = "uniform"
+count = 50
+per = "batch"
+
+[[sampling.negatives]]
+from = "in-batch"
+count = 9
+per = "session"
+
+[loss]
+kind = "ssm"
+
+[optimizer]
+epsilon_form = "pytorch"
+
+[train]
+steps = 40
+validate_every = 20
+log_every = 10
+monitor = "recall@10"
+
+[evaluation]
+protocol = "positions"
+at = [10, 20]
+"#;
+
+/// A training on the CPU by tensor ops, and one on a GPU: their results.
+fn both(place: &Place, config: &str, sets: &[&str]) -> [Value; 2] {
+    ["cpu", "cuda"].map(|device| {
+        let device_set = format!("device={device}");
+        let arguments = ["train", config, "--out", device, "--force", "--set", "train.fused=false"];
+        let mut arguments = [&arguments[..], &["--set", &device_set]].concat();
+        sets.iter().for_each(|set| arguments.extend(["--set", *set]));
+        machine::succeed(&mut machine::command(place, &arguments));
+        json(&place.path(device).join("result.json"))
+    })
+}
+
+/// The largest difference of a metric of the test.
+fn difference(results: &[Value; 2]) -> f64 {
+    let [cpu, gpu] = results.each_ref().map(|result| result["test"].as_object().unwrap());
+    assert!(!cpu.is_empty() && cpu.len() == gpu.len());
+    let number = |value: &Value| value.as_f64().unwrap();
+    cpu.iter().map(|(name, value)| (number(value) - number(&gpu[name])).abs()).fold(0.0, f64::max)
+}
+
+/// What a metric may differ by where sums may be rounded otherwise: some user's target is one rank
+/// further up or down.
+const ROUNDING: f64 = 0.01;
+
+#[test]
+fn a_two_tower_model_comes_to_the_same() {
+    let place = Place::new();
+    for sets in [&[][..], &["tower.repeats=true", "optimizer.kind=adagrad"]] {
+        let results = both(&place, "c.toml", sets);
+        assert_eq!(results[1]["device"], "cuda:0");
+        let difference = difference(&results);
+        assert!(difference <= ROUNDING, "{sets:?}: {difference}");
+    }
+}
+
+#[test]
+fn session_models_come_to_the_same() {
+    let place = Place::new();
+    for encoder in ["transformer", "gru"] {
+        fs::write(place.path("s.toml"), SESSIONS.replace("ENCODER", encoder)).unwrap();
+        let difference = difference(&both(&place, "s.toml", &[]));
+        // Of the pretended device the kernels, and what they are given, are the same.
+        let allowed = if machine::pretended().is_some() { 0.0 } else { ROUNDING };
+        assert!(difference <= allowed, "{encoder}: {difference}");
+    }
+}
+
+#[test]
+fn dropout_draws_other_numbers_on_a_gpu_and_trains_as_well() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SESSIONS.replace("ENCODER", "transformer")).unwrap();
+    let results = both(&place, "s.toml", &["tower.dropout=0.2"]);
+    let difference = difference(&results);
+    assert!(difference > 0.0 && difference < 0.1, "{difference}");
+}

@@ -1,0 +1,199 @@
+//! What stands around a training, with GPUs: export, recommendations, benchmarks, sweeps, a training
+//! that is gone on with, and what is said of devices.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::counts::counted;
+use super::machine::{self, command, succeed};
+use crate::common::{Place, json};
+
+fn ok(place: &Place, arguments: &[&str]) -> String {
+    String::from_utf8(succeed(&mut command(place, arguments)).stdout).unwrap()
+}
+
+#[test]
+fn what_a_gpu_trained_is_exported_and_recommended_from_on_either_device() {
+    let place = Place::new();
+    ok(&place, &["train", "c.toml", "--out", "run", "--set", "device=cuda"]);
+    ok(&place, &["export", "run", "--out", "towers"]);
+    let evaluated = ok(&place, &["evaluate", "run", "--json"]);
+    let evaluated: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
+    assert_eq!(evaluated["metrics"], json(&place.path("run/result.json"))["test"]);
+    let mut answers = vec![];
+    for (from, more) in [("run", &[][..]), ("towers", &["--data", "data"])] {
+        for device in ["cpu", "cuda"] {
+            let arguments =
+                ["recommend", from, "--all-users", "--out", "r.csv", "--device", device];
+            ok(&place, &[&arguments[..], &["--top", "5", "--force"], more].concat());
+            let lines = fs::read_to_string(place.path("r.csv")).unwrap();
+            // User, rank and item; scores may be rounded otherwise.
+            let item = |line: &str| line.rsplit_once(',').unwrap().0.to_owned();
+            answers.push(lines.lines().map(item).collect::<Vec<_>>());
+        }
+    }
+    assert!(answers[0].len() > 1000);
+    for other in &answers[1..] {
+        let same = answers[0].iter().zip(other).filter(|(a, b)| a == b).count();
+        assert!(same as f64 > 0.999 * answers[0].len() as f64, "{same} of {}", answers[0].len());
+    }
+}
+
+#[test]
+fn the_benchmarks_run() {
+    let place = Place::new();
+    let small = ["--device", "cuda", "--threads", "1", "--json"];
+    for arguments in [
+        &["bench", "step", "--items", "500", "--batch", "16", "--steps", "3"][..],
+        &[
+            "bench",
+            "session-step",
+            "--items",
+            "500",
+            "--hidden",
+            "16",
+            "--negatives",
+            "64",
+            "--inbatch",
+            "5",
+            "--topk",
+            "9",
+            "--steps",
+            "3",
+        ],
+        &["bench", "rank", "--items", "500", "--users", "50"],
+    ] {
+        let said = ok(&place, &[arguments, &small].concat());
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(said["device"], "cuda:0", "{said}");
+    }
+}
+
+/// Users are ranked in as large blocks as memory has room for.
+#[test]
+fn ranking_takes_the_memory_that_is_free() {
+    if machine::pretended().is_none() {
+        return;
+    }
+    let place = Place::new();
+    let arguments = ["bench", "rank", "--items", "20000", "--users", "1500", "--targets", "1"];
+    let arguments = [&arguments[..], &["--device", "cuda", "--threads", "1"]].concat();
+    let of = |mib: &str| {
+        let mut command = command(&place, &arguments);
+        let counts = counted(&place, command.env("PRETENDED_CUDA_MIB", mib));
+        let end = counts.last().unwrap();
+        (end.all().launches, end.peak[0] >> 20)
+    };
+    let (small, large) = (of("256"), of("2048"));
+    println!("launches and MiB: {small:?}, {large:?}");
+    assert!(small.0 > 3 * large.0 / 2, "{small:?} and {large:?} launches");
+    assert!(small.1 < 200 && large.1 > 200 && large.1 < 1024, "{small:?} and {large:?} MiB");
+}
+
+const SWEEP: &str = r#"
+base = "c.toml"
+seeds = [1, 2]
+set = { "train.steps" = 20 }
+
+[[grid]]
+name = "all"
+cases = [{ name = "cro", set = { "loss.kind" = "cro" } }]
+"#;
+
+/// Points that name no GPU of their own are spread over both; those that do all take that one.
+#[test]
+fn a_sweep_takes_the_gpus_that_are_there() {
+    if machine::pretended().is_none() {
+        return;
+    }
+    for (device, seen, name) in [
+        ("auto", ["0", "1"], "cuda:0"),
+        ("cuda", ["0", "1"], "cuda:0"),
+        ("cuda:1", ["", ""], "cuda:1"),
+    ] {
+        let place = Place::new();
+        fs::write(place.path("s.toml"), SWEEP).unwrap();
+        let set = format!("device={device}");
+        let arguments = ["sweep", "s.toml", "--jobs", "2", "--set", &set];
+        let counts = counted(&place, &mut command(&place, &arguments));
+        let trained = counts.iter().filter(|own| own.at == "exit" && own.all().launches > 100);
+        let mut visible: Vec<&str> = trained.map(|own| own.visible.as_str()).collect();
+        visible.sort_unstable();
+        assert_eq!(visible, seen, "{device}");
+        for entry in fs::read_dir(place.path("runs/s")).unwrap() {
+            let result = entry.unwrap().path().join("result.json");
+            if result.exists() {
+                assert_eq!(json(&result)["device"], name, "{device}");
+            }
+        }
+    }
+}
+
+const LONG: [&str; 4] = ["--set", "train.steps=300", "--set", "train.validate_every=100"];
+
+#[test]
+fn a_training_on_a_gpu_is_gone_on_with() {
+    let place = Place::new();
+    let sets = ["--set", "device=cuda", "--set", "optimizer.epsilon_form=pytorch"];
+    let train = |out: &str, more: &[&str]| {
+        let arguments = ["train", "c.toml", "--out", out];
+        ok(&place, &[&arguments[..], &sets, more].concat());
+        let result = json(&place.path(out).join("result.json"));
+        (result["test"].clone(), fs::read(place.path(out).join("best.safetensors")).unwrap())
+    };
+    let whole = train("whole", &LONG);
+    let arguments = ["train", "c.toml", "--out", "run", "--set", "train.checkpoint_steps=10"];
+    let mut child = command(&place, &[&arguments[..], &LONG, &sets].concat())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !place.path("run/checkpoints").read_dir().is_ok_and(|mut all| all.next().is_some()) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let gone_on = train("run", &[&["--resume"], &LONG[..]].concat());
+    match machine::pretended() {
+        Some(_) => assert!(gone_on == whole, "to the bit"),
+        None => assert_eq!(gone_on.1.len(), whole.1.len()),
+    }
+}
+
+#[test]
+fn why_there_is_no_gpu_is_said() {
+    let Some(folder) = machine::pretended() else { return };
+    let place = Place::new();
+    let train = |device: &str, change: &dyn Fn(&mut Command)| {
+        let set = format!("device={device}");
+        let mut own =
+            command(&place, &["train", "c.toml", "--out", "run", "--force", "--set", &set]);
+        change(&mut own);
+        let output = own.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let none = |own: &mut Command| _ = own.env("PRETENDED_CUDA_DEVICES", "0");
+    let (status, said) = train("auto", &none);
+    assert_eq!(status, 0, "{said}");
+    assert!(
+        said.contains("note: no GPU is used: CUDA sees no GPU") && said.contains("on cpu"),
+        "{said}"
+    );
+    let (status, said) = train("cuda", &none);
+    assert!(
+        status == 2 && said.contains("device = \"cuda\" is not there: CUDA sees 0 GPUs"),
+        "{said}"
+    );
+    let (status, said) = train("auto", &|own| {
+        none(own);
+        own.env("CUDA_VISIBLE_DEVICES", "");
+    });
+    assert!(status == 0 && !said.contains("no GPU"), "hidden on purpose: {said}");
+    // A driver, and a library that is none.
+    fs::copy(folder.join("libcuda.so.1"), place.path("libcuda.so.1")).unwrap();
+    fs::write(place.path("libtorch_cuda.so"), "none").unwrap();
+    let (status, said) = train("auto", &|own| _ = own.env("LD_LIBRARY_PATH", place.path(".")));
+    assert!(
+        status == 0 && said.contains("note: no GPU is used: this libtorch has no CUDA"),
+        "{said}"
+    );
+}

@@ -1,0 +1,13 @@
+//! The binary on a GPU: on those of the machine, or else on the pretended ones of
+//! `tests/pretended_cuda/`. `make test-cuda` runs this suite alone.
+
+mod alike;
+mod around;
+#[path = "../common/mod.rs"]
+mod common;
+mod counts;
+mod loading;
+mod machine;
+mod pretended;
+mod product;
+mod steps;

@@ -1,0 +1,85 @@
+//! The pretended device keeps to what a real one does.
+
+use croloss::config::DeviceChoice;
+use croloss::device;
+use tch::{Device, Kind, Tensor};
+
+use super::machine;
+
+fn gpu(index: usize) -> Device {
+    device::open(DeviceChoice::Cuda(Some(index))).unwrap()
+}
+
+fn ones(size: &[i64], device: Device) -> Tensor {
+    Tensor::ones(size, (Kind::Float, device))
+}
+
+#[test]
+fn the_host_cannot_read_its_memory() {
+    if machine::pretended().is_none() {
+        return;
+    }
+    let output = machine::inner_command("pretended::a_raw_read").output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(errors.contains("the host touched device memory, from:"), "{errors}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!said.contains("was read"), "{said}");
+}
+
+#[test]
+#[ignore = "ends its process"]
+fn a_raw_read() {
+    let tensor = ones(&[4], gpu(0));
+    // SAFETY: there is none; that this ends the process is what is tested.
+    let number = unsafe { *(tensor.data_ptr() as *const f32) };
+    println!("{number} was read");
+}
+
+#[test]
+fn what_cuda_refuses_is_refused_in_its_words() {
+    machine::inner("pretended::refusals");
+}
+
+#[test]
+#[ignore = "run by the test above in a process that finds CUDA"]
+fn refusals() {
+    let (gpu, host) = (gpu(0), Device::Cpu);
+    let (here, there) = (ones(&[4, 4], gpu), ones(&[4, 4], host));
+    let ids = Tensor::from_slice(&[1i64, 2]);
+    let refused = |name: &str, words: &str, result: Result<Tensor, tch::TchError>| {
+        let error = result.err().unwrap_or_else(|| panic!("{name} is not refused")).to_string();
+        assert!(error.contains(words), "{name}: {error}");
+    };
+    refused("add", "found at least two devices, cuda:0 and cpu!", here.f_add(&there));
+    let words = "different from other tensors on cuda:0 (when checking argument in method";
+    refused("index_select", words, here.f_index_select(0, &ids));
+    refused("matmul", words, here.f_matmul(&there));
+    // A number of the host may stand beside a device's tensors.
+    assert_eq!((&here + Tensor::from(2.0f32)).sum(Kind::Float).double_value(&[]), 48.0);
+
+    // cuDNN goes back only through what it was told is training.
+    let input = ones(&[2, 3, 4], gpu).set_requires_grad(true);
+    let weights = [ones(&[12, 4], gpu), ones(&[12, 4], gpu), ones(&[12], gpu), ones(&[12], gpu)];
+    let start = ones(&[1, 2, 4], gpu);
+    for train in [true, false] {
+        let (all, _) = input.gru(&start, &weights, true, 1, 0.0, train, false, true);
+        let back = Tensor::f_run_backward(&[all.sum(Kind::Float)], &[&input], false, false);
+        match train {
+            true => assert_eq!(back.unwrap()[0].size(), [2, 3, 4]),
+            false => {
+                let error = back.unwrap_err().to_string();
+                assert!(
+                    error.contains("RNN backward can only be called in training mode"),
+                    "{error}"
+                );
+            }
+        }
+    }
+    if machine::pretended().is_some() {
+        let two = ones(&[4, 4], self::gpu(1));
+        refused("devices", "found at least two devices, cuda:0 and cuda:1!", here.f_add(&two));
+        let words = "CUDA out of memory. Tried to allocate";
+        refused("memory", words, Tensor::f_ones([1 << 31], (Kind::Float, gpu)));
+    }
+}

@@ -1,0 +1,151 @@
+//! Steps on a GPU come to what they come to by the same tensor ops on a CPU: every encoder, every
+//! loss, every kind of sample, every source of candidates, every optimiser.
+
+use croloss::batch::Drawer;
+use croloss::config::{Config, DeviceChoice, Samples, Settings};
+use croloss::data::Sequences;
+use croloss::device;
+use croloss::model::Model;
+use croloss::random::{Purpose, stream};
+use croloss::step::{Plan, Stepper};
+use rand::RngExt;
+use tch::{Device, Tensor};
+
+use super::machine;
+
+const ITEMS: usize = 40;
+const STEPS: u64 = 3;
+
+/// Dropout is drawn otherwise on a GPU.
+const ENCODERS: [&str; 3] =
+    ["\"mean-pool\"", "\"transformer\"\ndropout = 0.0", "\"gru\"\ndropout = 0.0"];
+
+const LOSSES: [&str; 9] = [
+    "kind = \"cro\"",
+    "kind = \"cro-lambda\"\nalpha = 0.6",
+    "kind = \"cross-entropy\"",
+    "kind = \"cross-entropy\"\nlog_q = \"corrected\"",
+    "kind = \"triplet\"",
+    "kind = \"bpr\"",
+    "kind = \"bce\"",
+    "kind = \"gbce\"",
+    "kind = \"bpr-max\"",
+];
+
+const SOURCES: [&str; 4] = [
+    "{ from = \"uniform\", count = 20, per = \"batch\" }",
+    "{ from = \"popularity\", count = 20, per = \"batch\", power = 0.5 }",
+    "{ from = \"in-batch\", count = 6, per = \"session\" }",
+    "{ from = \"uniform\", count = 9, per = \"batch\" }, { from = \"popularity\", count = 5, per = \"event\" }",
+];
+
+/// These go round, one further with each point.
+const TOWERS: [&str; 3] = [
+    "normalize = true",
+    "normalize = true\nrepeats = true",
+    "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"",
+];
+const OPTIMIZERS: [&str; 4] = [
+    "kind = \"deferred-adam\"",
+    "kind = \"deferred-adam\"\nepsilon_form = \"pytorch\"\nepsilon = 1e-3",
+    "kind = \"adam\"",
+    "kind = \"adagrad\"",
+];
+const REJECTS: [&str; 3] = ["none", "label", "session"];
+const ORDERS: [&str; 3] = ["random", "shuffled", "given"];
+
+fn sequences() -> Sequences {
+    let mut rng = stream(8, Purpose::Generation, 0);
+    let mut all = Sequences { items: vec![], offsets: vec![0] };
+    for _ in 0..20 {
+        let length = rng.random_range(3..9);
+        all.items.extend((0..length).map(|_| rng.random_range(1..=ITEMS as u32)));
+        all.offsets.push(all.items.len());
+    }
+    all
+}
+
+fn points() -> Vec<Config> {
+    let mut points = vec![];
+    let mut at: usize = 0;
+    for encoder in ENCODERS {
+        for loss in LOSSES {
+            for samples in ["users", "positions"] {
+                for source in SOURCES {
+                    at += 1;
+                    let tower = TOWERS[at % 3];
+                    let reject = match REJECTS[at / 3 % 3] {
+                        "session" if tower.contains("repeats") => "label",
+                        reject => reject,
+                    };
+                    let (optimizer, order) = (OPTIMIZERS[at / 4 % 4], ORDERS[at / 7 % 3]);
+                    let top_k = 4 * (at / 5 % 2);
+                    let text = format!(
+                        "data.path = \"\"\n[tower]\nencoder = {encoder}\ndim = 4\nhistory = 5\n{tower}\n[sampling]\nsamples = \"{samples}\"\nbatch = 6\ntop_k = {top_k}\nreject = \"{reject}\"\norder = \"{order}\"\nnegatives = [{source}]\n[loss]\n{loss}\n[optimizer]\nlearning_rate = 0.01\n{optimizer}\n[train]\nfused = false\n"
+                    );
+                    let mut config =
+                        toml::from_str::<Settings>(&text).unwrap().checked().expect(&text);
+                    if config.sampling.samples == Samples::Users {
+                        config.sampling.first_position = 1;
+                    }
+                    points.push(config);
+                }
+            }
+        }
+    }
+    points
+}
+
+/// The loss of each step, and the weights behind the last.
+fn outcome(config: &Config, sequences: &Sequences, device: Device) -> Vec<Tensor> {
+    let plan = Plan::of(config, device);
+    let (members, assembly) = ((0..sequences.len()).collect(), plan.assembly(config));
+    let drawer = Drawer::new(config, plan.batches, assembly, sequences, members, ITEMS).unwrap();
+    let model = Model::new(&config.tower, ITEMS, config.seed, device);
+    let mut stepper = Stepper::new(config, &plan, &model, STEPS, || drawer.log_counts());
+    let mut all = drawer.run(0..STEPS, |next| -> Vec<Tensor> {
+        (0..STEPS).map(|step| stepper.step(&model, &next(), step)).collect()
+    });
+    stepper.catch_up();
+    all.extend(model.snapshot().into_iter().map(|(name, weight)| match name {
+        "encoder.attend.bias" => without_keys(&weight),
+        _ => weight,
+    }));
+    all.iter().map(|own| own.to_device(Device::Cpu)).collect()
+}
+
+/// The biases of attention's queries and values: the gradient of its keys' is zero, and what rounding
+/// leaves of it moves them as far as Adam moves anything.
+fn without_keys(biases: &Tensor) -> Tensor {
+    let parts = biases.chunk(3, 1);
+    Tensor::cat(&[&parts[0], &parts[2]], 1)
+}
+
+#[test]
+fn everything_comes_to_the_same_on_a_gpu() {
+    machine::inner("product::walk");
+}
+
+#[test]
+#[ignore = "run by the test above in a process that finds CUDA"]
+fn walk() {
+    let gpu = device::open(DeviceChoice::Cuda(Some(0))).unwrap();
+    device::use_threads(1);
+    let sequences = sequences();
+    let mut equal = 0;
+    let points = points();
+    for config in &points {
+        let [cpu, own] = [Device::Cpu, gpu].map(|device| outcome(config, &sequences, device));
+        assert_eq!(cpu.len(), own.len());
+        for (a, b) in cpu.iter().zip(&own) {
+            let text = || toml::to_string(config).unwrap();
+            assert!(a.allclose(b, 1e-3, 1e-4, false), "{a:?} and {b:?}: {}", text());
+        }
+        equal += usize::from(cpu.iter().zip(&own).all(|(a, b)| a.equal(b)));
+    }
+    println!("{equal} of {} to the bit", points.len());
+    if machine::pretended().is_some() {
+        // What kernels compute is the same; only batches that are cut on the device lie otherwise.
+        assert!(equal >= 3 * points.len() / 5, "{equal} of {}", points.len());
+    }
+}
