@@ -81,3 +81,4 @@ reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-bo
 
 clean: ## Remove what was built (.venv, data and runs stay)
 	cargo clean
+	rm -rf fuzz/target

@@ -7,6 +7,7 @@ mod folder;
 mod generate;
 mod interactions;
 mod manifest;
+mod pages;
 pub(crate) mod parquet;
 mod prepare;
 mod read;

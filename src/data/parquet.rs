@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 
+use super::pages;
 use crate::files::Sink;
 use crate::reading;
 
@@ -50,18 +51,17 @@ impl<R: MmapBytesReader> Parquet<R> {
             let mut open = ParquetReader::new(&mut reader);
             open.schema().and_then(|schema| Ok((schema, open.get_metadata()?.clone())))
         })?;
+        let parquet = Parquet { path: path.to_owned(), reader, schema, metadata, size };
+        let rows = parquet.rows();
+        let mut groups = parquet.metadata.row_groups.iter().map(|group| group.num_rows());
+        let sum = groups.try_fold(0usize, |sum, rows| sum.checked_add(rows));
         // What is packed in no space takes none on the disk, and all of it in memory.
-        let mut groups = metadata.row_groups.iter().map(|group| group.num_rows());
-        let rows = groups.try_fold(0usize, |sum, rows| sum.checked_add(rows));
         ensure!(
-            rows == Some(metadata.num_rows)
-                && metadata.num_rows as u64
-                    <= size.saturating_mul(ROWS_A_BYTE).saturating_add(SPARE),
-            "{} cannot be read as a Parquet file: it has not so many rows as it says ({})",
-            path.display(),
-            metadata.num_rows
+            sum == Some(rows) && rows as u64 <= parquet.most_rows(),
+            "{} cannot be read as a Parquet file: it has not so many rows as it says ({rows})",
+            path.display()
         );
-        Ok(Parquet { path: path.to_owned(), reader, schema, metadata, size })
+        Ok(parquet)
     }
 
     /// The names of all columns.
@@ -78,6 +78,11 @@ impl<R: MmapBytesReader> Parquet<R> {
         self.metadata.num_rows
     }
 
+    /// More rows than a file of this size has.
+    fn most_rows(&self) -> u64 {
+        self.size.saturating_mul(ROWS_A_BYTE).saturating_add(SPARE)
+    }
+
     /// Gives `take` the frames of one row group after another, with the wanted columns.
     pub fn frames(
         &mut self,
@@ -86,9 +91,19 @@ impl<R: MmapBytesReader> Parquet<R> {
     ) -> Result<()> {
         let columns: Vec<String> = columns.iter().map(|name| name.to_string()).collect();
         let most = self.size.saturating_mul(TEXT_A_BYTE).saturating_add(SPARE);
+        let values = i64::try_from(self.most_rows()).unwrap_or(i64::MAX);
         let (mut start, mut text) = (0, 0);
         for group in &self.metadata.row_groups {
             let frame = whole(&self.path, || {
+                let wanted = columns.iter().filter_map(|name| group.columns_under_root_iter(name));
+                for column in wanted.flatten() {
+                    let values = values.min(column.num_values());
+                    let place = column.byte_range();
+                    if !pages::are_sound(&mut self.reader, place, self.size, values)? {
+                        return Err(PolarsError::ComputeError("a page of it is damaged".into()));
+                    }
+                }
+                self.reader.rewind()?;
                 let mut reader = ParquetReader::new(&mut self.reader)
                     .with_columns(Some(columns.clone()))
                     .with_slice(Some((start, group.num_rows())))
@@ -146,4 +161,63 @@ pub(super) fn write(
         Ok(())
     };
     write().map_err(|error| why.of(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// A file of these two columns.
+    fn file(numbers: &[u32], texts: &[&str]) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f.parquet");
+        write(&path, numbers.len(), |rows| {
+            let (numbers, texts) = (&numbers[rows.clone()], &texts[rows]);
+            vec![Column::new("number".into(), numbers), Column::new("text".into(), texts)]
+        })
+        .unwrap();
+        std::fs::read(&path).unwrap()
+    }
+
+    /// The rows of a file, all of which are read.
+    fn read(bytes: &[u8]) -> Result<usize> {
+        let mut parquet = Parquet::new(Path::new("f"), Cursor::new(bytes.to_vec()))?;
+        let mut rows = 0;
+        parquet.frames(&["number", "text"], |frame| {
+            rows += frame.height();
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Wrong widths of packed numbers, for one, make polars panic, wrong counts end the process.
+    #[test]
+    fn a_file_with_any_byte_changed_is_read_or_refused() {
+        let numbers: Vec<u32> = (0..300).map(|row| row / 40).collect();
+        let texts: Vec<&str> = (0..300).map(|row| ["a", "bb", "ccc"][row % 3]).collect();
+        let whole = file(&numbers, &texts);
+        assert_eq!(read(&whole).unwrap(), 300);
+        let mut refused = 0;
+        for at in 0..whole.len() {
+            for change in [0x01, 0x10, 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= change;
+                refused += usize::from(read(&bytes).is_err());
+            }
+        }
+        assert!(refused > whole.len(), "{refused} of {}", 4 * whole.len());
+    }
+
+    #[test]
+    fn what_is_packed_in_no_space_is_refused() {
+        let refused = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
+        let rows = 3 << 20;
+        let said = refused(&file(&vec![7; rows], &vec![""; rows]));
+        assert!(said.contains("not so many rows") && said.contains("3145728"), "{said}");
+        let long = "x".repeat(1 << 16);
+        let said = refused(&file(&[7; 1000], &[long.as_str(); 1000]));
+        assert!(said.contains("its texts are over"), "{said}");
+    }
 }
