@@ -1,5 +1,6 @@
 //! The folder of one training run: the names of its files, and how each of them is written and read.
 
+mod for_next;
 mod info;
 mod lock;
 mod log;
@@ -13,17 +14,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tch::Tensor;
 
 use super::checkpoint::{About, Checkpoints};
 use super::diverged::Diverged;
 use crate::config::{self, Config};
-use crate::data::{Dataset, Item};
-use crate::device;
 use crate::files;
 use crate::locks::Lock;
 use crate::misuse;
-use crate::optim::State;
 
 pub use info::RunInfo;
 pub use log::{LogLine, LogTail, LogWriter};
@@ -191,47 +188,6 @@ impl RunFolder {
     /// Where the weights of the best validation are.
     pub fn weights_path(&self) -> PathBuf {
         self.path.join(WEIGHTS)
-    }
-
-    /// Keeps which item each row of the weights is, whatever becomes of the dataset.
-    pub(super) fn keep_items(&self, dataset: &Path) -> Result<()> {
-        let own = self.path.join(ITEMS);
-        match own.exists() {
-            true => Ok(()),
-            false => files::write_with(&own, |staging| {
-                files::link_or_copy(&Dataset::items_path(dataset), staging)
-            }),
-        }
-    }
-
-    /// The items of the weights' rows.
-    ///
-    /// # Errors
-    /// Names the file that is missing or broken.
-    pub(super) fn items(&self) -> Result<Vec<Item>> {
-        Dataset::read_items(&self.path.join(ITEMS))
-    }
-
-    /// Keeps the optimisers' state at the end of the training.
-    pub(super) fn keep_optimisers(&self, state: State) -> Result<()> {
-        let state: State =
-            state.into_iter().map(|(name, own)| (name, device::host_copy(&own))).collect();
-        files::write_with(&self.path.join(OPTIMIZER), |staging| {
-            Ok(Tensor::write_safetensors(&state, staging)?)
-        })
-    }
-
-    /// The optimisers' state, where it is kept.
-    ///
-    /// # Errors
-    /// Names the file that is broken.
-    pub(super) fn optimisers(&self) -> Result<Option<State>> {
-        let file = self.path.join(OPTIMIZER);
-        if !file.exists() {
-            return Ok(None);
-        }
-        let state = Tensor::read_safetensors(&file);
-        Ok(Some(state.with_context(|| format!("cannot use {}", file.display()))?))
     }
 
     /// Where the log is, a [`LogLine`] a line.

@@ -117,8 +117,11 @@ impl Checkpoints {
                 }
             }
         }
-        if let Some(first) = wrong.first() {
-            bail!("{first}; no other is whole; --force in place of --resume trains the run anew");
+        if !wrong.is_empty() {
+            bail!(
+                "{}; no other is whole; --force in place of --resume trains the run anew",
+                wrong.join("; ")
+            );
         }
         Ok((None, wrong))
     }
