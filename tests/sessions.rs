@@ -4,48 +4,8 @@ mod common;
 
 use std::fs;
 
-use common::{Place, json};
+use common::{Place, SESSIONS, json};
 use croloss::data::{Dataset, Split};
-
-const SESSIONS: &str = r#"
-device = "cpu"
-
-[data]
-path = "data"
-
-[tower]
-encoder = "transformer"
-dim = 8
-history = 5
-
-[sampling]
-samples = "positions"
-batch = 32
-top_k = 10
-
-[[sampling.negatives]]
-from = "uniform"
-count = 50
-per = "batch"
-
-[[sampling.negatives]]
-from = "in-batch"
-count = 9
-per = "session"
-
-[loss]
-kind = "ssm"
-
-[train]
-steps = 40
-validate_every = 20
-log_every = 10
-monitor = "recall@10"
-
-[evaluation]
-protocol = "positions"
-at = [10, 20]
-"#;
 
 #[test]
 fn a_session_model_trains_repeats_and_is_evaluated_again_to_the_digit() {

@@ -66,10 +66,11 @@ impl<'a> Drawer<'a> {
         steps: Range<u64>,
         body: impl FnOnce(&mut dyn FnMut() -> Batch) -> R,
     ) -> R {
-        match self {
-            Self::Host(drawer) => drawn_ahead(|step| drawer.draw(step), steps, body),
-            Self::Device(drawer) => drawn_ahead(|step| drawer.draw(step), steps, body),
-        }
+        let draw = |step| match self {
+            Self::Host(drawer) => drawer.draw(step),
+            Self::Device(drawer) => drawer.draw(step),
+        };
+        drawn_ahead(draw, steps, body)
     }
 }
 

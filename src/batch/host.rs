@@ -42,7 +42,7 @@ pub(super) struct Chosen<'a> {
 ///
 /// # Errors
 /// A [`crate::error::Misuse`] when they are fewer than a batch needs.
-pub fn eligible(
+fn eligible(
     sequences: &Sequences,
     members: &[usize],
     sampling: &SamplingConfig,

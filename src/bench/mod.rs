@@ -9,4 +9,4 @@ mod steps;
 pub use rank::RankBench;
 pub use session_step::SessionStepBench;
 pub use step::StepBench;
-pub use steps::StepTimes;
+pub use steps::{StepTimes, WARM_UP, taken};

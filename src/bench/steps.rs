@@ -13,12 +13,14 @@ use crate::profile::Profile;
 use crate::step::{Plan, Stepper};
 
 /// Steps before the first that counts.
-const WARM_UP: u64 = 5;
+pub const WARM_UP: u64 = 5;
 
 /// What steps came to.
 pub struct StepTimes {
     /// The median of a step, the wait for its batch included.
     pub milliseconds: f64,
+    /// Of each step, the warm-up's too.
+    pub losses: Vec<f64>,
     /// Queries of a batch on average: users, or positions of sessions.
     pub queries: f64,
     /// All steps, the warm-up's too.
@@ -41,19 +43,35 @@ pub fn timed(
     rows: usize,
     steps: u64,
 ) -> Result<StepTimes> {
-    let plan = Plan::open(config)?;
     let members = (0..sequences.len()).collect();
+    taken(config, &Plan::open(config)?, sequences, members, items, rows, steps)
+}
+
+/// Takes `steps` steps by `plan`, on batches of some `members` of `sequences`, whose items are of a
+/// catalogue of `items`, with a table of `rows` rows.
+///
+/// # Errors
+/// When these are too few for the configuration.
+pub fn taken(
+    config: &Config,
+    plan: &Plan,
+    sequences: &Sequences,
+    members: Vec<usize>,
+    items: usize,
+    rows: usize,
+    steps: u64,
+) -> Result<StepTimes> {
     let assembly = plan.assembly(config);
     let drawer = Drawer::new(config, plan.batches, assembly, sequences, members, items)?;
     let model = Model::new(&config.tower, rows, config.seed, plan.device);
     let steps = WARM_UP + steps;
-    let mut stepper = Stepper::new(config, &plan, &model, steps, || drawer.log_counts());
-    let mut queries = 0;
+    let mut stepper = Stepper::new(config, plan, &model, steps, || drawer.log_counts());
+    let (mut queries, mut losses) = (0, vec![]);
     let (times, operations) = drawer.run(0..steps + 1, |next| {
         let mut step = |step, next: &mut dyn FnMut() -> Batch| {
             let start = Instant::now();
             let batch = next();
-            let _ = stepper.step(&model, &batch, step);
+            losses.push(stepper.step(&model, &batch, step));
             device::synchronize(plan.device);
             queries += batch.query_count();
             1e3 * start.elapsed().as_secs_f64()
@@ -63,6 +81,7 @@ pub fn timed(
     });
     Ok(StepTimes {
         milliseconds: median(times[WARM_UP as usize..].to_vec()),
+        losses: losses[..times.len()].iter().map(|loss| loss.double_value(&[])).collect(),
         queries: queries as f64 / (steps + 1) as f64,
         steps: steps + 1,
         profile: stepper.profile().clone(),

@@ -119,7 +119,22 @@ impl Dataset {
     /// # Errors
     /// Names the file that is missing or broken.
     pub fn read_items(file: &Path) -> Result<Vec<Item>> {
-        read_items(file)
+        let mut items = Vec::new();
+        for_each(file, &["item", "original", "count"], |frame| {
+            let original = frame.column("original")?.str()?;
+            let rows = frame.column("item")?.u32()?.iter().zip(original.iter());
+            for ((id, original), count) in rows.zip(frame.column("count")?.u64()?.iter()) {
+                let (Some(id), Some(original), Some(count)) = (id, original, count) else {
+                    return Ok(Some("a row has no value".to_owned()));
+                };
+                if id as usize != items.len() + 1 {
+                    return Ok(Some(format!("item {id} stands in row {}", items.len() + 1)));
+                }
+                items.push(Item { original: original.to_owned(), count });
+            }
+            Ok(None)
+        })?;
+        Ok(items)
     }
 
     /// Reads the folder that [`Dataset::save`] wrote.
@@ -129,7 +144,7 @@ impl Dataset {
     /// were written: counts, ids and checksum are all held against `dataset.toml`.
     pub fn load(folder: &Path) -> Result<Dataset> {
         let manifest = Manifest::load(folder)?;
-        let items = read_items(&folder.join(ITEMS))?;
+        let items = Self::read_items(&folder.join(ITEMS))?;
         let (users, split, mut offsets) = read_users(&folder.join(USERS))?;
         let cuts = match manifest.split.is_within_users() {
             true => Some(read_cuts(&folder.join(USERS), &offsets)?),
@@ -156,25 +171,6 @@ impl Dataset {
         );
         Ok(dataset)
     }
-}
-
-fn read_items(path: &Path) -> Result<Vec<Item>> {
-    let mut items = Vec::new();
-    for_each(path, &["item", "original", "count"], |frame| {
-        let original = frame.column("original")?.str()?;
-        let rows = frame.column("item")?.u32()?.iter().zip(original.iter());
-        for ((id, original), count) in rows.zip(frame.column("count")?.u64()?.iter()) {
-            let (Some(id), Some(original), Some(count)) = (id, original, count) else {
-                return Ok(Some("a row has no value".to_owned()));
-            };
-            if id as usize != items.len() + 1 {
-                return Ok(Some(format!("item {id} stands in row {}", items.len() + 1)));
-            }
-            items.push(Item { original: original.to_owned(), count });
-        }
-        Ok(None)
-    })?;
-    Ok(items)
 }
 
 fn read_users(path: &Path) -> Result<(Vec<String>, Vec<Split>, Vec<usize>)> {

@@ -72,19 +72,18 @@ impl Dataset {
     pub(super) fn check_cuts(&self) -> Result<()> {
         for part in Split::ALL {
             if self.cuts.is_some() && self.users_of(part).is_empty() {
-                let (users, part, before) = match part {
-                    Split::Train => (self.users.len(), part.name(), ""),
-                    _ => (self.users.len(), part.name(), " and before"),
+                let why = match (self.manifest.split.by, part) {
+                    (SplitBy::LeaveOneOut, _) => ": none has three items",
+                    (_, Split::Train) => {
+                        ", which need interactions there: move its validation_from and test_from"
+                    }
+                    _ => {
+                        ", which need interactions there and before: move its validation_from and \
+                         test_from"
+                    }
                 };
-                match self.manifest.split.by {
-                    SplitBy::LeaveOneOut => bail!(
-                        "the split leaves none of {users} users for {part}: none has three items"
-                    ),
-                    _ => bail!(
-                        "the split leaves none of {users} users for {part}, which need interactions \
-                         there{before}: move its validation_from and test_from"
-                    ),
-                }
+                let users = self.users.len();
+                bail!("the split leaves none of {users} users for {}{why}", part.name());
             }
         }
         Ok(())

@@ -1,17 +1,14 @@
 //! The same training steps on everything that could take them, and whether they come to the same.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use serde::Serialize;
 use tch::Device;
 
-use crate::batch::{Batch, Drawer};
+use crate::bench::{StepTimes, WARM_UP, taken};
 use crate::config::{Config, from_table};
 use crate::data::{Dataset, Preset, Rules, Source, Split, SplitRule, generate, prepare};
 use crate::device;
-use crate::model::Model;
-use crate::step::{Plan, StepPath, Stepper};
+use crate::step::{Plan, StepPath};
 
 /// Steps of each.
 pub const STEPS: u64 = 200;
@@ -91,30 +88,16 @@ fn demo() -> Result<Dataset> {
 fn steps(config: &Config, dataset: &Dataset, device: Device) -> Result<Check> {
     let plan = Plan::of(config, device);
     let (sequences, items) = (dataset.training(), dataset.item_count());
-    let (users, assembly) = (dataset.users_of(Split::Train), plan.assembly(config));
-    let drawer = Drawer::new(config, plan.batches, assembly, &sequences, users, items)?;
-    let model = Model::new(&config.tower, items, config.seed, device);
-    let mut stepper = Stepper::new(config, &plan, &model, STEPS + 1, || drawer.log_counts());
-    let (mut losses, mut times) = (vec![], vec![]);
-    let operations = drawer.run(0..STEPS + 1, |next| {
-        for step in 0..STEPS {
-            let start = Instant::now();
-            let loss = stepper.step(&model, &next(), step);
-            device::synchronize(device);
-            times.push(1e3 * start.elapsed().as_secs_f64());
-            losses.push(loss.double_value(&[]));
-        }
-        let batch: Batch = next();
-        device::operations(|| _ = stepper.step(&model, &batch, STEPS))
-    });
-    times.sort_by(f64::total_cmp);
+    let users = dataset.users_of(Split::Train);
+    let times = taken(config, &plan, &sequences, users, items, items, STEPS - WARM_UP)?;
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    let StepTimes { milliseconds, losses, operations, .. } = times;
     let (first, last) = (&losses[..COMPARED], &losses[losses.len() - COMPARED..]);
     Ok(Check {
         device: device::name(device),
         path: plan.step,
         losses: [mean(first), mean(last)],
-        milliseconds: times[times.len() / 2],
+        milliseconds,
         operations: operations.len(),
         agrees: losses.iter().all(|loss| loss.is_finite()),
     })

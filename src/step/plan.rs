@@ -105,6 +105,11 @@ impl Plan {
         if self.device == Device::Cpu { 1 << 24 } else { 1 << 26 }
     }
 
+    /// Whether the loss of each step can be read at no cost: a GPU would be waited for.
+    pub fn losses_are_at_hand(&self) -> bool {
+        self.device == Device::Cpu
+    }
+
     /// What batches are put together for.
     pub fn assembly(&self, config: &Config) -> Assembly {
         /// For the threads of a host.

@@ -44,7 +44,12 @@ pub fn snapshot(model: &Model, stepper: &Stepper, losses: &Losses) -> State {
     };
     let all =
         weights.chain(named(OPTIMISERS, stepper.state())).chain(named(LOSSES, losses.state()));
-    all.map(|(name, own)| (name, device::host_copy(&own))).collect()
+    on_host(all)
+}
+
+/// Copies on the host, which can be written whatever they were views of.
+pub fn on_host(state: impl IntoIterator<Item = (String, Tensor)>) -> State {
+    state.into_iter().map(|(name, own)| (name, device::host_copy(&own))).collect()
 }
 
 /// Whether all weights of a snapshot are numbers.

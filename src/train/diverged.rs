@@ -74,6 +74,5 @@ impl Diverged {
 }
 
 fn listed(ids: &Tensor) -> Vec<i64> {
-    let ids = ids.view(-1).to_device(tch::Device::Cpu);
-    Vec::<i64>::try_from(ids).expect("ids are whole numbers")
+    Vec::try_from(device::host_copy(ids).view(-1)).expect("ids are whole numbers")
 }

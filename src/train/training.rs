@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use anyhow::{Error, Result, anyhow, bail};
-use tch::Device;
 
 use super::checkpoint::{About, Snapshot, Writer, snapshot};
 use super::context::RunContext;
@@ -207,7 +206,7 @@ impl<'a> Training<'a> {
     fn divergence(&self, gradients: &Gradients) -> Option<f64> {
         let RunContext { config, plan, .. } = self.context;
         let asked = config.train.skip_batches > 0 || config.train.log_every == 1;
-        (asked || plan.device == Device::Cpu)
+        (asked || plan.losses_are_at_hand())
             .then(|| gradients.loss.double_value(&[]))
             .filter(|loss| !loss.is_finite())
     }

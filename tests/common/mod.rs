@@ -33,6 +33,48 @@ monitor = "recall@10"
 at = [10, 50]
 "#;
 
+/// The same for a session Transformer.
+#[allow(dead_code)] // Not every test file trains on sessions.
+pub const SESSIONS: &str = r#"
+device = "cpu"
+
+[data]
+path = "data"
+
+[tower]
+encoder = "transformer"
+dim = 8
+history = 5
+
+[sampling]
+samples = "positions"
+batch = 32
+top_k = 10
+
+[[sampling.negatives]]
+from = "uniform"
+count = 50
+per = "batch"
+
+[[sampling.negatives]]
+from = "in-batch"
+count = 9
+per = "session"
+
+[loss]
+kind = "ssm"
+
+[train]
+steps = 40
+validate_every = 20
+log_every = 10
+monitor = "recall@10"
+
+[evaluation]
+protocol = "positions"
+at = [10, 20]
+"#;
+
 /// A folder with a prepared data set in `data` and a configuration in `c.toml`.
 pub struct Place(TempDir);
 

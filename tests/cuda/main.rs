@@ -8,6 +8,8 @@ mod common;
 mod counts;
 mod loading;
 mod machine;
+#[path = "../../src/step/tests/parts.rs"]
+mod parts;
 mod pretended;
 mod product;
 mod steps;

@@ -12,6 +12,7 @@ use rand::RngExt;
 use tch::{Device, Tensor};
 
 use super::machine;
+use super::parts::{LOSSES, ORDERS, REJECTS, SOURCES};
 
 const ITEMS: usize = 40;
 const STEPS: u64 = 3;
@@ -19,25 +20,6 @@ const STEPS: u64 = 3;
 /// Dropout is drawn otherwise on a GPU.
 const ENCODERS: [&str; 3] =
     ["\"mean-pool\"", "\"transformer\"\ndropout = 0.0", "\"gru\"\ndropout = 0.0"];
-
-const LOSSES: [&str; 9] = [
-    "kind = \"cro\"",
-    "kind = \"cro-lambda\"\nalpha = 0.6",
-    "kind = \"cross-entropy\"",
-    "kind = \"cross-entropy\"\nlog_q = \"corrected\"",
-    "kind = \"triplet\"",
-    "kind = \"bpr\"",
-    "kind = \"bce\"",
-    "kind = \"gbce\"",
-    "kind = \"bpr-max\"",
-];
-
-const SOURCES: [&str; 4] = [
-    "{ from = \"uniform\", count = 20, per = \"batch\" }",
-    "{ from = \"popularity\", count = 20, per = \"batch\", power = 0.5 }",
-    "{ from = \"in-batch\", count = 6, per = \"session\" }",
-    "{ from = \"uniform\", count = 9, per = \"batch\" }, { from = \"popularity\", count = 5, per = \"event\" }",
-];
 
 /// These go round, one further with each point.
 const TOWERS: [&str; 3] = [
@@ -51,8 +33,6 @@ const OPTIMIZERS: [&str; 4] = [
     "kind = \"adam\"",
     "kind = \"adagrad\"",
 ];
-const REJECTS: [&str; 3] = ["none", "label", "session"];
-const ORDERS: [&str; 3] = ["random", "shuffled", "given"];
 
 fn sequences() -> Sequences {
     let mut rng = stream(8, Purpose::Generation, 0);

@@ -2,6 +2,7 @@
 
 mod candidates;
 mod mean_pool;
+mod parts;
 mod product;
 mod repeats;
 mod steps;

@@ -4,6 +4,7 @@
 use rand::RngExt;
 use tch::{Device, Tensor};
 
+use super::parts::{LOSSES, ORDERS, REJECTS, SOURCES};
 use crate::batch::Drawer;
 use crate::config::{Config, Samples, Settings};
 use crate::data::Sequences;
@@ -20,34 +21,13 @@ const ENCODERS: [&str; 3] = [
     "encoder = \"gru\"\ndropout = 0.1",
 ];
 
-const LOSSES: [&str; 9] = [
-    "kind = \"cro\"",
-    "kind = \"cro-lambda\"\nalpha = 0.6",
-    "kind = \"cross-entropy\"",
-    "kind = \"cross-entropy\"\nlog_q = \"corrected\"",
-    "kind = \"triplet\"",
-    "kind = \"bpr\"",
-    "kind = \"bce\"",
-    "kind = \"gbce\"",
-    "kind = \"bpr-max\"",
-];
-
-const SOURCES: [&str; 4] = [
-    "{ from = \"uniform\", count = 20, per = \"batch\" }",
-    "{ from = \"popularity\", count = 20, per = \"batch\", power = 0.5 }",
-    "{ from = \"in-batch\", count = 6, per = \"session\" }",
-    "{ from = \"uniform\", count = 9, per = \"batch\" }, { from = \"popularity\", count = 5, per = \"event\" }",
-];
-
 const TOWERS: [&str; 2] = [
     "normalize = true",
     "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"",
 ];
 
 /// Beside what a point of the product says, these go round: any of them meets any other.
-const REJECTS: [&str; 3] = ["none", "label", "session"];
 const OPTIMIZERS: [&str; 3] = ["deferred-adam", "adam", "adagrad"];
-const ORDERS: [&str; 3] = ["random", "shuffled", "given"];
 
 fn sequences() -> Sequences {
     let mut rng = stream(8, Purpose::Generation, 0);

@@ -8,9 +8,9 @@ use tch::Tensor;
 
 use super::{ITEMS, OPTIMIZER, RunFolder};
 use crate::data::{Dataset, Item};
-use crate::device;
 use crate::files;
 use crate::optim::State;
+use crate::train::checkpoint::on_host;
 
 impl RunFolder {
     /// Keeps which item each row of the weights is, whatever becomes of the dataset.
@@ -34,8 +34,7 @@ impl RunFolder {
 
     /// Keeps the optimisers' state at the end of the training.
     pub(in crate::train) fn keep_optimisers(&self, state: State) -> Result<()> {
-        let state: State =
-            state.into_iter().map(|(name, own)| (name, device::host_copy(&own))).collect();
+        let state = on_host(state);
         files::write_with(&self.path.join(OPTIMIZER), |staging| {
             Ok(Tensor::write_safetensors(&state, staging)?)
         })
