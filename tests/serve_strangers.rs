@@ -148,7 +148,8 @@ fn clients_that_read_nothing_cost_little() {
         // Others go on meanwhile.
         assert_eq!(server.post(json!({"histories": [[items[0]]]})).0, 200);
     }
-    assert!(most < before + 400, "{before} MiB, then {most} MiB");
+    // 256 MiB may wait, and what is freed does not go back to the system at once.
+    assert!(most < before + 512, "{before} MiB, then {most} MiB");
 }
 
 /// Scores of `history` by the export in `folder`.

@@ -11,13 +11,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::api::{Answer, Wish};
+use super::api::{Answer, Scored, Wish};
 use super::metrics::Metrics;
 use super::queue::Job;
 use super::served::{Current, Served};
 use super::unsent::Unsent;
 use super::{Limits, Permission, openapi};
-use crate::retrieve::{Catalogue, Choice, Known};
+use crate::retrieve::{Catalogue, Choice, Hit, Known};
 
 /// Bytes beyond the limit that are read and thrown away, so that a client that sends first and
 /// reads then finds the refusal.
@@ -133,7 +133,9 @@ impl Service {
             choice: Choice::of(catalogue, wish.allow.as_deref(), wish.deny.as_deref()),
         };
         let popular = job.histories.iter().filter(|ids| ids.is_empty()).count();
-        let room = self.unsent.room(size_of_answer(&wish, catalogue), self.limits.timeout).await;
+        let (items, text) = size_of_answer(&wish, catalogue);
+        let while_made = text + items * (size_of::<Hit>() + size_of::<Scored>());
+        let room = self.unsent.room(while_made, self.limits.timeout).await;
         let room = room.ok_or_else(|| {
             let words = "too many answers wait for their clients to take them";
             Reply::error(StatusCode::SERVICE_UNAVAILABLE, words)
@@ -151,7 +153,11 @@ impl Service {
         let hits = scored.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         self.metrics.popular(popular);
         let answer = Answer::new(catalogue, &histories, hits, *cold_start);
-        let body = serde_json::to_vec(&answer).map_err(|error| failed(&error))?;
+        // Text that grows by doubling would leave a trail of freed pieces.
+        let mut body = Vec::with_capacity(text);
+        serde_json::to_writer(&mut body, &answer).map_err(|error| failed(&error))?;
+        drop(answer);
+        body.shrink_to_fit();
         Ok(Reply::ok(JSON, room.hold(body)))
     }
 
@@ -183,10 +189,11 @@ impl Service {
     }
 }
 
-/// About how long an answer gets.
-fn size_of_answer(wish: &Wish, catalogue: &Catalogue) -> usize {
+/// How many items an answer has at most, and about how many bytes its text.
+fn size_of_answer(wish: &Wish, catalogue: &Catalogue) -> (usize, usize) {
     const AROUND_AN_ITEM: usize = 40;
     const AROUND_A_LIST: usize = 64;
+    let items = wish.histories.len() * wish.top.min(catalogue.len());
     let item = catalogue.mean_length() + AROUND_AN_ITEM;
-    wish.histories.len() * (wish.top.min(catalogue.len()) * item + AROUND_A_LIST)
+    (items, items * item + wish.histories.len() * AROUND_A_LIST)
 }
