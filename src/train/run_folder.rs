@@ -316,13 +316,14 @@ impl RunFolder {
     /// Names what cannot be removed.
     pub fn tidy(path: &Path) -> Result<()> {
         let lock = path.join(LOCK);
-        if ![&path.join(CHECKPOINTS), &lock].iter().any(|left| left.exists()) {
+        let checkpoints = Checkpoints::at(path.join(CHECKPOINTS));
+        if !checkpoints.are_there() && !lock.exists() {
             return Ok(());
         }
         let alone = Lock::take(&lock, |_| true)
             .with_context(|| format!("cannot lock {}", lock.display()))?;
         match alone {
-            Some(_lock) => Checkpoints::at(path.join(CHECKPOINTS)).clear(),
+            Some(_lock) => checkpoints.clear(),
             None => Ok(()),
         }
     }

@@ -142,7 +142,12 @@ impl Checkpoints {
         self.sweep()
     }
 
-    /// Removes all of them.
+    /// Whether there is anything of them, removed in part perhaps.
+    pub fn are_there(&self) -> bool {
+        self.path.exists() || going(&self.path).exists()
+    }
+
+    /// Removes all of them, and what a kill has left of an earlier removal.
     ///
     /// # Errors
     /// Names what cannot be removed.
@@ -196,8 +201,10 @@ impl Checkpoints {
 
     /// Removes a folder so that a kill does not leave half of it under its name.
     fn remove(&self, folder: &Path) -> Result<()> {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let gone = folder.with_file_name(format!(".{name}.old"));
+        let gone = going(folder);
+        if gone.exists() {
+            remove_folder(&gone)?;
+        }
         match fs::rename(folder, &gone) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             renamed => {
@@ -210,6 +217,12 @@ impl Checkpoints {
     fn entries(&self) -> Result<fs::ReadDir> {
         fs::read_dir(&self.path).with_context(|| format!("cannot list {}", self.path.display()))
     }
+}
+
+/// The name of a folder while it is removed.
+fn going(folder: &Path) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    folder.with_file_name(format!(".{name}.old"))
 }
 
 fn remove_folder(path: &Path) -> Result<()> {

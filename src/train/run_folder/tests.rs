@@ -78,3 +78,21 @@ fn a_run_ends_by_its_result_or_else_by_its_failure() {
     let error = RunFolder::ending(run.path()).unwrap_err().to_string();
     assert!(error.contains("result.json is broken"), "{error}");
 }
+
+#[test]
+fn a_finished_run_is_tidied_wherever_a_kill_has_met_it() {
+    for left in [&["checkpoints"][..], &[".checkpoints.old"], &["checkpoints", ".checkpoints.old"]]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        // Whoever works there holds the lock: nobody does any more.
+        let path = run(dir.path()).path().to_owned();
+        let step = |name: &&str| path.join(name).join("step-0000000000007");
+        for step in left.iter().map(step) {
+            fs::create_dir_all(&step).unwrap();
+            fs::write(step.join("state.safetensors"), "half").unwrap();
+        }
+        RunFolder::tidy(&path).unwrap();
+        let there = |name: &str| path.join(name).exists();
+        assert!(!there("checkpoints") && !there(".checkpoints.old"), "{left:?}");
+    }
+}
