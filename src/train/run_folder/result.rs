@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Metric;
+use crate::eval::Groups;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,11 +39,20 @@ pub struct RunResult {
     pub version: String,
     pub commit: String,
     pub test_users: usize,
+    /// Targets of theirs that no training and no history holds: they could not be ranked.
+    #[serde(default)]
+    pub test_unrankable: usize,
+    /// [`crate::config::EvaluationConfig::in_words`]
+    #[serde(default)]
+    pub protocol: String,
     /// Metrics at `best_step`; these and `test` are empty where the dataset is all training.
     #[serde(with = "by_name")]
     pub validation: Vec<(Metric, f64)>,
     #[serde(with = "by_name")]
     pub test: Vec<(Metric, f64)>,
+    /// Recall of the test's targets by their popularity and by what was known.
+    #[serde(default)]
+    pub test_groups: Groups,
 }
 
 /// Metrics as a map from `recall@50` and the like, in their order.
