@@ -23,7 +23,7 @@ CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-cuda lint bench stress soak fuzz reproduce clean
+.PHONY: help setup build test test-cuda lint bench stress soak fuzz reproduce dist clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,9 @@ reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-bo
 	@test -d data/$(DATA) || $(CROLOSS) prepare datasets/$(DATA).toml $(if $(INPUT),--input $(INPUT)) $(if $(TEST_INPUT),--test-input $(TEST_INPUT))
 	@status=0; $(CROLOSS) sweep experiments/$(DATASET).toml --jobs $(JOBS) || status=$$?; \
 	test $$status -eq 2 || $(CROLOSS) report experiments/$(DATASET).toml; exit $$status
+
+dist: build ## Pack target/dist/croloss-VERSION-x86_64-linux.tar.gz, to run on other machines
+	python3 dist/pack.py $(CROLOSS) $${LIBTORCH:-.libtorch} target/dist
 
 clean: ## Remove what was built (.venv, data and runs stay)
 	cargo clean
