@@ -59,7 +59,8 @@ def version(libtorch):
 def main(binary, libtorch, out):
     known = licences.metadata()
     root = next(own for own in known["packages"] if own["id"] == known["resolve"]["root"])
-    name = f"croloss-{root['version']}-{platform.machine()}-linux"
+    built_for = version(libtorch)
+    name = f"croloss-{root['version']}-{platform.machine()}-linux-libtorch-{built_for}"
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:
         # Whole or not at all.
@@ -74,7 +75,7 @@ def main(binary, libtorch, out):
 
             add("croloss", (HERE / "croloss").read_bytes(), 0o755)
             add("libexec/croloss", stripped(binary), 0o755)
-            add("libexec/libtorch-version", f"{version(libtorch)}\n".encode())
+            add("libexec/libtorch-version", f"{built_for}\n".encode())
             add("LICENCES.txt", licences.text(known).encode())
             for path in FILES:
                 if (ROOT / path).is_file():

@@ -17,7 +17,7 @@ use crate::data::Sequences;
 use crate::device::ComputePath;
 use crate::model::Model;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{BYTES_A_SCORE, Catalogue};
 pub use metrics::{Metrics, is_of_positions, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
 pub use rank::{Query, held_out_from, ranks};
