@@ -19,7 +19,7 @@ use crate::data::Sequences;
 use crate::device::ComputePath;
 use crate::model::Model;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{BYTES_A_SCORE, Catalogue};
 pub use groups::{Group, Groups};
 pub use metrics::{Found, Metrics, is_of_positions, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};

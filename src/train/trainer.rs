@@ -110,6 +110,7 @@ pub fn train(
         threads: rayon::current_num_threads() as i32,
         seed: config.seed,
         peak_memory_mib: peak_memory_mib(),
+        peak_gpu_memory_mib: device::peak_memory_mib(plan.device),
         version: env!("CARGO_PKG_VERSION").into(),
         commit: env!("CROLOSS_COMMIT").into(),
         test_users,

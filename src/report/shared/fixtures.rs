@@ -35,6 +35,7 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
         train_seconds: 61.5,
         seconds: 70.25,
         peak_memory_mib: 512,
+        peak_gpu_memory_mib: None,
         device: "cpu".into(),
         threads: 2,
         seed,
@@ -54,7 +55,7 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
         name,
         grids: vec!["table2".into()],
         config: config(loss, seed),
-        status: Status::Done(result),
+        status: Status::Done(Box::new(result)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::eval::Groups;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
     Failed(Failure),
-    Done(RunResult),
+    Done(Box<RunResult>),
 }
 
 /// The content of `failed.json`.
@@ -32,6 +32,8 @@ pub struct RunResult {
     pub seconds: f64,
     /// The most memory that the process held, in MiB; 0 where the system does not tell.
     pub peak_memory_mib: u64,
+    /// The most memory of its GPU that the process held, in MiB; nothing for a run on a CPU.
+    pub peak_gpu_memory_mib: Option<u64>,
     pub device: String,
     pub threads: i32,
     pub seed: u64,
