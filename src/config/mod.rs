@@ -46,7 +46,7 @@ pub use negatives::{NegativeSource, Origin, Per};
 pub use optimizer::{EpsilonForm, OptimizerConfig, OptimizerKind, ScheduleKind};
 pub use sampling::{Order, Reject, Samples, SamplingConfig};
 pub use settings::Settings;
-pub use tower::{Activation, EncoderConfig, EncoderKind, TowerConfig};
+pub use tower::{Activation, EncoderConfig, EncoderKind, TowerConfig, TransformerLayer};
 pub use train::{DEFAULT_STEPS, Length, Schedule, TrainConfig, ValidateEvery};
 
 /// Everything that a training run depends on, checked and whole: [`Settings::checked`] makes it.

@@ -67,6 +67,7 @@ fn bases() -> Vec<Table> {
         users.to_owned(),
         sessions.clone(),
         sessions.replace("transformer", "gru"),
+        sessions.replace("'transformer'", "'transformer'\ntower.layer = 'ligr'"),
         of_loss("kind = 'cro-lambda'"),
         of_loss("kind = 'cro', kernel = 'hinge'"),
         of_loss("kind = 'cross-entropy'"),
