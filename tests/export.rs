@@ -113,8 +113,9 @@ sampling = { samples = "positions", batch = 32, negatives = [{ from = "uniform",
 "#;
     let transformer =
         "[tower]\nencoder = \"transformer\"\ndim = 8\nhistory = 5\nlayers = 2\nheads = 2";
+    let ligr = format!("{transformer}\nlayer = \"ligr\"\nwidening = 2");
     let gru = "[tower]\nencoder = \"gru\"\ndim = 8\nhistory = 5\nlayers = 2\ntied = false\noutput_bias = true";
-    for (tower, loss) in [(transformer, "ssm"), (gru, "bpr-max")] {
+    for (tower, loss) in [(transformer, "ssm"), (&ligr, "ssm"), (gru, "bpr-max")] {
         compare(&Exported::of(&format!("{SESSIONS}loss = {{ kind = \"{loss}\" }}\n{tower}")));
     }
 }

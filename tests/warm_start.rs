@@ -58,8 +58,9 @@ fn weights_are_those_of_the_items_of_the_same_original_id() {
     next_day(&place);
     let untied = ["--set", "tower.normalize=false", "--set", "tower.tied=false"];
     let untied = [&untied[..], &["--set", "tower.output_bias=true"]].concat();
-    let transformer = ["--set", "tower.encoder=transformer", "--set", "loss.kind=bce"];
-    for sets in [vec![], untied, transformer.to_vec()] {
+    let ligr = ["--set", "tower.encoder=transformer", "--set", "tower.layer=ligr"];
+    let ligr = [&ligr[..], &["--set", "loss.kind=bce"]].concat();
+    for sets in [vec![], untied, ligr] {
         place.ok(&[&["train", "c.toml", "--out", "run", "--force"], &sets[..]].concat());
         let still = [&sets[..], &STILL, &["--force"]].concat();
         let output = place.command(&warm("warm", &still)).output().unwrap();

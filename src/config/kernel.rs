@@ -1,4 +1,4 @@
-//! The names of comparison kernels.
+//! The names of comparison kernels, and what they read.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,27 @@ pub enum Kernel {
     Exponential,
     /// ln(1 + e^d)
     Softplus,
+    /// (1 + tanh(d/w))^w, w the width; an activation of PSL, as are the next two.
+    PslTanh,
+    /// max(0, 1 + atan(d/w))^w
+    PslAtan,
+    /// max(0, 1 + d/w)^w
+    PslRelu,
+}
+
+/// What the shape of some kernels depends on, in units of the scaled score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KernelShape {
+    /// The hinge's.
+    pub margin: f64,
+    /// The `psl-` kernels': gaps much smaller than it count as in the exponential kernel.
+    pub width: f64,
+}
+
+impl Default for KernelShape {
+    fn default() -> Self {
+        Self { margin: 5.0, width: 20.0 }
+    }
 }
 
 impl Kernel {
@@ -27,6 +48,19 @@ impl Kernel {
             Self::Hinge => "hinge",
             Self::Exponential => "exponential",
             Self::Softplus => "softplus",
+            Self::PslTanh => "psl-tanh",
+            Self::PslAtan => "psl-atan",
+            Self::PslRelu => "psl-relu",
         }
+    }
+
+    /// Whether it reads [`KernelShape::width`].
+    pub fn has_width(self) -> bool {
+        matches!(self, Self::PslTanh | Self::PslAtan | Self::PslRelu)
+    }
+
+    /// The number of `shape` that it reads, if any.
+    pub fn parameter(self, shape: KernelShape) -> f64 {
+        if self.has_width() { shape.width } else { shape.margin }
     }
 }

@@ -15,6 +15,7 @@ mod keys;
 mod layer;
 mod load;
 mod loss;
+mod loss_settings;
 mod metric;
 mod negatives;
 mod optimizer;
@@ -35,7 +36,7 @@ pub use checkpoint::CheckpointConfig;
 pub use device::DeviceChoice;
 pub use evaluation::{EvaluationConfig, Protocol, Seen};
 pub use explain::{explain, nearest};
-pub use kernel::Kernel;
+pub use kernel::{Kernel, KernelShape};
 pub use keys::keys;
 pub use layer::{Layer, parse_set};
 pub use load::{from_table, load, load_trained};
@@ -45,7 +46,7 @@ pub use negatives::{NegativeSource, Origin, Per};
 pub use optimizer::{EpsilonForm, OptimizerConfig, OptimizerKind, ScheduleKind};
 pub use sampling::{Order, Reject, Samples, SamplingConfig};
 pub use settings::Settings;
-pub use tower::{Activation, EncoderConfig, EncoderKind, TowerConfig};
+pub use tower::{Activation, EncoderConfig, EncoderKind, TowerConfig, TransformerLayer};
 pub use train::{DEFAULT_STEPS, Length, Schedule, TrainConfig, ValidateEvery};
 
 /// Everything that a training run depends on, checked and whole: [`Settings::checked`] makes it.
@@ -143,6 +144,9 @@ mod tests {
             "kind = \"bce\"",
             "kind = \"gbce\"",
             "kind = \"bpr-max\"",
+            "kernel = \"psl-relu\"\nwidth = 7.0",
+            "kind = \"bsl\"\npositive_temperature = 0.5",
+            "kind = \"sl-at-k\"\nat = 5",
         ] {
             for encoder in ["mean-pool", "transformer", "gru"] {
                 for sampling in [

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::loss::LossSettings;
+use super::loss_settings::LossSettings;
 use super::sampling::{Reject, Samples, SamplingSettings};
 use super::tower::TowerSettings;
 use super::train::TrainSettings;

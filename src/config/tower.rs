@@ -43,9 +43,27 @@ pub enum EncoderConfig {
         heads: i64,
         /// The share of numbers that training sets to zero.
         dropout: f64,
+        layer: TransformerLayer,
     },
     /// GRU4Rec's: recurrent layers over the history.
     Gru { layers: i64, dropout: f64 },
+}
+
+/// What a layer of the Transformer does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TransformerLayer {
+    /// Adds attention and a network with ReLU to what it reads.
+    Sasrec,
+    /// Adds them through gates; the network is a SwiGLU, `widening` times as wide as the vectors.
+    Ligr { widening: i64 },
+}
+
+/// The kind of a Transformer's layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerKind {
+    Sasrec,
+    Ligr,
 }
 
 /// The kind of an encoder.
@@ -148,6 +166,12 @@ pub struct TowerSettings {
     /// `transformer` (default 0.2), `gru` (default 0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
+    /// `transformer` (default sasrec).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<LayerKind>,
+    /// `ligr` layers (default 4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub widening: Option<i64>,
 }
 
 impl Default for TowerSettings {
@@ -165,6 +189,8 @@ impl Default for TowerSettings {
             layers: None,
             heads: None,
             dropout: None,
+            layer: None,
+            widening: None,
         }
     }
 }
@@ -220,6 +246,10 @@ impl TowerSettings {
             }
             Ok(dropout)
         };
+        if self.encoder != EncoderKind::Transformer {
+            unread("layer", self.layer.is_some())?;
+            unread("widening", self.widening.is_some())?;
+        }
         match self.encoder {
             EncoderKind::MeanPool => {
                 unread("layers", self.layers.is_some())?;
@@ -233,11 +263,30 @@ impl TowerSettings {
                 if self.dim % heads != 0 {
                     misuse!("tower.heads = {heads}: must divide tower.dim = {}", self.dim);
                 }
-                Ok(EncoderConfig::Transformer { layers: layers(2)?, heads, dropout: dropout(0.2)? })
+                Ok(EncoderConfig::Transformer {
+                    layers: layers(2)?,
+                    heads,
+                    dropout: dropout(0.2)?,
+                    layer: self.checked_layer()?,
+                })
             }
             EncoderKind::Gru => {
                 unread("heads", self.heads.is_some())?;
                 Ok(EncoderConfig::Gru { layers: layers(1)?, dropout: dropout(0.0)? })
+            }
+        }
+    }
+
+    fn checked_layer(&self) -> Result<TransformerLayer> {
+        match self.layer.unwrap_or(LayerKind::Sasrec) {
+            LayerKind::Sasrec if self.widening.is_some() => {
+                misuse!("tower.widening is only read by tower.layer = \"ligr\": remove it");
+            }
+            LayerKind::Sasrec => Ok(TransformerLayer::Sasrec),
+            LayerKind::Ligr => {
+                let widening = self.widening.unwrap_or(4);
+                within("tower.widening", widening, 1, 64)?;
+                Ok(TransformerLayer::Ligr { widening })
             }
         }
     }
@@ -247,10 +296,16 @@ impl From<TowerConfig> for TowerSettings {
     fn from(tower: TowerConfig) -> Self {
         let (layers, heads, dropout) = match tower.encoder {
             EncoderConfig::MeanPool => (None, None, None),
-            EncoderConfig::Transformer { layers, heads, dropout } => {
+            EncoderConfig::Transformer { layers, heads, dropout, .. } => {
                 (Some(layers), Some(heads), Some(dropout))
             }
             EncoderConfig::Gru { layers, dropout } => (Some(layers), None, Some(dropout)),
+        };
+        let widening = match tower.encoder {
+            EncoderConfig::Transformer { layer: TransformerLayer::Ligr { widening }, .. } => {
+                Some(widening)
+            }
+            _ => None,
         };
         Self {
             encoder: tower.encoder.kind(),
@@ -267,6 +322,8 @@ impl From<TowerConfig> for TowerSettings {
             layers,
             heads,
             dropout,
+            layer: widening.map(|_| LayerKind::Ligr),
+            widening,
         }
     }
 }
@@ -282,7 +339,8 @@ mod tests {
     #[test]
     fn defaults_depend_on_the_encoder() {
         let sasrec = parse("encoder = \"transformer\"").unwrap();
-        let expected = EncoderConfig::Transformer { layers: 2, heads: 1, dropout: 0.2 };
+        let layer = TransformerLayer::Sasrec;
+        let expected = EncoderConfig::Transformer { layers: 2, heads: 1, dropout: 0.2, layer };
         assert_eq!((sasrec.encoder, sasrec.dropout()), (expected, 0.2));
         assert_eq!((sasrec.normalize, sasrec.tied), (false, true));
         let two_tower = parse("").unwrap();
@@ -305,6 +363,14 @@ mod tests {
         );
         let gru = written("encoder = \"gru\"");
         assert!(gru.contains("layers = 1") && !gru.contains("heads"), "{gru}");
+        // Saved configurations of SASRec's layers stay what they were.
+        assert!(!written("encoder = \"transformer\"\nlayer = \"sasrec\"").contains("layer ="));
+        let ligr = written("encoder = \"transformer\"\nlayer = \"ligr\"");
+        assert!(ligr.contains("layer = \"ligr\"") && ligr.contains("widening = 4"), "{ligr}");
+        assert_eq!(
+            parse(&ligr).unwrap(),
+            parse("encoder = \"transformer\"\nlayer = \"ligr\"").unwrap()
+        );
     }
 
     #[test]
@@ -317,6 +383,9 @@ mod tests {
             ("encoder = \"gru\"\noutput_bias = true", "tower.tied = false"),
             ("tied = false\noutput_bias = true", "tower.normalize = false"),
             ("encoder = \"transformer\"\nlayers = 0", "tower.layers"),
+            ("encoder = \"gru\"\nlayer = \"ligr\"", "tower.layer"),
+            ("encoder = \"transformer\"\nwidening = 2", "tower.widening"),
+            ("encoder = \"transformer\"\nlayer = \"ligr\"\nwidening = 0", "tower.widening"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tch::{Device, Tensor};
 
 use super::script::Script;
-use crate::config::{Config, EncoderConfig};
+use crate::config::{Config, EncoderConfig, TransformerLayer};
 use crate::model::Model;
 
 /// Item ids, int64 of any shape, to vectors `[..., dim]`.
@@ -68,11 +68,31 @@ def forward(self, history: Tensor) -> Tensor:
     for i in range(self.norm1_weight.size(0)):
         seen = self.norm(x, self.norm1_weight[i], self.norm1_bias[i])
         seen = self.attention(torch.linear(seen, self.attend_weight[i], self.attend_bias[i]))
-        x = x + torch.linear(seen, self.combine_weight[i], self.combine_bias[i])
-        wide = self.norm(x, self.norm2_weight[i], self.norm2_bias[i])
-        wide = torch.relu(torch.linear(wide, self.widen_weight[i], self.widen_bias[i]))
-        x = x + torch.linear(wide, self.narrow_weight[i], self.narrow_bias[i])
+        seen = torch.linear(seen, self.combine_weight[i], self.combine_bias[i])
+        x = self.add_seen(i, x, seen)
+        x = self.add_network(i, x, self.norm(x, self.norm2_weight[i], self.norm2_bias[i]))
     return self.last(self.norm(x, self.norm_weight, self.norm_bias), length)
+";
+
+/// The Transformer's layers, from what attention gives on.
+const SASREC_LAYER: &str = "
+def add_seen(self, i: int, x: Tensor, seen: Tensor) -> Tensor:
+    return x + seen
+
+def add_network(self, i: int, x: Tensor, read: Tensor) -> Tensor:
+    wide = torch.relu(torch.linear(read, self.widen_weight[i], self.widen_bias[i]))
+    return x + torch.linear(wide, self.narrow_weight[i], self.narrow_bias[i])
+";
+
+const LIGR_LAYER: &str = "
+def add_seen(self, i: int, x: Tensor, seen: Tensor) -> Tensor:
+    return x + torch.sigmoid(torch.linear(x, self.gate1_weight[i], self.gate1_bias[i])) * seen
+
+def add_network(self, i: int, x: Tensor, read: Tensor) -> Tensor:
+    wide = torch.silu(torch.linear(read, self.swish_weight[i]))
+    wide = wide * torch.linear(read, self.widen_weight[i])
+    gate = torch.sigmoid(torch.linear(x, self.gate2_weight[i], self.gate2_bias[i]))
+    return x + gate * torch.linear(wide, self.narrow_weight[i])
 ";
 
 /// As [`crate::model::Gru`].
@@ -114,8 +134,12 @@ pub(super) fn save_user(
     let tower = &config.tower;
     let source = match tower.encoder {
         EncoderConfig::MeanPool => MEAN_POOL_TOWER.to_owned(),
-        EncoderConfig::Transformer { heads, .. } => {
-            [LATEST, TRANSFORMER_TOWER].concat().replace("HEADS", &heads.to_string())
+        EncoderConfig::Transformer { heads, layer, .. } => {
+            let layer = match layer {
+                TransformerLayer::Sasrec => SASREC_LAYER,
+                TransformerLayer::Ligr { .. } => LIGR_LAYER,
+            };
+            [LATEST, layer, TRANSFORMER_TOWER].concat().replace("HEADS", &heads.to_string())
         }
         EncoderConfig::Gru { .. } => [LATEST, GRU_TOWER].concat(),
     };

@@ -7,7 +7,7 @@
 use super::kernels::{self, Lane};
 use super::row_weighting::RowWeighting;
 use super::simd::Level;
-use crate::config::{Kernel, LogQ, LossConfig, LossKind};
+use crate::config::{Kernel, KernelShape, LogQ, LossConfig, LossKind};
 use crate::loss::Weighting;
 
 /// A loss as a function of rows.
@@ -18,7 +18,9 @@ pub struct RowLoss {
     kernel: Kernel,
     /// φ₁ of the Lambda method.
     rank_kernel: Kernel,
-    margin: f32,
+    shape: KernelShape,
+    /// τ₁ and τ₂ of BSL.
+    temperatures: [f32; 2],
     weighting: Option<Weighting>,
 }
 
@@ -52,20 +54,19 @@ pub const ROWS: usize = 16;
 pub struct Sums {
     /// Of each row Σφ₁.
     counted: [[Lane; 2]; ROWS],
-    /// Of each row Σφ and Σφ′; for cross-entropy Σe^(score − shift).
+    /// Of each row Σφ and Σφ′; for cross-entropy Σe^(score − shift), for BSL of that by τ₂.
     driven: [[Lane; 2]; ROWS],
-    /// Of each row the highest scores, for cross-entropy.
+    /// Of each row the highest scores, for losses of two passes.
     most: [Lane; ROWS],
-    /// Of each row the highest score, the positive's among them.
+    /// Of each row the highest score; for cross-entropy the positive's is among them.
     shifts: [f32; ROWS],
 }
 
 impl Sums {
-    /// Of no panel, for rows with these positives.
-    pub fn new(positives: &[f32]) -> Self {
-        let mut most = [[0.0; 16]; ROWS];
-        most.iter_mut().zip(positives).for_each(|(most, positive)| *most = [*positive; 16]);
+    /// Of no panel.
+    fn none() -> Self {
         let none = [[[0.0; 16]; 2]; ROWS];
+        let most = [[f32::NEG_INFINITY; 16]; ROWS];
         Self { counted: none, driven: none, most, shifts: [0.0; ROWS] }
     }
 }
@@ -81,21 +82,39 @@ impl RowLoss {
             LossConfig::CrossEntropy { log_q: LogQ::None } => (Kernel::Exponential, None),
             LossConfig::Triplet { .. } => (Kernel::Hinge, None),
             LossConfig::Bpr => (Kernel::Softplus, None),
+            LossConfig::Bsl { .. } => (Kernel::Exponential, None),
             _ => return None,
+        };
+        let temperatures = match *config {
+            LossConfig::Bsl { positive_temperature, negative_temperature } => {
+                [positive_temperature, negative_temperature].map(|temperature| temperature as f32)
+            }
+            _ => [1.0; 2],
         };
         Some(Self {
             kind: config.kind(),
             kernel,
             rank_kernel: config.rank_kernel().unwrap_or(kernel),
-            margin: config.margin().unwrap_or_default() as f32,
+            shape: config.shape(),
+            temperatures,
             weighting,
         })
+    }
+
+    /// The sums of no panel, for rows with these positives.
+    pub fn sums(&self, positives: &[f32]) -> Sums {
+        let mut sums = Sums::none();
+        if self.kind == LossKind::CrossEntropy {
+            let rows = sums.most.iter_mut().zip(positives);
+            rows.for_each(|(most, positive)| *most = [*positive; 16]);
+        }
+        sums
     }
 
     /// Whether every panel must be seen by [`RowLoss::first`] before [`RowLoss::second`] can put
     /// the slopes there; else `first` does.
     pub fn two_passes(&self) -> bool {
-        self.kind == LossKind::CrossEntropy
+        matches!(self.kind, LossKind::CrossEntropy | LossKind::Bsl)
     }
 
     /// Takes a panel of scores `[rows, PANEL]`, −∞ where a negative does not count and behind the
@@ -109,16 +128,19 @@ impl RowLoss {
         }
         if !self.one_sum() {
             let (kernel, sums) = (self.rank_kernel, &mut sums.counted);
-            kernels::apply(level, kernel, panel, positives, self.margin, false, sums);
+            let parameter = kernel.parameter(self.shape) as f32;
+            kernels::apply(level, kernel, panel, positives, parameter, false, sums);
         }
         let (kernel, sums) = (self.kernel, &mut sums.driven);
-        kernels::apply(level, kernel, panel, positives, self.margin, true, sums);
+        let parameter = kernel.parameter(self.shape) as f32;
+        kernels::apply(level, kernel, panel, positives, parameter, true, sums);
     }
 
     /// Puts the slopes in place of the scores of a panel.
     pub fn second(&self, level: Level, panel: &mut [f32], sums: &mut Sums) {
         let rows = panel.len() / kernels::PANEL;
-        kernels::exponentials(level, panel, &sums.shifts[..rows], &mut sums.driven);
+        let (shifts, factor) = (&sums.shifts[..rows], 1.0 / self.temperatures[1]);
+        kernels::exponentials(level, panel, shifts, factor, &mut sums.driven);
     }
 
     /// What row `row` comes to after all panels.
@@ -126,6 +148,9 @@ impl RowLoss {
         let whole = |lanes: &Lane| f64::from(lanes.iter().sum::<f32>());
         let [sum, slopes] = [0, 1].map(|at| whole(&sums.driven[row][at]));
         let share = 1.0 / sizes.batch as f64;
+        if self.kind == LossKind::Bsl {
+            return self.bsl(sum, sums.shifts[row] - positive, share);
+        }
         if self.two_passes() {
             // ln(1 + Σe^d) = top + ln(e^−top + Σe^(d−top))
             let top = f64::from(sums.shifts[row] - positive);
@@ -160,6 +185,20 @@ impl RowLoss {
             }
         };
         RowOutcome { loss: share * loss, factor: (share * factor) as f32, slopes: slopes as f32 }
+    }
+
+    /// BSL of a row: (τ₂/τ₁)·(top/τ₂ + ln `sum`), `sum` = Σe^((d − top)/τ₂); nothing where no
+    /// negative counts.
+    fn bsl(&self, sum: f64, top: f32, share: f64) -> RowOutcome {
+        if sum == 0.0 {
+            return RowOutcome::default();
+        }
+        let [own, rivals] = self.temperatures.map(f64::from);
+        RowOutcome {
+            loss: share * (f64::from(top) + rivals * sum.ln()) / own,
+            factor: (share / (own * sum)) as f32,
+            slopes: sum as f32,
+        }
     }
 
     /// Whether the pass of φ₂ tells Σφ₁ as well: the sigmoid is the softplus's slope, so that the

@@ -4,20 +4,19 @@
 use tch::{Kind, Tensor};
 
 use super::{Loss, Scores, Weighting};
-use crate::config::Kernel;
+use crate::config::{Kernel, KernelShape};
 
 /// ln(1+N)·W_α at the rank that `kernel` estimates, mean over the batch (equation 24 and the
 /// published code, see [`crate::config::Estimator`]).
 pub struct Cro {
     pub kernel: Kernel,
-    /// Read by the hinge.
-    pub margin: f64,
+    pub shape: KernelShape,
     pub weighting: Weighting,
 }
 
 impl Loss for Cro {
     fn loss(&self, scores: &Scores) -> Tensor {
-        let rank = self.weighting.rank(&self.kernel.sum(&scores.gaps(), self.margin), scores);
+        let rank = self.weighting.rank(&self.kernel.sum(&scores.gaps(), self.shape), scores);
         self.weighting.value(&rank, scores).mean(None::<Kind>)
     }
 }
@@ -29,17 +28,16 @@ pub struct CroLambda {
     pub rank_kernel: Kernel,
     /// φ₂
     pub kernel: Kernel,
-    /// Read by the hinge.
-    pub margin: f64,
+    pub shape: KernelShape,
     pub weighting: Weighting,
 }
 
 impl Loss for CroLambda {
     fn loss(&self, scores: &Scores) -> Tensor {
         let gaps = scores.gaps();
-        let counted = self.rank_kernel.sum(&gaps.detach(), self.margin);
+        let counted = self.rank_kernel.sum(&gaps.detach(), self.shape);
         let lambda = self.weighting.slope(&self.weighting.rank(&counted, scores), scores);
-        let driven = self.weighting.rank(&self.kernel.sum(&gaps, self.margin), scores);
+        let driven = self.weighting.rank(&self.kernel.sum(&gaps, self.shape), scores);
         (lambda.detach() * driven).mean(None::<Kind>)
     }
 }

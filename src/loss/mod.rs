@@ -5,10 +5,12 @@
 
 mod binary;
 mod bpr_max;
+mod bsl;
 mod cro;
 mod cross_entropy;
 mod kernel;
 mod pairwise;
+mod sl_at_k;
 mod weighting;
 
 use tch::Tensor;
@@ -17,10 +19,12 @@ use crate::config::LossConfig;
 
 pub use binary::{Bce, Gbce};
 pub use bpr_max::BprMax;
+pub use bsl::Bsl;
 pub use cro::{Cro, CroLambda};
 pub use cross_entropy::CrossEntropy;
-pub(crate) use kernel::EXPONENTIAL_KNEE;
+pub(crate) use kernel::{EXPONENTIAL_KNEE, PSL_FLOOR};
 pub use pairwise::{Bpr, Triplet};
+pub use sl_at_k::SlAtK;
 pub use weighting::Weighting;
 pub(crate) use weighting::norm;
 
@@ -73,12 +77,12 @@ pub trait Loss: Send + Sync {
 /// The loss that a configuration describes.
 pub fn build(config: &LossConfig) -> Box<dyn Loss> {
     match *config {
-        LossConfig::Cro { kernel, margin, alpha, estimator } => {
-            Box::new(Cro { kernel, margin, weighting: Weighting { alpha, estimator } })
+        LossConfig::Cro { kernel, shape, alpha, estimator } => {
+            Box::new(Cro { kernel, shape, weighting: Weighting { alpha, estimator } })
         }
-        LossConfig::CroLambda { rank_kernel, kernel, margin, alpha, estimator } => {
+        LossConfig::CroLambda { rank_kernel, kernel, shape, alpha, estimator } => {
             let weighting = Weighting { alpha, estimator };
-            Box::new(CroLambda { rank_kernel, kernel, margin, weighting })
+            Box::new(CroLambda { rank_kernel, kernel, shape, weighting })
         }
         LossConfig::CrossEntropy { log_q } => Box::new(CrossEntropy { log_q }),
         LossConfig::Triplet { margin } => Box::new(Triplet { margin }),
@@ -86,9 +90,17 @@ pub fn build(config: &LossConfig) -> Box<dyn Loss> {
         LossConfig::Bce => Box::new(Bce),
         LossConfig::Gbce { calibration } => Box::new(Gbce { calibration }),
         LossConfig::BprMax { penalty } => Box::new(BprMax { penalty }),
+        LossConfig::Bsl { positive_temperature, negative_temperature } => {
+            Box::new(Bsl { positive_temperature, negative_temperature })
+        }
+        LossConfig::SlAtK { at, weight_temperature } => {
+            Box::new(SlAtK { at: f64::from(at), weight_temperature })
+        }
     }
 }
 
+#[cfg(test)]
+mod rival_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]

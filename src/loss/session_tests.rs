@@ -32,14 +32,21 @@ fn bpr_max(p: f64, n: &[f64]) -> f64 {
     -wins.ln() + 0.5 * weighted(&|x| x * x)
 }
 
+/// τ₁ = 0.5, τ₂ = 2.
+fn bsl(p: f64, n: &[f64]) -> f64 {
+    let sum: f64 = n.iter().map(|x| (x / 2.0).exp()).sum();
+    -((p / 0.5).exp() / sum.powf(2.0 / 0.5)).ln()
+}
+
 /// A loss and its definition for one row.
 type Defined = (&'static str, Box<dyn Loss>, fn(f64, &[f64]) -> f64);
 
-fn defined() -> [Defined; 3] {
+fn defined() -> [Defined; 4] {
     [
         ("bce", Box::new(Bce), bce),
         ("gbce", Box::new(Gbce { calibration: 0.75 }), gbce),
         ("bpr-max", Box::new(BprMax { penalty: 0.5 }), bpr_max),
+        ("bsl", Box::new(Bsl { positive_temperature: 0.5, negative_temperature: 2.0 }), bsl),
     ]
 }
 
@@ -168,7 +175,7 @@ fn top_k_keeps_the_rank_estimate_until_it_saturates() {
         );
         scores.drawn = 200.0;
         let step = crate::config::Kernel::UnitStep;
-        weighting.rank(&step.sum(&scores.gaps(), 0.0), &scores).double_value(&[])
+        weighting.rank(&step.sum(&scores.gaps(), Default::default()), &scores).double_value(&[])
     };
     for positive in [0.99, 0.9, 0.85] {
         assert_eq!(rank(positive, &best), rank(positive, &drawn), "{positive}");

@@ -4,15 +4,24 @@ use tch::{Kind, Tensor};
 
 use super::*;
 use crate::config::LogQ;
-use crate::config::{Estimator, Kernel};
+use crate::config::{Estimator, Kernel, KernelShape};
 use crate::random::{Purpose, stream};
 use rand::RngExt;
 
 pub(super) const CATALOGUE: f64 = 1000.0;
 const CROSS_ENTROPY: CrossEntropy = CrossEntropy { log_q: LogQ::None };
 const MARGIN: f64 = 5.0;
-const GRADIENT_KERNELS: [Kernel; 4] =
-    [Kernel::Sigmoid, Kernel::Hinge, Kernel::Exponential, Kernel::Softplus];
+const WIDTH: f64 = 6.0;
+const SHAPE: KernelShape = KernelShape { margin: MARGIN, width: WIDTH };
+pub(super) const GRADIENT_KERNELS: [Kernel; 7] = [
+    Kernel::Sigmoid,
+    Kernel::Hinge,
+    Kernel::Exponential,
+    Kernel::Softplus,
+    Kernel::PslTanh,
+    Kernel::PslAtan,
+    Kernel::PslRelu,
+];
 const ESTIMATORS: [Estimator; 2] = [Estimator::ScaledRank, Estimator::ScaledSum];
 const ALPHAS: [f64; 4] = [0.0, 0.6, 1.0, 1.4];
 
@@ -49,6 +58,9 @@ fn phi(kernel: Kernel, d: f64) -> f64 {
         Kernel::Hinge => (d + MARGIN).max(0.0),
         Kernel::Exponential => d.exp(),
         Kernel::Softplus => (1.0 + d.exp()).ln(),
+        Kernel::PslTanh => ((d / WIDTH).tanh() + 1.0).powf(WIDTH),
+        Kernel::PslAtan => ((d / WIDTH).atan() + 1.0).max(0.0).powf(WIDTH),
+        Kernel::PslRelu => (d / WIDTH + 1.0).max(0.0).powf(WIDTH),
     }
 }
 
@@ -138,7 +150,7 @@ fn plain_losses_equal_the_definitions_and_their_finite_differences() {
                 let what = format!("{kernel:?} {alpha} {estimator:?}");
                 let (positive, negative) = scores(1);
                 let weighting = Weighting { alpha, estimator };
-                let cro = Cro { kernel, margin: MARGIN, weighting };
+                let cro = Cro { kernel, shape: SHAPE, weighting };
                 let plain = |p: &[f64], n: &[Vec<f64>]| {
                     let row = |b: usize| {
                         let rank = plain_rank(kernel, estimator, p[b], &n[b]);
@@ -166,7 +178,7 @@ fn lambda_losses_equal_the_definitions_and_their_finite_differences() {
                     let what = format!("{rank_kernel:?} {kernel:?} {alpha} {estimator:?}");
                     let (positive, negative) = scores(2);
                     let weighting = Weighting { alpha, estimator };
-                    let loss = CroLambda { rank_kernel, kernel, margin: MARGIN, weighting };
+                    let loss = CroLambda { rank_kernel, kernel, shape: SHAPE, weighting };
                     let lambda: Vec<f64> = (0..positive.len())
                         .map(|b| {
                             let rank =
@@ -193,7 +205,7 @@ fn lambda_losses_equal_the_definitions_and_their_finite_differences() {
 fn cross_entropy_is_the_exponential_kernel_at_alpha_one() {
     let (positive, negative) = scores(3);
     let weighting = Weighting { alpha: 1.0, estimator: Estimator::ScaledRank };
-    let cro = Cro { kernel: Kernel::Exponential, margin: 0.0, weighting };
+    let cro = Cro { kernel: Kernel::Exponential, shape: SHAPE, weighting };
     let a = by_tensors(&CROSS_ENTROPY, &positive, &negative, Kind::Double);
     let b = by_tensors(&cro, &positive, &negative, Kind::Double);
     assert!(close(a.0, b.0, 1e-12));
@@ -229,7 +241,7 @@ fn triplet_and_bpr_are_hinge_and_softplus_at_alpha_zero() {
         assert!(close(value, mean((0..rows).map(row), rows), 1e-12));
         for estimator in ESTIMATORS {
             let weighting = Weighting { alpha: 0.0, estimator };
-            let cro = Cro { kernel, margin: MARGIN, weighting };
+            let cro = Cro { kernel, shape: SHAPE, weighting };
             let (cro_value, cro_gp, cro_gn) = by_tensors(&cro, &positive, &negative, Kind::Double);
             let factor = (CATALOGUE + 1.0).ln();
             let constant = match estimator {
@@ -251,8 +263,8 @@ fn lambda_with_one_kernel_has_the_plain_gradient_up_to_its_constant() {
         for alpha in ALPHAS {
             for estimator in ESTIMATORS {
                 let weighting = Weighting { alpha, estimator };
-                let cro = Cro { kernel, margin: MARGIN, weighting };
-                let lambda = CroLambda { rank_kernel: kernel, kernel, margin: MARGIN, weighting };
+                let cro = Cro { kernel, shape: SHAPE, weighting };
+                let lambda = CroLambda { rank_kernel: kernel, kernel, shape: SHAPE, weighting };
                 let plain = by_tensors(&cro, &positive, &negative, Kind::Double);
                 let by_lambda = by_tensors(&lambda, &positive, &negative, Kind::Double);
                 let factor = match estimator {
@@ -273,7 +285,7 @@ fn losses_are_continuous_in_alpha_at_one() {
         for estimator in ESTIMATORS {
             let at = |alpha| {
                 let weighting = Weighting { alpha, estimator };
-                let cro = Cro { kernel, margin: MARGIN, weighting };
+                let cro = Cro { kernel, shape: SHAPE, weighting };
                 by_tensors(&cro, &positive, &negative, Kind::Double)
             };
             let one = at(1.0);
@@ -306,10 +318,9 @@ fn extreme_scores_stay_finite_in_float32() {
                 for estimator in ESTIMATORS {
                     let weighting = Weighting { alpha, estimator };
                     let name = format!("{kernel:?} {alpha} {estimator:?}");
-                    losses
-                        .push((name.clone(), Box::new(Cro { kernel, margin: MARGIN, weighting })));
+                    losses.push((name.clone(), Box::new(Cro { kernel, shape: SHAPE, weighting })));
                     for rank_kernel in [Kernel::UnitStep, Kernel::Exponential, Kernel::Sigmoid] {
-                        let lambda = CroLambda { rank_kernel, kernel, margin: MARGIN, weighting };
+                        let lambda = CroLambda { rank_kernel, kernel, shape: SHAPE, weighting };
                         losses.push((format!("{rank_kernel:?} {name}"), Box::new(lambda)));
                     }
                 }
@@ -344,7 +355,7 @@ fn a_masked_negative_counts_for_nothing() {
         negative.iter().map(|row| [row.as_slice(), &[f64::NEG_INFINITY]].concat()).collect();
     for kernel in GRADIENT_KERNELS {
         let weighting = Weighting { alpha: 1.0, estimator: Estimator::ScaledRank };
-        let cro = Cro { kernel, margin: MARGIN, weighting };
+        let cro = Cro { kernel, shape: SHAPE, weighting };
         let without = by_tensors(&cro, &positive, &negative, Kind::Double);
         let with = by_tensors(&cro, &positive, &masked, Kind::Double);
         assert!(close(without.0, with.0, 1e-12), "{kernel:?}");

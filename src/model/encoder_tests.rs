@@ -6,20 +6,22 @@ use std::process::Command;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::config::{EncoderConfig, EncoderKind, TowerConfig};
+use crate::config::{EncoderConfig, TowerConfig, TransformerLayer};
 
-fn config(encoder: EncoderKind) -> TowerConfig {
+fn config(name: &str) -> TowerConfig {
     let (layers, heads, dropout) = (2, 2, 0.3);
-    let encoder = match encoder {
-        EncoderKind::Transformer => EncoderConfig::Transformer { layers, heads, dropout },
-        EncoderKind::Gru => EncoderConfig::Gru { layers, dropout },
-        EncoderKind::MeanPool => EncoderConfig::MeanPool,
+    let transformer = |layer| EncoderConfig::Transformer { layers, heads, dropout, layer };
+    let encoder = match name {
+        "transformer" => transformer(TransformerLayer::Sasrec),
+        "ligr" => transformer(TransformerLayer::Ligr { widening: 3 }),
+        "gru" => EncoderConfig::Gru { layers, dropout },
+        _ => EncoderConfig::MeanPool,
     };
     TowerConfig { encoder, dim: 8, history: 9, ..Default::default() }
 }
 
-fn encoder(kind: EncoderKind) -> Box<dyn Encoder> {
-    let model = Model::new(&config(kind), 3, 5, Device::Cpu);
+fn encoder(name: &str) -> Box<dyn Encoder> {
+    let model = Model::new(&config(name), 3, 5, Device::Cpu);
     // Norms and biases that say nothing would hide a mistake.
     let _guard = tch::no_grad_guard();
     tch::manual_seed(1);
@@ -35,7 +37,7 @@ fn rows(positions: i64) -> Tensor {
     Tensor::randn([positions, 8], (Kind::Float, Device::Cpu))
 }
 
-const KINDS: [EncoderKind; 3] = [EncoderKind::MeanPool, EncoderKind::Transformer, EncoderKind::Gru];
+const KINDS: [&str; 4] = ["mean-pool", "transformer", "ligr", "gru"];
 
 #[test]
 fn a_later_click_changes_no_earlier_vector() {
@@ -84,7 +86,7 @@ fn a_history_has_the_same_vectors_alone_and_in_a_batch() {
 
 #[test]
 fn dropout_is_for_training_and_repeats_with_its_seed() {
-    for kind in [EncoderKind::Transformer, EncoderKind::Gru] {
+    for kind in &KINDS[1..] {
         let encoder = encoder(kind);
         let (rows, layout) = (rows(8), Layout::packed(&[5, 3], Device::Cpu));
         let with = |seed| {
@@ -123,6 +125,39 @@ if kind == "transformer":
         t = x.shape[0]
         mask = nn.Transformer.generate_square_subsequent_mask(t)
         return net((x * math.sqrt(dim) + place[9 - t:])[None], mask=mask, is_causal=True)[0]
+elif kind == "ligr":
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+            self.attention = nn.MultiheadAttention(dim, 2, 0.3, batch_first=True)
+            self.gate1, self.gate2 = nn.Linear(dim, dim), nn.Linear(dim, dim)
+            self.swish, self.widen = nn.Linear(dim, 3 * dim, bias=False), nn.Linear(dim, 3 * dim, bias=False)
+            self.narrow = nn.Linear(3 * dim, dim, bias=False)
+        def forward(self, x, mask):
+            h = self.norm1(x)
+            x = x + torch.sigmoid(self.gate1(x)) * self.attention(h, h, h, attn_mask=mask, need_weights=False)[0]
+            h = self.norm2(x)
+            return x + torch.sigmoid(self.gate2(x)) * self.narrow(nn.functional.silu(self.swish(h)) * self.widen(h))
+    net = nn.ModuleDict(dict(layers=nn.ModuleList(Layer() for _ in range(2)), norm=nn.LayerNorm(dim))).eval()
+    ours = {"attention.in_proj_": "attend.", "attention.out_proj.": "combine."}
+    names = {}
+    for own, value in p.items():
+        part, what = own.split(".")[1:] if own.count(".") == 2 else (None, None)
+        if part == "norm":
+            names["norm." + what] = value
+        elif part is not None:
+            theirs = next((k for k, v in ours.items() if v == part + "."), part + ".")
+            names.update({f"layers.{at}.{theirs}{what}": value[at] for at in range(2)})
+    assert names.keys() == dict(net.named_parameters()).keys()
+    load(net, names)
+    def run(x):
+        t = x.shape[0]
+        mask = nn.Transformer.generate_square_subsequent_mask(t)
+        x = (x * math.sqrt(dim) + p["encoder.positions"][9 - t:])[None]
+        for layer in net["layers"]:
+            x = layer(x, mask)
+        return net["norm"](x)[0]
 else:
     net = nn.GRU(dim, dim, 2, batch_first=True, dropout=0.3).eval()
     ours = {"weight_ih": "input.weight", "weight_hh": "state.weight", "bias_ih": "input.bias", "bias_hh": "state.bias"}
@@ -141,8 +176,8 @@ fn the_encoders_are_pytorch_s_with_the_same_weights() {
         eprintln!("skipped: {} is not here", python.display());
         return;
     }
-    for (kind, name) in [(EncoderKind::Transformer, "transformer"), (EncoderKind::Gru, "gru")] {
-        let encoder = encoder(kind);
+    for name in &KINDS[1..] {
+        let encoder = encoder(name);
         let rows = rows(16).set_requires_grad(true);
         let layout = Layout::packed(&[4, 1, 9, 2], Device::Cpu);
         let own = encoder.positions(&rows, &layout, None);

@@ -7,6 +7,7 @@ mod gru;
 mod initial;
 mod items;
 mod layout;
+mod linear;
 mod mean_pool;
 #[allow(clippy::module_inception)]
 mod model;
@@ -34,8 +35,9 @@ fn build_encoder(config: &TowerConfig, seed: u64, device: Device) -> Box<dyn Enc
     let (dim, history) = (config.dim, config.history as i64);
     match config.encoder {
         EncoderConfig::MeanPool => Box::new(MeanPool::new(dim, seed, device)),
-        EncoderConfig::Transformer { layers, heads, dropout } => {
-            Box::new(Transformer::new([dim, history, layers, heads], dropout, seed, device))
+        EncoderConfig::Transformer { layers, heads, dropout, layer } => {
+            let shape = [dim, history, layers, heads];
+            Box::new(Transformer::new(shape, layer, dropout, seed, device))
         }
         EncoderConfig::Gru { layers, dropout } => {
             Box::new(Gru::new([dim, layers], dropout, seed, device))

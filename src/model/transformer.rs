@@ -3,15 +3,17 @@
 use tch::{Device, Kind, Tensor};
 
 use super::initial::{glorot, uniform};
+use super::linear::Linear;
 use super::{Dropout, Encoder, Layout};
+use crate::config::TransformerLayer;
 use crate::optim::Named;
-
-/// What keeps a normalised vector finite, as PyTorch has it.
-const EPSILON: f64 = 1e-5;
 
 /// x = √d·item + position, then pre-norm layers of attention and a two-layer network with ReLU,
 /// each added to what it reads, then a last norm. (Kang and McAuley, ICDM 2018, with the order of
 /// norms that the published TRON has.)
+///
+/// In LiGR layers what is added goes through a gate on what the layer reads, x ← x + σ(W·x + b) ⊙ …,
+/// and the network is silu(W_a·h) ⊙ W_b·h through a last matrix, without biases.
 ///
 /// Positions are counted from the right: the latest click always has the same one. A position
 /// sees itself and what came before it. Weights of all layers stand in one tensor of each kind.
@@ -22,10 +24,12 @@ pub struct Transformer {
     positions: Tensor,
     /// `[layers, 3·dim, dim]` and `[layers, 3·dim]`: queries, keys and values.
     attend: Linear,
-    /// `[layers, dim, dim]` and `[layers, dim]` each: what attention gives, the network's two.
+    /// `[layers, dim, dim]` and `[layers, dim]` each: what attention gives, the network's two; of
+    /// LiGR layers the network's are `[layers, widening·dim, dim]` and the other way round.
     combine: Linear,
     widen: Linear,
     narrow: Linear,
+    gated: Option<Gated>,
     /// `[layers, dim]` each.
     norm1: Linear,
     norm2: Linear,
@@ -33,61 +37,64 @@ pub struct Transformer {
     norm: Linear,
 }
 
-/// Weights and biases.
-struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+/// What LiGR layers have beside. (Gated residuals of arXiv 2502.03417 with SwiGLU.)
+struct Gated {
+    /// `[layers, dim, dim]` and `[layers, dim]` each: what attention and the network are let through
+    /// by.
+    gates: [Linear; 2],
+    /// `[layers, widening·dim, dim]`
+    swish: Linear,
 }
 
-impl Linear {
-    fn new(weight: Tensor, bias: Tensor) -> Self {
-        Self { weight: weight.set_requires_grad(true), bias: bias.set_requires_grad(true) }
-    }
-
+impl Gated {
     /// Those of each layer.
-    fn layers(&self) -> Vec<Linear> {
-        let parts = self.weight.unbind(0).into_iter().zip(self.bias.unbind(0));
-        parts.map(|(weight, bias)| Linear { weight, bias }).collect()
-    }
-
-    fn apply(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, Some(&self.bias))
-    }
-
-    fn normalize(&self, x: &Tensor) -> Tensor {
-        let dim = *x.size().last().expect("vectors have a width");
-        x.layer_norm([dim], Some(&self.weight), Some(&self.bias), EPSILON, true)
+    fn layers(&self) -> Vec<Self> {
+        let [gate1, gate2] = self.gates.each_ref().map(Linear::layers);
+        let gates = gate1.into_iter().zip(gate2);
+        let parts = gates.zip(self.swish.layers());
+        parts.map(|((gate1, gate2), swish)| Self { gates: [gate1, gate2], swish }).collect()
     }
 }
 
 impl Transformer {
-    /// Initial weights as PyTorch draws them for `nn.TransformerEncoderLayer`, positions
-    /// Glorot-uniform.
+    /// Initial weights as PyTorch draws them for `nn.TransformerEncoderLayer` and `nn.Linear`,
+    /// positions Glorot-uniform.
     pub fn new(
         [dim, history, layers, heads]: [i64; 4],
+        layer: TransformerLayer,
         dropout: f64,
         seed: u64,
         device: Device,
     ) -> Self {
         let drawn = |limit: f64, shape: &[i64], part| uniform(limit, shape, seed, part, device);
         let full = |value: f64, shape: &[i64]| Tensor::full(shape, value, (Kind::Float, device));
-        let limit = 1.0 / (dim as f64).sqrt();
+        let limit = |from: i64| 1.0 / (from as f64).sqrt();
+        let plain = |to: i64, from: i64, part| drawn(limit(from), &[layers, to, from], part);
         let dense = |part| {
-            Linear::new(
-                drawn(limit, &[layers, dim, dim], part),
-                drawn(limit, &[layers, dim], part + 1),
-            )
+            let bias = drawn(limit(dim), &[layers, dim], part + 1);
+            Linear::new(plain(dim, dim, part), Some(bias))
         };
-        let norm = |shape: &[i64]| Linear::new(full(1.0, shape), full(0.0, shape));
+        let (widen, narrow, gated) = match layer {
+            TransformerLayer::Sasrec => (dense(13), dense(15), None),
+            TransformerLayer::Ligr { widening } => {
+                let wide = widening * dim;
+                let without = |to, from, part| Linear::new(plain(to, from, part), None);
+                let gates = [dense(40), dense(42)];
+                let gated = Gated { gates, swish: without(wide, dim, 44) };
+                (without(wide, dim, 13), without(dim, wide, 15), Some(gated))
+            }
+        };
+        let norm = |shape: &[i64]| Linear::new(full(1.0, shape), Some(full(0.0, shape)));
         let attend = drawn((6.0 / (4 * dim) as f64).sqrt(), &[layers, 3 * dim, dim], 11);
         Self {
             heads,
             dropout,
             positions: glorot(history, dim, seed, 10, device).set_requires_grad(true),
-            attend: Linear::new(attend, full(0.0, &[layers, 3 * dim])),
-            combine: Linear::new(drawn(limit, &[layers, dim, dim], 12), full(0.0, &[layers, dim])),
-            widen: dense(13),
-            narrow: dense(15),
+            attend: Linear::new(attend, Some(full(0.0, &[layers, 3 * dim]))),
+            combine: Linear::new(plain(dim, dim, 12), Some(full(0.0, &[layers, dim]))),
+            widen,
+            narrow,
+            gated,
             norm1: norm(&[layers, dim]),
             norm2: norm(&[layers, dim]),
             norm: norm(&[dim]),
@@ -130,34 +137,40 @@ impl Encoder for Transformer {
             [&self.norm1, &self.attend, &self.combine, &self.norm2, &self.widen, &self.narrow];
         let kinds = kinds.map(Linear::layers);
         let [norm1, attend, combine, norm2, widen, narrow] = &kinds;
+        let gated = self.gated.as_ref().map(Gated::layers);
         for at in 0..norm1.len() {
+            let gated = gated.as_ref().map(|layers| &layers[at]);
+            let let_through = |which: usize, x: &Tensor, added: Tensor| match gated {
+                None => added,
+                Some(own) => own.gates[which].apply(x).sigmoid() * added,
+            };
             let attended = attend[at].apply(&norm1[at].normalize(&x));
             let seen = self.attention(&attended, layout, &drop);
-            x = &x + drop(combine[at].apply(&seen));
-            let wide = drop(widen[at].apply(&norm2[at].normalize(&x)).relu());
-            x = &x + drop(narrow[at].apply(&wide));
+            x = &x + let_through(0, &x, drop(combine[at].apply(&seen)));
+            let read = norm2[at].normalize(&x);
+            let wide = match gated {
+                None => widen[at].apply(&read).relu(),
+                Some(own) => own.swish.apply(&read).silu() * widen[at].apply(&read),
+            };
+            x = &x + let_through(1, &x, drop(narrow[at].apply(&drop(wide))));
         }
         self.norm.normalize(&x)
     }
 
     fn parameters(&self) -> Named {
-        let all = [
-            ("encoder.positions", &self.positions),
-            ("encoder.attend.weight", &self.attend.weight),
-            ("encoder.attend.bias", &self.attend.bias),
-            ("encoder.combine.weight", &self.combine.weight),
-            ("encoder.combine.bias", &self.combine.bias),
-            ("encoder.widen.weight", &self.widen.weight),
-            ("encoder.widen.bias", &self.widen.bias),
-            ("encoder.narrow.weight", &self.narrow.weight),
-            ("encoder.narrow.bias", &self.narrow.bias),
-            ("encoder.norm1.weight", &self.norm1.weight),
-            ("encoder.norm1.bias", &self.norm1.bias),
-            ("encoder.norm2.weight", &self.norm2.weight),
-            ("encoder.norm2.bias", &self.norm2.bias),
-            ("encoder.norm.weight", &self.norm.weight),
-            ("encoder.norm.bias", &self.norm.bias),
-        ];
-        all.into_iter().map(|(name, weight)| (name, weight.shallow_clone())).collect()
+        let mut all = vec![("encoder.positions", self.positions.shallow_clone())];
+        all.extend(self.attend.named(["encoder.attend.weight", "encoder.attend.bias"]));
+        all.extend(self.combine.named(["encoder.combine.weight", "encoder.combine.bias"]));
+        all.extend(self.widen.named(["encoder.widen.weight", "encoder.widen.bias"]));
+        all.extend(self.narrow.named(["encoder.narrow.weight", "encoder.narrow.bias"]));
+        all.extend(self.norm1.named(["encoder.norm1.weight", "encoder.norm1.bias"]));
+        all.extend(self.norm2.named(["encoder.norm2.weight", "encoder.norm2.bias"]));
+        all.extend(self.norm.named(["encoder.norm.weight", "encoder.norm.bias"]));
+        if let Some(Gated { gates: [gate1, gate2], swish }) = &self.gated {
+            all.extend(gate1.named(["encoder.gate1.weight", "encoder.gate1.bias"]));
+            all.extend(gate2.named(["encoder.gate2.weight", "encoder.gate2.bias"]));
+            all.extend(swish.named(["encoder.swish.weight", "encoder.swish.bias"]));
+        }
+        all
     }
 }

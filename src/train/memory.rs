@@ -6,7 +6,7 @@ use anyhow::Result;
 use sysinfo::System;
 use tch::Device;
 
-use crate::config::{Config, EncoderConfig, OptimizerKind, TowerConfig};
+use crate::config::{Config, EncoderConfig, OptimizerKind, TowerConfig, TransformerLayer};
 use crate::device;
 use crate::eval::BYTES_A_SCORE as BYTES;
 use crate::misuse;
@@ -63,6 +63,9 @@ impl Needed {
 fn least_parameters(tower: &TowerConfig) -> u64 {
     let matrices = match tower.encoder {
         EncoderConfig::MeanPool => 1,
+        EncoderConfig::Transformer {
+            layers, layer: TransformerLayer::Ligr { widening }, ..
+        } => (6 + 3 * widening) * layers,
         EncoderConfig::Transformer { layers, .. } | EncoderConfig::Gru { layers, .. } => 6 * layers,
     };
     matrices as u64 * (tower.dim * tower.dim) as u64

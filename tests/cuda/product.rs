@@ -18,8 +18,12 @@ const ITEMS: usize = 40;
 const STEPS: u64 = 3;
 
 /// Dropout is drawn otherwise on a GPU.
-const ENCODERS: [&str; 3] =
-    ["\"mean-pool\"", "\"transformer\"\ndropout = 0.0", "\"gru\"\ndropout = 0.0"];
+const ENCODERS: [&str; 4] = [
+    "\"mean-pool\"",
+    "\"transformer\"\ndropout = 0.0",
+    "\"transformer\"\ndropout = 0.0\nlayer = \"ligr\"",
+    "\"gru\"\ndropout = 0.0",
+];
 
 /// These go round, one further with each point.
 const TOWERS: [&str; 3] = [

@@ -71,7 +71,12 @@ pub const MORE: [Case; 9] = [
     },
     Case {
         name: "Transformer of users",
-        sets: &["tower.encoder=transformer", "train.steps=120", "loss.kind=cro-lambda"],
+        sets: &[
+            "tower.encoder=transformer",
+            "tower.layer=ligr",
+            "train.steps=120",
+            "loss.kind=cro-lambda",
+        ],
     },
 ];
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::kept::{GROUP, Kept, Shape};
 use crate::host::kernels::PANEL;
-use crate::host::row_loss::{ROWS, RowLoss, RowOutcome, Sizes, Sums};
+use crate::host::row_loss::{ROWS, RowLoss, RowOutcome, Sizes};
 use crate::host::simd::{Level, Matrix, Shared, gemm};
 
 /// Panels a task in the second half of a group's work.
@@ -40,7 +40,7 @@ impl Kept {
                     let mut positives = [0.0; ROWS];
                     positives.iter_mut().zip(users).for_each(|(to, own)| *to = own.positive);
                     let positives = &positives[..count];
-                    let mut sums = Sums::new(positives);
+                    let mut sums = loss.sums(positives);
                     let mut hits = Hits::of(hits, first..first + count);
                     // SAFETY: slopes are `[panels, GROUP, PANEL]`; these rows are the task's own.
                     let panel_of = |panel: usize| unsafe {

@@ -68,6 +68,11 @@ impl Lanes for Avx2 {
         Self(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
     }
     #[inline(always)]
+    unsafe fn exponent(self) -> Self {
+        let exponent = _mm256_srli_epi32::<23>(_mm256_castps_si256(self.0));
+        Self(_mm256_cvtepi32_ps(_mm256_sub_epi32(exponent, _mm256_set1_epi32(127))))
+    }
+    #[inline(always)]
     unsafe fn if_greater(a: Self, b: Self, yes: Self, no: Self) -> Self {
         Self(_mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_GT_OQ>(a.0, b.0)))
     }

@@ -68,6 +68,10 @@ impl Lanes for Avx512 {
         Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
     }
     #[inline(always)]
+    unsafe fn exponent(self) -> Self {
+        Self(_mm512_getexp_ps(self.0))
+    }
+    #[inline(always)]
     unsafe fn if_greater(a: Self, b: Self, yes: Self, no: Self) -> Self {
         Self(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a.0, b.0), no.0, yes.0))
     }

@@ -1,4 +1,4 @@
-//! Exponential and logarithm over lanes, correct to about one unit in the last place.
+//! Exponential, logarithm and arc tangent over lanes, correct to about one unit in the last place.
 
 use super::Lanes;
 
@@ -55,6 +55,55 @@ pub unsafe fn log1p_and_inverse<V: Lanes>(z: V) -> (V, V) {
     }
 }
 
+/// ln x to an absolute error of some 1e-7·max(1, |ln x|).
+///
+/// # Safety
+/// As [`Lanes`]; 1e-37 ≤ x, x is finite.
+#[inline(always)]
+pub unsafe fn ln<V: Lanes>(x: V) -> V {
+    // x = 2ⁿ·(1 + z) with 0 ≤ z < 1.
+    // SAFETY: the caller's.
+    unsafe {
+        let n = x.exponent();
+        let z = x.mul(V::splat(0.0).sub(n).power_of_two()).sub(V::splat(1.0));
+        n.mul_add(V::splat(std::f32::consts::LN_2), log1p_and_inverse(z).0)
+    }
+}
+
+/// The angle whose tangent is x, which may be infinite.
+///
+/// # Safety
+/// As [`Lanes`].
+#[inline(always)]
+pub unsafe fn atan<V: Lanes>(x: V) -> V {
+    use std::f32::consts::{FRAC_PI_2, FRAC_PI_4};
+    // With y = |x|: π/2 − atan(1/y) above tan(3π/8), π/4 + atan((y − 1)/(y + 1)) above tan(π/8); for
+    // what is left, atan y = y + y³·P(y²), P by least squares.
+    const HIGH: f32 = 2.414_213_6;
+    const LOW: f32 = 0.414_213_57;
+    const TERMS: [f32; 5] = [-0.06092335, 0.10600012, -0.14244486, 0.19998531, -0.33333316];
+    // SAFETY: the caller's.
+    unsafe {
+        let (zero, one) = (V::splat(0.0), V::splat(1.0));
+        let (high, low) = (V::splat(HIGH), V::splat(LOW));
+        let y = zero.sub(x).max(x);
+        let choose = |far: V, near: V, rest: V| {
+            V::if_greater(y, high, far, V::if_greater(y, low, near, rest))
+        };
+        let over = choose(V::splat(-1.0), y.sub(one), y);
+        let under = choose(y, y.add(one), one);
+        let offset = choose(V::splat(FRAC_PI_2), V::splat(FRAC_PI_4), zero);
+        let r = over.div(under);
+        let square = r.mul(r);
+        let mut sum = V::splat(TERMS[0]);
+        for term in &TERMS[1..] {
+            sum = sum.mul_add(square, V::splat(*term));
+        }
+        let angle = offset.add(sum.mul(square).mul_add(r, r));
+        V::if_greater(zero, x, zero.sub(angle), angle)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +147,48 @@ mod tests {
             // SAFETY: as above.
             unsafe { run(level, &[f32::NAN], &mut ends) };
             assert!(ends[0][0].is_nan());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn logarithm_and_angle<V: Lanes>(x: &[f32], out: &mut [[f32; 2]]) {
+        let mut place = [0.0; 16];
+        for (x, out) in x.iter().zip(out) {
+            // SAFETY: `place` holds the widest register.
+            unsafe {
+                let whole = V::splat(*x).max(V::splat(1e-37));
+                for (value, out) in [ln(whole), atan(V::splat(*x))].into_iter().zip(out) {
+                    value.store(place.as_mut_ptr());
+                    *out = place[V::N - 1];
+                }
+            }
+        }
+    }
+    vectorised! { unsafe fn run_others(x: &[f32], out: &mut [[f32; 2]]) = logarithm_and_angle }
+
+    #[test]
+    fn logarithms_and_angles_are_right() {
+        let steps = (1..=80_000).map(|i| i as f32 * 1e-3);
+        let x: Vec<f32> = steps.chain((-37..38).map(|i| 10f32.powi(i))).collect();
+        for level in levels() {
+            for sign in [1.0f32, -1.0] {
+                let x: Vec<f32> = x.iter().map(|x| sign * x).collect();
+                let mut out = vec![[0.0; 2]; x.len()];
+                // SAFETY: the level is one of this machine's.
+                unsafe { run_others(level, &x, &mut out) };
+                for (x, [log, angle]) in x.iter().zip(&out) {
+                    let exact = f64::from(x.max(1e-37)).ln();
+                    let off = (f64::from(*log) - exact).abs() / exact.abs().max(1.0);
+                    assert!(off < 4e-7, "ln {x} = {log} ({level:?})");
+                    let exact = f64::from(*x).atan();
+                    assert!((f64::from(*angle) / exact - 1.0).abs() < 4e-7, "{x} {angle}");
+                }
+            }
+            let mut ends = [[0.0; 2]; 2];
+            // SAFETY: as above.
+            unsafe { run_others(level, &[f32::NEG_INFINITY, f32::NAN], &mut ends) };
+            assert_eq!(ends[0][1], -std::f32::consts::FRAC_PI_2);
+            assert!(ends[1][1].is_nan());
         }
     }
 }

@@ -50,6 +50,8 @@ pub trait Lanes: Copy {
     unsafe fn round(self) -> Self;
     /// 2ⁿ of a whole number n in −126..=127.
     unsafe fn power_of_two(self) -> Self;
+    /// ⌊log₂ x⌋ of a normal x above 0.
+    unsafe fn exponent(self) -> Self;
     /// a > b ? yes : no
     unsafe fn if_greater(a: Self, b: Self, yes: Self, no: Self) -> Self;
     /// The sum of the lanes.

@@ -81,6 +81,10 @@ impl<const L: usize> Lanes for Array<L> {
         Self(self.0.map(|n| f32::from_bits(((n as i32 + 127) << 23) as u32)))
     }
     #[inline(always)]
+    unsafe fn exponent(self) -> Self {
+        Self(self.0.map(|x| (x.to_bits() >> 23) as f32 - 127.0))
+    }
+    #[inline(always)]
     unsafe fn if_greater(a: Self, b: Self, yes: Self, no: Self) -> Self {
         Self(std::array::from_fn(|i| if a.0[i] > b.0[i] { yes.0[i] } else { no.0[i] }))
     }

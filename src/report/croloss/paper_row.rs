@@ -27,12 +27,12 @@ impl PaperRow {
         Self { kernel, alpha, ..Self::plain(LossKind::Cro) }
     }
 
-    /// The row of a loss; `None` where the estimator or the margin is not the
-    /// paper's.
+    /// The row of a loss; `None` where the estimator, the margin or a kernel is not the paper's.
     pub fn of(loss: &LossConfig) -> Option<Self> {
         let estimator = loss.estimator().is_none_or(|e| e == Estimator::ScaledRank);
         let margin = loss.margin().is_none_or(|margin| margin == MARGIN);
-        (estimator && margin).then(|| Self {
+        let kernels = loss.width().is_none();
+        (estimator && margin && kernels).then(|| Self {
             method: loss.kind(),
             kernel: loss.kernel(),
             rank_kernel: loss.rank_kernel(),
@@ -96,18 +96,21 @@ pub fn alpha_text(alpha: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KernelShape;
 
     #[test]
-    fn another_margin_or_estimator_is_no_row_of_the_paper() {
-        let hinge = |margin, estimator| LossConfig::Cro {
-            kernel: Kernel::Hinge,
+    fn another_margin_estimator_or_kernel_is_no_row_of_the_paper() {
+        let of = |kernel, margin, estimator| LossConfig::Cro {
+            kernel,
             alpha: 0.6000000001,
-            margin,
+            shape: KernelShape { margin, ..Default::default() },
             estimator,
         };
+        let hinge = |margin, estimator| of(Kernel::Hinge, margin, estimator);
         let row = PaperRow::of(&hinge(5.0, Estimator::ScaledRank)).unwrap();
         assert_eq!(row.label(), "CROLoss (hinge, α = 0.6)");
         assert!(PaperRow::of(&hinge(0.5, Estimator::ScaledRank)).is_none());
         assert!(PaperRow::of(&hinge(5.0, Estimator::ScaledSum)).is_none());
+        assert!(PaperRow::of(&of(Kernel::PslTanh, 5.0, Estimator::ScaledRank)).is_none());
     }
 }

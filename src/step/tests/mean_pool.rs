@@ -16,6 +16,16 @@ use crate::step::{HostStep, Plan, Step, StepPath, TensorStep};
 fn losses() -> Vec<String> {
     let mut all: Vec<String> =
         ["cross-entropy", "triplet", "bpr"].map(|kind| format!("kind = \"{kind}\"")).into();
+    all.push("kind = \"bsl\"\npositive_temperature = 0.5\nnegative_temperature = 2.0".into());
+    // Of a small width scores of the large scale reach every part of these kernels.
+    for kernel in ["psl-tanh", "psl-atan", "psl-relu"] {
+        for width in ["1.0", "4.0", "20.0", "90.0"] {
+            let common = format!("kernel = \"{kernel}\"\nwidth = {width}");
+            all.push(format!("kind = \"cro\"\nalpha = 0.6\n{common}"));
+            all.push(format!("kind = \"cro-lambda\"\nrank_kernel = \"{kernel}\"\n{common}"));
+            all.push(format!("kind = \"cro-lambda\"\n{common}"));
+        }
+    }
     for kernel in ["sigmoid", "hinge", "exponential", "softplus"] {
         for estimator in ["scaled-rank", "scaled-sum"] {
             for alpha in ["0.0", "0.6", "1.0", "1.4"] {

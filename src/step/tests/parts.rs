@@ -1,7 +1,7 @@
 //! What goes with what: losses, sources of candidates, rejections and orders, as a configuration has
 //! them. `tests/cuda/` walks over the same.
 
-pub const LOSSES: [&str; 9] = [
+pub const LOSSES: [&str; 13] = [
     "kind = \"cro\"",
     "kind = \"cro-lambda\"\nalpha = 0.6",
     "kind = \"cross-entropy\"",
@@ -11,6 +11,10 @@ pub const LOSSES: [&str; 9] = [
     "kind = \"bce\"",
     "kind = \"gbce\"",
     "kind = \"bpr-max\"",
+    "kind = \"cro\"\nkernel = \"psl-tanh\"",
+    "kind = \"cro-lambda\"\nrank_kernel = \"psl-relu\"\nkernel = \"psl-atan\"\nwidth = 3.0",
+    "kind = \"bsl\"\npositive_temperature = 0.5\nnegative_temperature = 2.0",
+    "kind = \"sl-at-k\"\nat = 5",
 ];
 
 pub const SOURCES: [&str; 4] = [

@@ -15,10 +15,14 @@ use crate::step::{Plan, Stepper};
 const ITEMS: usize = 40;
 const STEPS: u64 = 3;
 
-const ENCODERS: [&str; 3] = [
-    "encoder = \"mean-pool\"",
-    "encoder = \"transformer\"\nlayers = 1\ndropout = 0.1",
-    "encoder = \"gru\"\ndropout = 0.1",
+/// Those of one kind go round.
+const ENCODERS: [&[&str]; 3] = [
+    &["encoder = \"mean-pool\""],
+    &[
+        "encoder = \"transformer\"\nlayers = 1\ndropout = 0.1",
+        "encoder = \"transformer\"\nlayers = 1\ndropout = 0.1\nlayer = \"ligr\"\nwidening = 2",
+    ],
+    &["encoder = \"gru\"\ndropout = 0.1"],
 ];
 
 const TOWERS: [&str; 2] = [
@@ -62,7 +66,7 @@ fn every_encoder_goes_with_every_loss_and_every_sampler_by_either_path() {
     tch::set_num_threads(1);
     let sequences = sequences();
     let mut point: usize = 0;
-    for encoder in ENCODERS {
+    for encoders in ENCODERS {
         for loss in LOSSES {
             for samples in ["users", "positions"] {
                 for source in SOURCES {
@@ -76,6 +80,7 @@ fn every_encoder_goes_with_every_loss_and_every_sampler_by_either_path() {
                             };
                             let optimizer = OPTIMIZERS[point / 3 % 3];
                             let order = ORDERS[point / 9 % 3];
+                            let encoder = encoders[point / 27 % encoders.len()];
                             point += 1;
                             let text = format!(
                                 "data.path = \"\"\n[tower]\ndim = 4\nhistory = 5\nrepeats = {repeats}\n{encoder}\n{tower}\n[sampling]\nsamples = \"{samples}\"\nbatch = 6\ntop_k = {top_k}\nreject = \"{reject}\"\norder = \"{order}\"\nnegatives = [{source}]\n[loss]\n{loss}\n[optimizer]\nkind = \"{optimizer}\"\nlearning_rate = 0.01\n"

@@ -1,0 +1,49 @@
+//! Weights and biases of an encoder's layers.
+
+use tch::Tensor;
+
+use crate::optim::Named;
+
+/// What keeps a normalised vector finite, as PyTorch has it.
+const EPSILON: f64 = 1e-5;
+
+/// Weights, with biases or without.
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// Both are trained.
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+        let trained = |tensor: Tensor| tensor.set_requires_grad(true);
+        Self { weight: trained(weight), bias: bias.map(trained) }
+    }
+
+    /// Those of each layer, of weights that begin with a dimension of layers.
+    pub fn layers(&self) -> Vec<Self> {
+        let of_layer = |at: usize, weight: Tensor| Self {
+            weight,
+            bias: self.bias.as_ref().map(|bias| bias.get(at as i64)),
+        };
+        let weights = self.weight.unbind(0).into_iter().enumerate();
+        weights.map(|(at, weight)| of_layer(at, weight)).collect()
+    }
+
+    /// x·Wᵀ + b.
+    pub fn apply(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight, self.bias.as_ref())
+    }
+
+    /// Each vector of x at mean 0 and variance 1, times the weights, plus the biases.
+    pub fn normalize(&self, x: &Tensor) -> Tensor {
+        let dim = *x.size().last().expect("vectors have a width");
+        x.layer_norm([dim], Some(&self.weight), self.bias.as_ref(), EPSILON, true)
+    }
+
+    /// By name.
+    pub fn named(&self, [weight, bias]: [&'static str; 2]) -> Named {
+        let biases = self.bias.iter().map(|own| (bias, own.shallow_clone()));
+        std::iter::once((weight, self.weight.shallow_clone())).chain(biases).collect()
+    }
+}
