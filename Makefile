@@ -15,15 +15,21 @@ TEST_INPUT ?=
 DATA = $(shell sed -n 's/^dataset = "\(.*\)"/\1/p' experiments/$(DATASET).toml 2>/dev/null)
 JOBS ?= 2
 
+# Nothing, or `gpu`: `make bench` leaves out the tables of the host.
+BENCH ?=
+
 # What `make fuzz` hunts (it lists the names where this is none), and for how long.
 TARGET ?=
 SECONDS ?= 600
+
+# The libtorch that `make dist` and `make dist-previous` build for.
+LIBTORCH ?= .libtorch
 
 CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-cuda lint bench stress soak fuzz reproduce clean
+.PHONY: help setup build test test-cuda lint bench stress soak fuzz reproduce dist check-previous dist-previous clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,7 +49,7 @@ setup: .venv/.ready ## Make .venv with the pinned libtorch; TORCH_INDEX=URL take
 build: setup ## Build target/release/croloss
 	cargo build --release
 
-test: lint ## Run every check and test
+test: lint check-previous ## Run every check and test
 	cargo test --release --lib --bins --tests
 
 test-cuda: setup ## Run the tests of the GPU's path: on the machine's GPU, else on a pretended one
@@ -54,8 +60,8 @@ lint: setup ## Check formatting, lints and documentation
 	cargo clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --quiet
 
-bench: setup ## Measure a training step and the ranking
-	cargo bench --bench speed
+bench: setup ## Measure a training step and the ranking, on a GPU too where there is one; BENCH=gpu: there alone
+	cargo bench --bench speed -- $(BENCH)
 
 stress: setup ## Kill trainings of every kind, fail every operation on files, and compare with the unbroken ones
 	cargo test --release --test resume --test faults -- --ignored --nocapture
@@ -78,6 +84,17 @@ reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-bo
 	@test -d data/$(DATA) || $(CROLOSS) prepare datasets/$(DATA).toml $(if $(INPUT),--input $(INPUT)) $(if $(TEST_INPUT),--test-input $(TEST_INPUT))
 	@status=0; $(CROLOSS) sweep experiments/$(DATASET).toml --jobs $(JOBS) || status=$$?; \
 	test $$status -eq 2 || $(CROLOSS) report experiments/$(DATASET).toml; exit $$status
+
+dist: build ## Pack an archive of the program to run on other machines, into target/dist
+	python3 dist/pack.py $(CROLOSS) $(LIBTORCH) target/dist
+
+check-previous: setup ## Check that the program can be built for the libtorch before, 2.11
+	CARGO_TARGET_DIR=$(CURDIR)/target DEP_TCH_LIBTORCH_LIB=$(CURDIR)/.libtorch/lib \
+	dist/previous.sh check --release --lib --bins --tests --features tch/doc-only
+
+dist-previous: ## Build and pack for the libtorch before: LIBTORCH=folder of a libtorch 2.11
+	LIBTORCH=$(abspath $(LIBTORCH)) dist/previous.sh build --release
+	cd target/previous && python3 ../../dist/pack.py target/release/croloss $(abspath $(LIBTORCH)) ../dist
 
 clean: ## Remove what was built (.venv, data and runs stay)
 	cargo clean

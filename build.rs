@@ -26,7 +26,7 @@ fn main() {
 /// Compiles what libtorch offers in C++ only.
 fn libtorch_cpp(lib: &Path) {
     const FILES: [&str; 3] =
-        ["src/export/script.cpp", "src/device/ops.cpp", "src/device/free_memory.cpp"];
+        ["src/export/script.cpp", "src/device/ops.cpp", "src/device/gpu_memory.cpp"];
     FILES.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
     let include = lib.with_file_name("include");
     cc::Build::new()

@@ -1,12 +1,15 @@
 //! The speed of this machine, as a page of Markdown: `make bench`. Every line of the tables is a
 //! process of its own, `croloss bench`, so that its memory is its own too; one alone can be
-//! measured in the same way. Draws `benches/table-size.svg`.
+//! measured in the same way. Draws `benches/table-size.svg`. Where there is a GPU, its tables follow;
+//! `make bench BENCH=gpu` measures these alone.
 
 use std::process::Command;
 use std::time::Instant;
 
 use croloss::bench::StepBench;
-use croloss::config::{OptimizerKind, Settings};
+use croloss::config::{DeviceChoice, OptimizerKind, Settings};
+use croloss::device;
+use croloss::doctor::Machine;
 use croloss::host::simd::{Matrix, gemm, level};
 use croloss::report::{Axis, Line, Panel, draw, machine};
 use rayon::prelude::*;
@@ -17,7 +20,23 @@ use tch::{Device, Kind, Tensor};
 const SIZES: [[usize; 3]; 3] = [[54_542, 256, 20], [367_982, 256, 20], [1_708_530, 512, 50]];
 const DIM: usize = 32;
 
+/// Where the tables of a GPU are measured.
+const GPU: [&str; 2] = ["--device", "cuda"];
+
+/// Where the tables of the host are measured, also beside a GPU.
+const HOST: [&str; 2] = ["--device", "cpu"];
+
 fn main() {
+    let gpus = device::gpu_count();
+    if !std::env::args().any(|word| word == "gpu") {
+        of_host();
+    }
+    if gpus > 0 {
+        of_gpu();
+    }
+}
+
+fn of_host() {
     let threads = rayon::current_num_threads();
     tch::set_num_threads(threads as i32);
     let rates = Rates::measure();
@@ -34,9 +53,10 @@ fn main() {
     );
     for [items, batch, history] in SIZES {
         let sizes = [("items", items), ("batch", batch), ("history", history)];
-        let fused = bench("step", &sizes, &["--steps", "60"]);
-        let dense = bench("step", &sizes, &["--optimizer", "dense", "--steps", "10"]);
-        let tensors = bench("step", &sizes, &["--tensors", "--steps", "20"]);
+        let on_host = |more: &[&str]| bench("step", &sizes, &[&HOST, more].concat());
+        let fused = on_host(&["--steps", "60"]);
+        let dense = on_host(&["--optimizer", "dense", "--steps", "10"]);
+        let tensors = on_host(&["--tensors", "--steps", "20"]);
         let floor = 1e3 * rates.floor(batch, history);
         println!(
             "| {items} | {batch} | {history} | {:.2} | {floor:.2} | {:.1} | {} | {:.1} | {:.1} | {} |",
@@ -51,7 +71,7 @@ fn main() {
     println!("\n| items | users | targets | users a second | floor | of floor | peak, MiB |");
     println!("|---|---|---|---|---|---|---|");
     for [items, ..] in SIZES {
-        let ranking = bench("rank", &[("items", items), ("users", 2000), ("targets", 4)], &[]);
+        let ranking = bench("rank", &[("items", items), ("users", 2000), ("targets", 4)], &HOST);
         let floor = rates.products / (2 * DIM * items) as f64;
         let rate = number(&ranking, "users_per_second");
         println!(
@@ -61,6 +81,45 @@ fn main() {
         );
     }
     table_size();
+}
+
+/// The first GPU, on the same sizes.
+fn of_gpu() {
+    let gpu = Machine::look().gpus.into_iter().next();
+    let name = gpu.map_or_else(|| "a GPU without a name".into(), |gpu| gpu.name);
+    println!("\n{name}, commit {}\n", env!("CROLOSS_COMMIT"));
+    println!("| items | batch | history | deferred, ms | dense, ms | operations | peak, MiB |");
+    println!("|---|---|---|---|---|---|---|");
+    for [items, batch, history] in SIZES {
+        let sizes = [("items", items), ("batch", batch), ("history", history)];
+        let on_gpu = |more: &[&str]| bench("step", &sizes, &[&GPU, more].concat());
+        let deferred = on_gpu(&["--steps", "200"]);
+        let dense = on_gpu(&["--optimizer", "dense", "--steps", "50"]);
+        println!(
+            "| {items} | {batch} | {history} | {:.3} | {:.3} | {} | {} |",
+            number(&deferred, "ms_per_step"),
+            number(&dense, "ms_per_step"),
+            number(&deferred, "operations"),
+            number(&deferred, "peak_gpu_mib"),
+        );
+    }
+    println!("\n| step of TRON, ms | positions a second | peak, MiB |\n|---|---|---|");
+    let session = bench("session-step", &[], &GPU);
+    println!(
+        "| {:.3} | {:.0} | {} |",
+        number(&session, "ms_per_step"),
+        number(&session, "positions_per_second"),
+        number(&session, "peak_gpu_mib")
+    );
+    println!("\n| items | users | targets | users a second | peak, MiB |\n|---|---|---|---|---|");
+    for [items, ..] in SIZES {
+        let ranking = bench("rank", &[("items", items), ("users", 20_000), ("targets", 4)], &GPU);
+        println!(
+            "| {items} | 20000 | 4 | {:.0} | {} |",
+            number(&ranking, "users_per_second"),
+            number(&ranking, "peak_gpu_mib")
+        );
+    }
 }
 
 /// Runs `croloss bench WHAT --json`.
@@ -144,6 +203,7 @@ fn table_size() {
     const ROWS: [usize; 3] = [100_000, 1_000_000, 10_000_000];
     let text = "[data]\npath = \"\"\n[loss]\nkind = \"cro-lambda\"";
     let mut config = toml::from_str::<Settings>(text).unwrap().checked().unwrap();
+    config.device = DeviceChoice::Cpu;
     println!("\n| rows of the table | deferred, ms | dense, ms |\n|---|---|---|");
     let mut times = [vec![], vec![]];
     for rows in ROWS {

@@ -42,7 +42,9 @@ fn point(folder: &Path, kind: &str, seed: u64) -> PointResult {
         grids: vec!["methods".into()],
         config: croloss::config::load(&folder.join("c.toml"), &sets, Manifest::size_of).unwrap(),
         run: folder.join(&out),
-        status: Status::Done(RunFolder::open(&folder.join(&out)).unwrap().result().unwrap()),
+        status: Status::Done(Box::new(
+            RunFolder::open(&folder.join(&out)).unwrap().result().unwrap(),
+        )),
         name,
     }
 }

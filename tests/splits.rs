@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use common::{CONFIG, Place, json};
+use common::{CONFIG, Place, SESSIONS, json};
 use croloss::data::{Dataset, Split};
 
 const LOG: [&str; 9] =
@@ -172,6 +172,71 @@ fn a_cut_s_metrics_are_those_of_lists_for_what_was_known_before() {
     let sets = ["--set", "evaluation.protocol=positions", "--set", "train.monitor=mrr@10"];
     place.ok(&[&["evaluate", "run"][..], &sets].concat());
     place.ok(&["evaluate", "run", "--split", "train"]);
+}
+
+#[test]
+fn leave_one_out_s_ranks_are_places_in_lists_of_what_is_new() {
+    let place = Place::new();
+    prepare(&place, &["--split", "leave-one-out"]);
+    let dataset = Dataset::load(&place.path("data")).unwrap();
+    let measured = |set: &str| ["--set", set].map(str::to_owned);
+    let sets =
+        ["evaluation.protocol=leave-one-out", "evaluation.at=[10, 50]", "train.monitor=ndcg@10"];
+    let sets = sets.map(measured).concat();
+    for (run, config) in [("users", CONFIG), ("positions", SESSIONS)] {
+        fs::write(place.path("c.toml"), config).unwrap();
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        place.ok(&[&["train", "c.toml", "--out", run][..], &sets].concat());
+        let result = json(&place.path(run).join("result.json"));
+        assert!(result["protocol"].as_str().unwrap().starts_with("leave-one-out: the last item"));
+        for (part, left) in [("validation", 2), ("test", 1)] {
+            let (mut lines, mut targets) = (String::new(), BTreeMap::new());
+            for (user, name) in dataset.users.iter().enumerate() {
+                let own = dataset.sequences.get(user);
+                let id = |id: &u32| dataset.items[*id as usize - 1].original.as_str();
+                let at = own.len().saturating_sub(left);
+                if own.len() < 3 || own[..at].contains(&own[at]) {
+                    continue;
+                }
+                let history: Vec<&str> = own[..at].iter().map(id).collect();
+                lines += &serde_json::json!({"user": name, "history": history}).to_string();
+                lines += "\n";
+                targets.insert(name.as_str(), id(&own[at]));
+            }
+            assert!(targets.len() > 200);
+            fs::write(place.path("in.jsonl"), lines).unwrap();
+            let call = ["recommend", run, "--input", "in.jsonl", "--exclude-seen", "--top", "50"];
+            place.ok(&[&call[..], &["--out", "top.csv", "--force"]].concat());
+            let text = fs::read_to_string(place.path("top.csv")).unwrap();
+            let mut of_user: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for line in text.lines().skip(1) {
+                let fields: Vec<&str> = line.split(',').collect();
+                of_user.entry(fields[0]).or_default().push(fields[2]);
+            }
+            let mean = |value: &dyn Fn(usize) -> f64| {
+                let place = |(user, target): (&&str, &&str)| {
+                    of_user[*user].iter().position(|item| item == target)
+                };
+                let found = targets.iter().filter_map(place);
+                found.map(|place| value(place + 1)).sum::<f64>() / targets.len() as f64
+            };
+            for (name, expected) in [
+                ("recall@50", mean(&|_| 1.0)),
+                ("ndcg@50", mean(&|rank| 1.0 / (rank as f64 + 1.0).log2())),
+                ("mrr@10", mean(&|rank| if rank <= 10 { 1.0 / rank as f64 } else { 0.0 })),
+            ] {
+                let measured = result[part][name].as_f64().unwrap();
+                assert!(expected > 0.0 && (expected - measured).abs() < 1e-9, "{part} {name}");
+            }
+            let said = place.ok(&["evaluate", run, "--split", part]);
+            let head = format!("{0} users of the {part} part, {0} targets\n", targets.len());
+            assert!(said.starts_with(&head), "{head}: {said}");
+            assert!(said.contains("recall by the history's length, %"), "{said}");
+        }
+    }
+    let said =
+        place.ok(&["baseline", "data", "--protocol", "leave-one-out", "--only", "popularity"]);
+    assert!(said.contains("ndcg, %") && said.contains("@5"), "{said}");
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub struct KeptResult {
     /// Users that were ranked for, and what they had to be found.
     pub users: usize,
     pub targets: usize,
+    /// Targets besides that could not be ranked.
+    #[serde(default)]
+    pub unrankable: usize,
     /// Wall-clock seconds of fitting and of ranking.
     pub fit_seconds: f64,
     pub rank_seconds: f64,
@@ -143,6 +146,7 @@ mod tests {
             asked: asked(at),
             users: 3,
             targets: 7,
+            unrankable: 0,
             fit_seconds: 0.5,
             rank_seconds: 0.25,
             metrics: at.iter().map(metric).collect(),

@@ -37,7 +37,7 @@ impl Recipe {
     pub fn defaults(protocol: Protocol) -> [Recipe; 5] {
         let window = match protocol {
             Protocol::Holdout => 0,
-            Protocol::Positions => 10,
+            Protocol::Positions | Protocol::LeaveOneOut => 10,
         };
         let als =
             AlsRecipe { factors: 64, alpha: 10.0, regularization: 10.0, iterations: 15, seed: 1 };
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_default_is_sound_and_is_read_back() {
-        for protocol in [Protocol::Holdout, Protocol::Positions] {
+        for protocol in Protocol::ALL {
             let all = Recipe::defaults(protocol);
             assert_eq!(all.map(|recipe| recipe.name()), Recipe::NAMES);
             for recipe in all {

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::kept::{Asked, KeptResult};
 use super::{Recipe, Training};
+use crate::config::Protocol;
 use crate::data::{Dataset, Split};
 use crate::eval::ScoreBlocks;
 
@@ -44,10 +45,12 @@ pub fn run(
     let (mut done, count) = (0, users.len() as u64);
     observe(Stage::Ranking { done, users: count });
     let start = Instant::now();
+    let last = asked.evaluation.protocol == Protocol::LeaveOneOut;
     let blocks = ScoreBlocks {
         sequences: &dataset.sequences,
         users: &users,
         windows: dataset.windows(asked.split, &users),
+        known: last.then(|| dataset.known_items(asked.split, &users)),
         items,
         config: &asked.evaluation,
         latest: asked.latest.unwrap_or(usize::MAX),
@@ -61,6 +64,7 @@ pub fn run(
         asked: asked.clone(),
         users: metrics.users(),
         targets: metrics.targets(),
+        unrankable: metrics.unrankable(),
         fit_seconds,
         rank_seconds: start.elapsed().as_secs_f64(),
         metrics: metrics.means(),

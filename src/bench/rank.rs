@@ -36,7 +36,7 @@ impl RankBench {
                     (0..self.targets).map(|_| rng.random_range(1..=self.items as u32)).collect();
                 targets.sort_unstable();
                 targets.dedup();
-                Query { history: &[], targets }
+                Query::new(&[], targets)
             })
             .collect();
         let vectors = |n: usize| {

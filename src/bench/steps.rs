@@ -11,6 +11,7 @@ use crate::device;
 use crate::model::Model;
 use crate::profile::Profile;
 use crate::step::{Plan, Stepper};
+use crate::train::refuse_too_large;
 
 /// Steps before the first that counts.
 pub const WARM_UP: u64 = 5;
@@ -35,7 +36,7 @@ pub struct StepTimes {
 /// table of `rows` rows.
 ///
 /// # Errors
-/// When the configuration's device is not there.
+/// When the configuration's device is not there, or cannot hold the table.
 pub fn timed(
     config: &Config,
     sequences: &Sequences,
@@ -44,7 +45,9 @@ pub fn timed(
     steps: u64,
 ) -> Result<StepTimes> {
     let members = (0..sequences.len()).collect();
-    taken(config, &Plan::open(config)?, sequences, members, items, rows, steps)
+    let plan = Plan::open(config)?;
+    refuse_too_large(config, plan.device, rows)?;
+    taken(config, &plan, sequences, members, items, rows, steps)
 }
 
 /// Takes `steps` steps by `plan`, on batches of some `members` of `sequences`, whose items are of a

@@ -33,11 +33,11 @@ pub struct Baseline {
     /// What of a sequence is found from what, as evaluation.protocol
     #[arg(long, value_parser = one_of(&Protocol::ALL, Protocol::name, |_| ""), default_value = "holdout")]
     protocol: Protocol,
-    /// Items of the user's own history, as evaluation.seen
-    #[arg(long, value_parser = one_of(&Seen::ALL, Seen::name, |_| ""), default_value = "keep")]
-    seen: Seen,
-    /// The list lengths N of every metric, separated by commas
-    #[arg(long, value_delimiter = ',', default_values_t = EvaluationConfig::default().at)]
+    /// Items of the user's own history, as evaluation.seen [default: as evaluation.protocol has it]
+    #[arg(long, value_parser = one_of(&Seen::ALL, Seen::name, |_| ""))]
+    seen: Option<Seen>,
+    /// The list lengths N of every metric, separated by commas [default: those of evaluation.at]
+    #[arg(long, value_delimiter = ',')]
     at: Vec<usize>,
     /// Of positions: only the last N items of a session are to be found, as with tower.history = N
     /// [default: all]
@@ -94,11 +94,13 @@ impl Baseline {
     }
 
     fn asked(&self) -> Result<Asked> {
-        if self.history.is_some() && self.protocol == Protocol::Holdout {
+        if self.history.is_some() && self.protocol != Protocol::Positions {
             misuse!("--history is for --protocol positions: otherwise all of a history is read");
         }
+        let usual = EvaluationConfig::of(self.protocol);
+        let at = if self.at.is_empty() { usual.at } else { self.at.clone() };
         let evaluation =
-            EvaluationConfig { protocol: self.protocol, at: self.at.clone(), seen: self.seen };
+            EvaluationConfig { protocol: self.protocol, at, seen: self.seen.unwrap_or(usual.seen) };
         let latest = self.history.map(|history| history as usize);
         Ok(Asked { split: self.split, evaluation: evaluation.checked()?, latest })
     }
@@ -136,10 +138,11 @@ impl Baseline {
             ]
         };
         table::say(format_args!(
-            "{} users of the {} part, {} targets\n",
+            "{} users of the {} part, {} targets{}\n",
             table::count(first.users as u64),
             self.split.name(),
-            table::count(first.targets as u64)
+            table::count(first.targets as u64),
+            results::left_out(first.unrankable)
         ))?;
         let metrics = |(result, _): &(KeptResult, bool)| MetricRow {
             name: result.recipe.name().into(),

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::choice::one_of;
 use super::device::note_missing_gpu;
@@ -55,17 +56,23 @@ impl Evaluate {
         })?;
         drop(bar);
         let row = MetricRow { name: part.name().into(), metrics: metrics.means() };
+        let groups = metrics.groups(&run.dataset.training_counts());
         if self.json {
-            return table::say(serde_json::to_string_pretty(&row)?);
+            let mut all = serde_json::to_value(&row)?;
+            all["protocol"] = json!(run.config.evaluation.in_words());
+            all["unrankable"] = json!(metrics.unrankable());
+            all["groups"] = json!(groups);
+            return table::say(serde_json::to_string_pretty(&all)?);
         }
         let once = match run.config.evaluation.protocol {
             Protocol::Holdout => ", a user's repeats counted once",
-            Protocol::Positions => "",
+            Protocol::Positions | Protocol::LeaveOneOut => "",
         };
         let (users, targets) = (metrics.users(), metrics.targets());
         table::say(format_args!(
-            "{users} users of the {} part, {targets} targets{once}",
-            part.name()
+            "{users} users of the {} part, {targets} targets{once}{}",
+            part.name(),
+            results::left_out(metrics.unrankable())
         ))?;
         if run.config.evaluation.seen == Seen::Exclude {
             table::say(
@@ -80,6 +87,11 @@ impl Evaluate {
         let own = row.metrics.clone();
         let rows: Vec<MetricRow> = std::iter::once(row).chain(known.rows(true)).collect();
         results::print(&rows)?;
+        results::print_groups(
+            "recall by the target's popularity in training, %",
+            &groups.popularity,
+        )?;
+        results::print_groups("recall by the history's length, %", &groups.history)?;
         known.say_verdict(data, run.config.train.monitor, &own)
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::results::MetricRow;
 use super::table;
 use crate::baseline::{Asked, KeptResult, KeptResults, best_of};
-use crate::config::{Config, EvaluationConfig, Metric, Protocol, Seen};
+use crate::config::{Config, EvaluationConfig, Metric, Protocol};
 use crate::data::Split;
 use crate::eval::value_of;
 
@@ -73,7 +73,7 @@ impl KnownBaselines {
                 100.0 * own,
                 match self.asked.evaluation.protocol {
                     Protocol::Holdout => "configs/default.toml",
-                    Protocol::Positions => "configs/session.toml",
+                    Protocol::Positions | Protocol::LeaveOneOut => "configs/session.toml",
                 }
             )
         })
@@ -100,10 +100,13 @@ impl KnownBaselines {
         if *split != Split::Test {
             command += &format!(" --split {}", split.name());
         }
-        if let Some(latest) = latest {
-            command += &format!(" --protocol {} --history {latest}", evaluation.protocol.name());
+        if evaluation.protocol != Protocol::Holdout {
+            command += &format!(" --protocol {}", evaluation.protocol.name());
         }
-        if evaluation.seen != Seen::Keep {
+        if let Some(latest) = latest {
+            command += &format!(" --history {latest}");
+        }
+        if evaluation.seen != EvaluationConfig::of(evaluation.protocol).seen {
             command += &format!(" --seen {}", evaluation.seen.name());
         }
         let usual = EvaluationConfig::default().at;
@@ -119,6 +122,7 @@ impl KnownBaselines {
 mod tests {
     use super::*;
     use crate::baseline::Recipe;
+    use crate::config::Seen;
 
     fn known(values: &[f64]) -> KnownBaselines {
         let asked = Asked {
@@ -132,6 +136,7 @@ mod tests {
             asked: asked.clone(),
             users: 1,
             targets: 1,
+            unrankable: 0,
             fit_seconds: 0.0,
             rank_seconds: 0.0,
             metrics: vec![("recall@20".parse().unwrap(), *value)],
@@ -169,6 +174,13 @@ mod tests {
             known.command(folder),
             "croloss baseline data/mine --split validation --protocol positions --history 50 \
              --seen exclude --at 10,20"
+        );
+        known.asked.evaluation = EvaluationConfig::of(Protocol::LeaveOneOut);
+        known.asked.evaluation.at = vec![10];
+        (known.asked.split, known.asked.latest) = (Split::Test, None);
+        assert_eq!(
+            known.command(folder),
+            "croloss baseline data/mine --protocol leave-one-out --at 10"
         );
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::table;
 use crate::config::{Metric, MetricKind};
-use crate::eval::value_of;
+use crate::eval::{Group, value_of};
 
 /// The metrics of one row of a table.
 #[derive(Serialize)]
@@ -16,6 +16,32 @@ pub struct MetricRow {
     pub name: String,
     #[serde(serialize_with = "crate::train::by_name::serialize")]
     pub metrics: Vec<(Metric, f64)>,
+}
+
+/// Prints the recall of each group that has targets, in percent, a column for each N.
+///
+/// # Errors
+/// Those of [`table::say`].
+pub fn print_groups(title: &str, groups: &[Group]) -> Result<()> {
+    let there = || groups.iter().filter(|group| group.targets > 0);
+    let Some(first) = there().next() else { return Ok(()) };
+    let at = first.recall.keys().map(|n| format!("@{n}"));
+    let head = [title.to_owned(), "targets".to_owned()].into_iter().chain(at).collect();
+    let line = |group: &Group| {
+        let shares = group.recall.values().map(|share| format!("{:.2}", 100.0 * share));
+        [group.name.clone(), table::count(group.targets)].into_iter().chain(shares).collect()
+    };
+    let lines: Vec<Vec<String>> = once(head).chain(there().map(line)).collect();
+    table::print(lines)?;
+    table::say("")
+}
+
+/// What is said of targets that cannot be ranked, if there are any.
+pub fn left_out(unrankable: usize) -> String {
+    match unrankable {
+        0 => String::new(),
+        count => format!(", {count} more that no training and no history holds left out"),
+    }
 }
 
 /// Prints one table a kind of metric that was measured, in percent, a column for each N.

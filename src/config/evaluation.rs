@@ -8,7 +8,7 @@ use crate::misuse;
 
 /// How ranking is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(from = "EvaluationSettings")]
 pub struct EvaluationConfig {
     /// What of a sequence is found from what.
     pub protocol: Protocol,
@@ -16,6 +16,26 @@ pub struct EvaluationConfig {
     pub at: Vec<usize>,
     /// What happens to items of the user's own history.
     pub seen: Seen,
+}
+
+/// The table as a file has it: what is not given follows from the protocol.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename = "EvaluationConfig")]
+struct EvaluationSettings {
+    protocol: Option<Protocol>,
+    at: Option<Vec<usize>>,
+    seen: Option<Seen>,
+}
+
+impl From<EvaluationSettings> for EvaluationConfig {
+    fn from(settings: EvaluationSettings) -> Self {
+        let usual = Self::of(settings.protocol.unwrap_or(Protocol::Holdout));
+        Self {
+            at: settings.at.unwrap_or(usual.at),
+            seen: settings.seen.unwrap_or(usual.seen),
+            protocol: usual.protocol,
+        }
+    }
 }
 
 /// What of a sequence is to be found, and from what.
@@ -26,18 +46,21 @@ pub enum Protocol {
     Holdout,
     /// Every item of a session but its first, one by one, each from those before it.
     Positions,
+    /// The last item of a sequence, from all those before it.
+    LeaveOneOut,
 }
 
 impl Protocol {
-    /// Both.
-    pub const ALL: [Protocol; 2] = [Protocol::Holdout, Protocol::Positions];
+    /// Every protocol, in the order of help.
+    pub const ALL: [Protocol; 3] = [Protocol::Holdout, Protocol::Positions, Protocol::LeaveOneOut];
 
     /// What is measured, in the order of result tables.
     pub fn kinds(self) -> &'static [MetricKind] {
         use MetricKind::{HitRate, LastMrr, LastRecall, Mrr, Ndcg, NdcgPublished, Recall};
         match self {
             Protocol::Holdout => &[Recall, HitRate, Ndcg, NdcgPublished, Mrr],
-            Protocol::Positions => &[Recall, Mrr, LastRecall, LastMrr],
+            Protocol::Positions => &[Recall, Ndcg, Mrr, LastRecall, LastMrr],
+            Protocol::LeaveOneOut => &[Recall, Ndcg, Mrr],
         }
     }
 
@@ -46,6 +69,7 @@ impl Protocol {
         match self {
             Protocol::Holdout => "holdout",
             Protocol::Positions => "positions",
+            Protocol::LeaveOneOut => "leave-one-out",
         }
     }
 }
@@ -75,12 +99,43 @@ impl Seen {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        let at = vec![20, 50, 100, 200, 500];
-        Self { protocol: Protocol::Holdout, at, seen: Seen::Keep }
+        Self::of(Protocol::Holdout)
     }
 }
 
 impl EvaluationConfig {
+    /// What is usual under `protocol`: lists as long as in the field's published tables, and under
+    /// [`Protocol::LeaveOneOut`] nothing in them that the user has met.
+    pub fn of(protocol: Protocol) -> Self {
+        let (at, seen) = match protocol {
+            Protocol::Holdout | Protocol::Positions => (vec![20, 50, 100, 200, 500], Seen::Keep),
+            Protocol::LeaveOneOut => (vec![5, 10, 20, 50, 100], Seen::Exclude),
+        };
+        Self { protocol, at, seen }
+    }
+
+    /// The protocol, for whoever reads the figures without the configuration.
+    pub fn in_words(&self) -> String {
+        let what = match self.protocol {
+            Protocol::Holdout => {
+                "the last fifth of a sequence, or its part behind a cut, from what is before it, \
+                 means over users"
+            }
+            Protocol::Positions => {
+                "every item of a session but its first, one by one, from those before it, means \
+                 over positions"
+            }
+            Protocol::LeaveOneOut => {
+                "the last item of a sequence from all those before it, means over users"
+            }
+        };
+        let seen = match self.seen {
+            Seen::Keep => "items of the history are ranked like all others",
+            Seen::Exclude => "items of the history are neither ranked nor to be found",
+        };
+        format!("{}: {what}; the whole catalogue is ranked, {seen}", self.protocol.name())
+    }
+
     /// Sorts the list lengths and refuses values that cannot work.
     ///
     /// # Errors
@@ -113,5 +168,27 @@ impl EvaluationConfig {
             );
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_given_follows_from_the_protocol() {
+        let read = |text: &str| toml::from_str::<EvaluationConfig>(text).unwrap();
+        assert_eq!(read(""), EvaluationConfig::default());
+        let usual = read("protocol = \"leave-one-out\"");
+        assert_eq!((usual.seen, &usual.at[..]), (Seen::Exclude, &[5, 10, 20, 50, 100][..]));
+        let given = read("protocol = \"leave-one-out\"\nseen = \"keep\"\nat = [7]");
+        assert_eq!((given.seen, given.at), (Seen::Keep, vec![7]));
+        assert_eq!(read("seen = \"exclude\"").seen, Seen::Exclude);
+        for protocol in Protocol::ALL {
+            let usual = EvaluationConfig::of(protocol);
+            let text = toml::to_string(&usual).unwrap();
+            assert_eq!(read(&text), usual);
+            assert!(usual.in_words().starts_with(protocol.name()));
+        }
     }
 }

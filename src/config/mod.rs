@@ -254,8 +254,8 @@ mod tests {
             ("[train]\nmonitor = \"recall@77\"", "evaluation.at"),
             ("[train]\nmonitor = \"last-mrr@20\"", "\"holdout\", which measures recall, hitrate"),
             (
-                "[train]\nmonitor = \"ndcg@20\"\n[evaluation]\nprotocol = \"positions\"",
-                "\"positions\", which measures recall, mrr, last-recall, last-mrr",
+                "[train]\nmonitor = \"hitrate@20\"\n[evaluation]\nprotocol = \"positions\"",
+                "\"positions\", which measures recall, ndcg, mrr, last-recall, last-mrr",
             ),
         ] {
             let error = parse(text).unwrap_err().to_string();

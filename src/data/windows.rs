@@ -106,6 +106,24 @@ impl Dataset {
         Some(users.iter().map(window).collect())
     }
 
+    /// `[items]`: what stands in what trains, or before the last item that is asked of one of `users`,
+    /// some of `part`. Nobody can be asked to rank anything else: no vector of it was ever learned,
+    /// and no history has it.
+    pub fn known_items(&self, part: Split, users: &[usize]) -> Vec<bool> {
+        let mut known: Vec<bool> = self.training_counts().iter().map(|count| *count > 0).collect();
+        let windows = self.windows(part, users);
+        for (at, &user) in users.iter().enumerate() {
+            let sequence = match part {
+                Split::Train => self.items_of(part, user),
+                Split::Validation | Split::Test => self.sequences.get(user),
+            };
+            let end = windows.as_ref().map_or(sequence.len(), |windows| windows[at].end);
+            let before = &sequence[..end.saturating_sub(1)];
+            before.iter().for_each(|&id| known[id as usize - 1] = true);
+        }
+        known
+    }
+
     /// The sequences as training may know them. Cut ones are copies that end where validation
     /// begins: whoever has only these can learn nothing of what follows.
     pub fn training(&self) -> Cow<'_, Sequences> {
@@ -252,6 +270,18 @@ mod tests {
                 assert_eq!((train, validation.len(), test.len()), (sequence, 0, 0));
             }
             assert_eq!(dataset.training().get(user), train);
+        }
+        for (part, ahead) in [(Split::Validation, 2), (Split::Test, 1)] {
+            let known = dataset.known_items(part, &dataset.users_of(part));
+            for (at, item) in dataset.items.iter().enumerate() {
+                let is_met = |user: usize| {
+                    let sequence = dataset.sequences.get(user);
+                    let last = if sequence.len() < 3 { 0 } else { ahead };
+                    sequence[..sequence.len() - last].contains(&(at as u32 + 1))
+                };
+                let met = (0..dataset.users.len()).any(is_met);
+                assert_eq!(known[at], met, "{part:?} {}", item.original);
+            }
         }
         let long = dataset.users.len() - short;
         assert!(short > 10 && long > 100, "{short} {long}");

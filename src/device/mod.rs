@@ -72,6 +72,7 @@ pub fn synchronize(device: Device) {
 
 unsafe extern "C" {
     fn croloss_free_memory(device: c_int) -> usize;
+    fn croloss_peak_memory(device: c_int) -> usize;
 }
 
 /// The bytes that a GPU has left; `None` for the host, whose memory is not given out in pieces.
@@ -79,6 +80,17 @@ pub fn free_memory(device: Device) -> Option<usize> {
     match device {
         // SAFETY: reads a number; the device is there, since tensors are on it.
         Device::Cuda(index) => Some(unsafe { croloss_free_memory(index as c_int) }),
+        _ => None,
+    }
+}
+
+/// The most memory of a GPU that this process has held for tensors, in MiB; `None` for the host.
+pub fn peak_memory_mib(device: Device) -> Option<u64> {
+    match device {
+        // SAFETY: as in `free_memory`.
+        Device::Cuda(index) => {
+            Some(unsafe { croloss_peak_memory(index as c_int) } as u64 / (1 << 20))
+        }
         _ => None,
     }
 }

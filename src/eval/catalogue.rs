@@ -17,7 +17,7 @@ const MOST: usize = 1 << 30;
 
 /// Bytes that ranking takes for each score: the score, its row beside a target's, the comparison;
 /// and as much again, which nobody promised.
-const BYTES: usize = 2 * (4 + 4 + 1);
+pub const BYTES_A_SCORE: usize = 2 * (4 + 4 + 1);
 
 /// Item vectors, and how they are gone through.
 pub struct Catalogue {
@@ -37,7 +37,7 @@ impl Catalogue {
     /// Items whose vectors are `rows` `[items, dim]`.
     pub fn new(rows: Tensor, path: ComputePath) -> Self {
         let free = device::free_memory(rows.device());
-        let scores = free.map_or(SCORES, |free| (free / BYTES).clamp(SCORES, MOST));
+        let scores = free.map_or(SCORES, |free| (free / BYTES_A_SCORE).clamp(SCORES, MOST));
         let (rows, inverse_lengths) = (rows.contiguous(), OnceCell::new());
         Self { rows, unit: false, path, scores, inverse_lengths, additions: None }
     }

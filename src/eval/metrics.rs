@@ -37,42 +37,57 @@ fn reciprocal(rank: u64) -> f64 {
 
 /// Whether the mean of such a metric is over the positions of all sessions, not over users.
 pub fn is_of_positions(protocol: Protocol, kind: MetricKind) -> bool {
-    protocol == Protocol::Positions && matches!(kind, MetricKind::Recall | MetricKind::Mrr)
+    let of_one_position = matches!(kind, MetricKind::Recall | MetricKind::Ndcg | MetricKind::Mrr);
+    protocol == Protocol::Positions && of_one_position
+}
+
+/// A target and where it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// From 1.
+    pub rank: u64,
+    /// Its item id.
+    pub target: u32,
+    /// The length of the history that it was asked for from.
+    pub history: usize,
 }
 
 /// Every metric at every N, from the ranks of each user.
 pub struct Metrics {
     protocol: Protocol,
     at: Vec<usize>,
-    ranks: Vec<Vec<u64>>,
-    /// Item ids, as `ranks`.
-    targets: Vec<Vec<u32>>,
+    found: Vec<Vec<Found>>,
+    unrankable: usize,
 }
 
 impl Metrics {
     /// Every kind of metric of `protocol` at each of `at`.
     pub fn new(protocol: Protocol, at: &[usize]) -> Self {
-        Self { protocol, at: at.to_vec(), ranks: vec![], targets: vec![] }
+        Self { protocol, at: at.to_vec(), found: vec![], unrankable: 0 }
     }
 
-    /// Counts one user in, by the ranks of its targets and their item ids; those of a session's
-    /// positions in the order of the session.
-    pub fn add(&mut self, ranks: Vec<u64>, targets: Vec<u32>) {
-        debug_assert_eq!(ranks.len(), targets.len());
-        self.ranks.push(ranks);
-        self.targets.push(targets);
+    /// Counts one user in, by all targets; those of a session's positions in the order of the session.
+    pub fn add(&mut self, found: Vec<Found>) {
+        self.found.push(found);
+    }
+
+    /// Counts targets that cannot be ranked: they are in no metric.
+    pub fn leave_out(&mut self, targets: usize) {
+        self.unrankable += targets;
     }
 
     /// The mean of each metric, in the order of [`Protocol::kinds`]: over users with targets; under
     /// [`Protocol::Positions`] over the positions of all sessions, those of the last item over
     /// sessions.
     pub fn means(&self) -> Vec<(Metric, f64)> {
+        let ranks = |found: &Vec<Found>| found.iter().map(|one| one.rank).collect();
+        let ranks: Vec<Vec<u64>> = self.found.iter().map(ranks).collect();
         let of_users = |metric| {
-            let users = self.ranks.iter().filter(|ranks| !ranks.is_empty());
+            let users = ranks.iter().filter(|ranks| !ranks.is_empty());
             mean(users.map(|ranks| of_user(metric, ranks)))
         };
         let of_positions = |metric| {
-            let positions = self.ranks.iter().flat_map(|ranks| ranks.chunks(1));
+            let positions = ranks.iter().flat_map(|ranks| ranks.chunks(1));
             mean(positions.map(|rank| of_user(metric, rank)))
         };
         let value = |metric: Metric| match is_of_positions(self.protocol, metric.kind) {
@@ -86,7 +101,7 @@ impl Metrics {
 
     /// The number of users counted: those with targets.
     pub fn users(&self) -> usize {
-        self.ranks.iter().filter(|ranks| !ranks.is_empty()).count()
+        self.found.iter().filter(|found| !found.is_empty()).count()
     }
 
     /// The same, if there is a target in it.
@@ -104,12 +119,28 @@ impl Metrics {
 
     /// The number of targets counted: under [`Protocol::Positions`] of predicted positions.
     pub fn targets(&self) -> usize {
-        self.ranks.iter().map(Vec::len).sum()
+        self.found.iter().map(Vec::len).sum()
+    }
+
+    /// The number of targets that cannot be ranked.
+    pub fn unrankable(&self) -> usize {
+        self.unrankable
+    }
+
+    /// Every target that was ranked.
+    pub(super) fn found(&self) -> impl Iterator<Item = Found> {
+        self.found.iter().flatten().copied()
+    }
+
+    /// The list lengths.
+    pub(super) fn at(&self) -> &[usize] {
+        &self.at
     }
 
     /// The ranks of each user's targets and their item ids, in the order they were counted.
-    pub fn into_ranks(self) -> (Vec<Vec<u64>>, Vec<Vec<u32>>) {
-        (self.ranks, self.targets)
+    pub fn ranks(&self) -> (Vec<Vec<u64>>, Vec<Vec<u32>>) {
+        let split = |found: &Vec<Found>| found.iter().map(|one| (one.rank, one.target)).unzip();
+        self.found.iter().map(split).unzip()
     }
 }
 
@@ -167,11 +198,15 @@ mod tests {
         }
     }
 
+    fn found(ranks: &[u64]) -> Vec<Found> {
+        ranks.iter().map(|&rank| Found { rank, target: 1, history: 1 }).collect()
+    }
+
     #[test]
     fn means_are_over_users() {
         let mut metrics = Metrics::new(Protocol::Holdout, &[5]);
-        metrics.add(RANKS.to_vec(), vec![5, 1, 7]);
-        metrics.add(vec![8], vec![1]);
+        metrics.add(found(&RANKS));
+        metrics.add(found(&[8]));
         let recall = Metric { kind: MetricKind::Recall, at: 5 };
         assert_eq!(value_of(&metrics.means(), recall), Some(1.0 / 3.0));
         assert_eq!((metrics.users(), metrics.targets()), (2, 4));
@@ -181,12 +216,13 @@ mod tests {
     fn means_over_positions_weigh_every_position_alike() {
         let mut metrics = Metrics::new(Protocol::Positions, &[5]);
         // Reciprocal ranks in the top 5: 1/2 0 1/5 1/4, and 0.
-        metrics.add(vec![2, 7, 5, 4], vec![1, 2, 3, 1]);
-        metrics.add(vec![8], vec![9]);
+        metrics.add(found(&[2, 7, 5, 4]));
+        metrics.add(found(&[8]));
         let means = metrics.means();
         let names: Vec<String> = means.iter().map(|(metric, _)| metric.to_string()).collect();
-        assert_eq!(names, ["recall@5", "mrr@5", "last-recall@5", "last-mrr@5"]);
-        let expected = [3.0 / 5.0, 0.95 / 5.0, 1.0 / 2.0, 0.25 / 2.0];
+        assert_eq!(names, ["recall@5", "ndcg@5", "mrr@5", "last-recall@5", "last-mrr@5"]);
+        let ndcg = (1.0 / 3f64.log2() + 1.0 / 6f64.log2() + 1.0 / 5f64.log2()) / 5.0;
+        let expected = [3.0 / 5.0, ndcg, 0.95 / 5.0, 1.0 / 2.0, 0.25 / 2.0];
         for ((metric, value), expected) in means.iter().zip(expected) {
             assert!((value - expected).abs() < 1e-12, "{metric}: {value}");
         }

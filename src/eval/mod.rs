@@ -1,8 +1,10 @@
 //! Exact evaluation: every target's rank among the whole catalogue, and the metrics of ranks.
 
 mod catalogue;
+mod groups;
 mod metrics;
 mod positions;
+mod query;
 mod rank;
 mod scores;
 
@@ -12,23 +14,27 @@ use anyhow::{Result, ensure};
 use tch::Device;
 
 use crate::batch::pad;
-use crate::config::{EvaluationConfig, Metric, Protocol};
+use crate::config::{EvaluationConfig, Metric};
 use crate::data::Sequences;
 use crate::device::ComputePath;
 use crate::model::Model;
 
-pub use catalogue::Catalogue;
-pub use metrics::{Metrics, is_of_positions, of_user};
+pub use catalogue::{BYTES_A_SCORE, Catalogue};
+pub use groups::{Group, Groups};
+pub use metrics::{Found, Metrics, is_of_positions, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
-pub use rank::{Query, held_out_from, ranks};
+pub use query::{Query, held_out_from};
+pub use rank::ranks;
 pub use scores::{ScoreBlocks, Scorer};
 
-/// What is evaluated on: a window, or else the last fifth, of each of these users' sequences.
+/// What is evaluated on: one question for each of these users, see [`Query::of_user`].
 pub struct Evaluation<'a> {
     pub sequences: &'a Sequences,
     pub users: Vec<usize>,
-    /// `[users]`: where the targets are, all before them being history; `None`: the last fifth.
+    /// `[users]`: where the targets are; `None`: where the protocol says.
     pub windows: Option<Vec<Range<usize>>>,
+    /// `[items]`: what can be ranked; `None`: everything.
+    pub known: Option<Vec<bool>>,
     pub config: &'a EvaluationConfig,
     /// The latest items of a history that the encoder reads.
     pub history: usize,
@@ -51,7 +57,7 @@ impl Evaluation<'_> {
         let _guard = tch::no_grad_guard();
         ensure!(!self.users.is_empty(), "there are no users to rank for");
         let items = Catalogue::of(model, self.path).checked()?;
-        let mut metrics = Metrics::new(Protocol::Holdout, &self.config.at);
+        let mut metrics = Metrics::new(self.config.protocol, &self.config.at);
         let places: Vec<usize> = (0..self.users.len()).collect();
         for users in places.chunks(items.users_a_block()) {
             let queries: Vec<Query> = users.iter().map(|&at| self.query(at)).collect();
@@ -62,11 +68,10 @@ impl Evaluation<'_> {
             let vectors = model.users(&pad(&latest).to_device(self.device));
             let ranks = ranks(&vectors, &items, &queries, self.config.seen)?;
             for (query, ranks) in queries.iter().zip(ranks) {
-                let mut found: Vec<(u64, u32)> =
-                    ranks.into_iter().zip(query.targets.iter().copied()).collect();
-                found.sort_unstable();
-                let (ranks, targets) = found.into_iter().unzip();
-                metrics.add(ranks, targets);
+                let mut found = query.found(&ranks);
+                found.sort_unstable_by_key(|one| (one.rank, one.target));
+                metrics.add(found);
+                metrics.leave_out(query.unrankable);
             }
             progress(users.len() as u64)?;
         }
@@ -76,7 +81,8 @@ impl Evaluation<'_> {
     /// History and, each once, targets of the user at this place.
     fn query(&self, at: usize) -> Query<'_> {
         let window = self.windows.as_ref().map(|windows| windows[at].clone());
-        Query::of_holdout(self.sequences.get(self.users[at]), window, self.config.seen)
+        let sequence = self.sequences.get(self.users[at]);
+        Query::of_user(sequence, window, self.config, self.known.as_deref())
     }
 }
 
@@ -102,6 +108,7 @@ mod tests {
                 sequences: &sequences,
                 users: vec![1],
                 windows: window.map(|window| vec![window]),
+                known: None,
                 config: &config,
                 history: 2,
                 device: Device::Cpu,

@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 use tch::Tensor;
 
 use super::catalogue::Catalogue;
-use super::metrics::Metrics;
-use super::rank::{Query, ranks};
+use super::metrics::{Found, Metrics};
+use super::query::Query;
+use super::rank::ranks;
 use crate::config::{EvaluationConfig, Protocol};
 use crate::data::Sequences;
 use crate::device::ComputePath;
@@ -86,17 +87,14 @@ impl PositionEvaluation<'_> {
         let mut rest = &order[first..];
         while !rest.is_empty() {
             let (chunk, later) = rest.split_at(self.fitting(rest));
-            for (at, found) in chunk.iter().zip(self.ranks(model, &items, chunk)?) {
+            for (at, found) in chunk.iter().zip(self.found(model, &items, chunk)?) {
                 all[*at] = found;
             }
             progress(chunk.len() as u64)?;
             rest = later;
         }
         let mut metrics = Metrics::new(Protocol::Positions, &self.config.at);
-        for found in all {
-            let (ranks, targets) = found.into_iter().unzip();
-            metrics.add(ranks, targets);
-        }
+        all.into_iter().for_each(|found| metrics.add(found));
         metrics.not_empty()
     }
 
@@ -122,13 +120,13 @@ impl PositionEvaluation<'_> {
         sessions.iter().enumerate().take_while(fits).count().max(1)
     }
 
-    /// For each session the ranks of its items that are asked for, and these, in their order.
-    fn ranks(
+    /// For each session its items that are asked for, with their ranks, in their order.
+    fn found(
         &self,
         model: &dyn PositionVectors,
         items: &Catalogue,
         chunk: &[usize],
-    ) -> Result<Vec<Vec<(u64, u32)>>> {
+    ) -> Result<Vec<Vec<Found>>> {
         let sessions: Vec<&[u32]> = chunk.iter().map(|&at| self.session(at)).collect();
         // Of each position its query, if it is asked for, and of each session how many are.
         let (mut queries, mut asked, mut counts) = (vec![], vec![], vec![]);
@@ -159,10 +157,10 @@ impl PositionEvaluation<'_> {
         let block = items.users_a_block();
         let mut flat = vec![];
         for (queries, vectors) in queries.chunks(block).zip(vectors.split(block as i64, 0)) {
-            flat.extend(ranks(&vectors, items, queries, self.config.seen)?.into_iter().flatten());
+            let ranks = ranks(&vectors, items, queries, self.config.seen)?;
+            flat.extend(queries.iter().zip(&ranks).flat_map(|(query, ranks)| query.found(ranks)));
         }
-        let targets = queries.iter().map(|query| query.targets[0]);
-        let mut flat = flat.into_iter().zip(targets);
+        let mut flat = flat.into_iter();
         Ok(counts.iter().map(|&count| flat.by_ref().take(count).collect()).collect())
     }
 }

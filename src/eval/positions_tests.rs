@@ -113,7 +113,7 @@ fn every_position_s_rank_is_that_of_brute_force() {
         let expected: Vec<Vec<u64>> =
             users.iter().map(|&user| brute(&fake, &sessions[user], history, seen)).collect();
         assert_eq!(metrics.targets(), expected.concat().len());
-        let (ranks, targets) = metrics.into_ranks();
+        let (ranks, targets) = metrics.ranks();
         assert_eq!(ranks, expected);
         let cut = |user: &usize| {
             let session = &sessions[*user];
@@ -158,7 +158,7 @@ fn of_a_window_only_its_positions_are_asked_for() {
             history,
             path: ComputePath::HostLoops,
         };
-        let (ranks, targets) = evaluation.run(&fake, &mut |_| Ok(())).unwrap().into_ranks();
+        let (ranks, targets) = evaluation.run(&fake, &mut |_| Ok(())).unwrap().ranks();
         for (at, (session, window)) in sessions.iter().zip(&windows).enumerate() {
             // Brute force knows a session only up to the window's end, and gives all of its ranks.
             let known = &session[..window.end];
@@ -207,7 +207,7 @@ fn hand_computed_sessions() {
     assert!((value("mrr@20") - (2.0 + 0.25 + 0.25) / 5.0).abs() < 1e-12);
     assert!((value("last-recall@3") - 1.0 / 3.0).abs() < 1e-12);
     assert!((value("last-mrr@20") - (0.5 + 0.25 + 0.25) / 3.0).abs() < 1e-12);
-    let (ranks, targets) = metrics.into_ranks();
+    let (ranks, targets) = metrics.ranks();
     assert_eq!(ranks, [vec![1, 2], vec![], vec![2, 4], vec![4]]);
     assert_eq!(targets, [vec![1, 2], vec![], vec![2, 3], vec![4]]);
 }

@@ -1,75 +1,13 @@
 //! The exact rank of each target among the whole catalogue.
 
-use std::ops::Range;
-
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 
 use super::catalogue::Catalogue;
+use super::query::Query;
 use crate::config::Seen;
-use crate::data::distinct;
 use crate::device::{ComputePath, memory};
 use crate::host::ranking::{self, Ranked};
-
-/// A user with the items to be found.
-pub struct Query<'a> {
-    /// What the user is known by, oldest first.
-    pub history: &'a [u32],
-    /// Distinct item ids, ascending.
-    pub targets: Vec<u32>,
-}
-
-/// The part of a sequence, from its start, that is the history of an evaluation; the rest are
-/// its targets.
-const HISTORY_SHARE: f64 = 0.8;
-
-/// Where in a sequence of this length the targets begin: behind the first ⌊0.8·length⌋ items.
-pub fn held_out_from(length: usize) -> usize {
-    (length as f64 * HISTORY_SHARE) as usize
-}
-
-impl<'a> Query<'a> {
-    /// [`crate::config::Protocol::Holdout`]: targets are the distinct items of a window of a
-    /// sequence, without one of what is behind its first ⌊0.8·len⌋ items; history is what stands
-    /// before. Where seen items are left out, so are seen targets, and there may be none.
-    pub fn of_holdout(sequence: &'a [u32], window: Option<Range<usize>>, seen: Seen) -> Self {
-        let window = window.unwrap_or(held_out_from(sequence.len())..sequence.len());
-        let (history, mut targets) = (&sequence[..window.start], distinct(&sequence[window]));
-        if seen == Seen::Exclude {
-            let known = distinct(history);
-            targets.retain(|id| known.binary_search(id).is_err());
-        }
-        Query { history, targets }
-    }
-
-    /// [`crate::config::Protocol::Positions`]: of the `latest` last items of a session, its first
-    /// left out, each from all those before it; see [`Query::is_asked`].
-    pub fn of_positions(session: &'a [u32], latest: usize) -> impl Iterator<Item = Query<'a>> {
-        let first = session.len().saturating_sub(latest).max(1);
-        (first..session.len())
-            .map(|at| Query { history: &session[..at], targets: vec![session[at]] })
-    }
-
-    /// Whether a query for one target asks for anything: not for a seen item where these are left
-    /// out.
-    pub fn is_asked(&self, seen: Seen) -> bool {
-        seen == Seen::Keep || !self.targets.iter().any(|target| self.history.contains(target))
-    }
-
-    /// Distinct items of the history, if these are left out; none of them is a target then.
-    pub(super) fn hidden(&self, seen: Seen) -> Vec<u32> {
-        match seen {
-            Seen::Keep => vec![],
-            Seen::Exclude => distinct(self.history),
-        }
-    }
-
-    fn ranked(&self, items: &Catalogue, seen: Seen) -> Ranked<'_> {
-        let (hidden, mut gains) = (self.hidden(seen), items.gains(self.history));
-        gains.retain(|(item, _)| hidden.binary_search(item).is_err());
-        Ranked { targets: &self.targets, hidden, gains }
-    }
-}
 
 /// For each query the ranks of its targets, in their order, from 1; `users` `[queries, dim]`.
 ///
@@ -238,21 +176,6 @@ mod tests {
     }
 
     #[test]
-    fn where_seen_items_are_left_out_so_are_seen_targets() {
-        let sequence = [4, 2, 4, 7, 2, 9, 7, 9];
-        let holdout = |seen| Query::of_holdout(&sequence, Some(4..8), seen);
-        assert_eq!(holdout(Seen::Keep).targets, [2, 7, 9]);
-        assert!(holdout(Seen::Keep).hidden(Seen::Keep).is_empty());
-        assert_eq!(holdout(Seen::Exclude).targets, [9]);
-        assert_eq!(holdout(Seen::Exclude).hidden(Seen::Exclude), [2, 4, 7]);
-        let nothing_new = Query::of_holdout(&sequence, Some(2..3), Seen::Exclude);
-        assert_eq!((nothing_new.history.len(), nothing_new.targets), (2, vec![]));
-        let asked = Query::of_positions(&sequence, 100).map(|query| query.is_asked(Seen::Exclude));
-        assert_eq!(asked.collect::<Vec<_>>(), [true, false, true, false, true, false, false]);
-        assert!(Query::of_positions(&sequence, 100).all(|query| query.is_asked(Seen::Keep)));
-    }
-
-    #[test]
     fn a_model_that_scores_all_items_alike_finds_nothing() {
         // Awkward sizes, so that a matrix product's edges are among the columns.
         for (dim, catalogue) in [(32, 1003i64), (7, 517), (32, 54_542), (64, 8191)] {
@@ -260,10 +183,7 @@ mod tests {
             let items = row.repeat([catalogue, 1]);
             let users = Scoring::unit(&Tensor::rand([5, dim], (Kind::Float, Device::Cpu)));
             let queries: Vec<Query> = (0..5)
-                .map(|u| Query {
-                    history: &[],
-                    targets: vec![1 + u, 300 + u, catalogue as u32 - u],
-                })
+                .map(|u| Query::new(&[], vec![1 + u, 300 + u, catalogue as u32 - u]))
                 .collect();
             let unit = Scoring::unit(&items);
             let path = ComputePath::HostLoops;
@@ -283,7 +203,7 @@ mod tests {
             let items = Tensor::randn([700, 24], (kind, Device::Cpu)) * lengths.unsqueeze(1);
             let users = Tensor::randn([9, 24], (kind, Device::Cpu));
             let queries: Vec<Query> =
-                (0..9).map(|u| Query { history: &[], targets: vec![1 + u, 600 + u] }).collect();
+                (0..9).map(|u| Query::new(&[], vec![1 + u, 600 + u])).collect();
             let of = |items| ranks(&users, &items, &queries, Seen::Keep).unwrap();
             let unit = Scoring::unit(&items);
             assert_eq!(of(Catalogue::of_unit(items, path)), of(Catalogue::new(unit, path)));
@@ -294,7 +214,7 @@ mod tests {
     fn scores_that_are_not_numbers_are_an_error() {
         let items = Tensor::ones([4, 2], (Kind::Float, Device::Cpu));
         let users = Tensor::full([1, 2], f64::NAN, (Kind::Float, Device::Cpu));
-        let queries = [Query { history: &[], targets: vec![2] }];
+        let queries = [Query::new(&[], vec![2])];
         assert!(
             ranks(&users, &Catalogue::new(items, ComputePath::HostLoops), &queries, Seen::Keep)
                 .unwrap_err()

@@ -5,6 +5,7 @@ use rand::RngExt;
 use tch::{Kind, Tensor};
 
 use super::*;
+use crate::config::Protocol;
 use crate::config::Seen;
 use crate::model::Additions;
 use crate::random::{Purpose, stream};
@@ -142,7 +143,7 @@ fn ranks_of_positions_are_those_of_brute_force() {
                 history: HISTORY,
                 path,
             };
-            let (found, _) = evaluation.run(&fake, &mut |_| Ok(())).unwrap().into_ranks();
+            let (found, _) = evaluation.run(&fake, &mut |_| Ok(())).unwrap().ranks();
             for (session, found) in sessions.iter().zip(found) {
                 let of =
                     |query: Query| brute(fake.vector(query.history), &fake.items, &query, seen);

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use super::metrics::Metrics;
-use super::rank::Query;
+use super::query::Query;
 use crate::config::{EvaluationConfig, Protocol, Seen};
 use crate::data::Sequences;
 
@@ -32,6 +32,8 @@ pub struct ScoreBlocks<'a> {
     pub users: &'a [usize],
     /// `[users]`: where the items to be found are in each sequence, as in [`super::Evaluation`].
     pub windows: Option<Vec<Range<usize>>>,
+    /// `[items]`: what can be ranked, as in [`super::Evaluation`].
+    pub known: Option<Vec<bool>>,
     /// The size of the catalogue.
     pub items: usize,
     pub config: &'a EvaluationConfig,
@@ -57,6 +59,7 @@ impl ScoreBlocks<'_> {
             for &at in places {
                 let before = queries.len();
                 queries.extend(self.queries(at));
+                queries[before..].iter().for_each(|query| metrics.leave_out(query.unrankable));
                 counts.push(queries.len() - before);
             }
             let mut ranks = vec![];
@@ -69,11 +72,9 @@ impl ScoreBlocks<'_> {
                 let of_row = |(row, query): (&mut [f64], _)| ranks_in(row, query, self.config.seen);
                 ranks.extend(rows.map(of_row).collect::<Result<Vec<_>>>()?);
             }
-            let targets = queries.iter().map(|query| query.targets.clone());
-            let mut found = ranks.into_iter().zip(targets);
+            let mut found = queries.iter().zip(&ranks).map(|(query, ranks)| query.found(ranks));
             for count in counts {
-                let (ranks, targets): (Vec<_>, Vec<_>) = found.by_ref().take(count).unzip();
-                metrics.add(ranks.concat(), targets.concat());
+                metrics.add(found.by_ref().take(count).flatten().collect());
             }
             progress(places.len() as u64);
         }
@@ -86,7 +87,9 @@ impl ScoreBlocks<'_> {
         let window = self.windows.as_ref().map(|windows| windows[at].clone());
         let seen = self.config.seen;
         match self.config.protocol {
-            Protocol::Holdout => vec![Query::of_holdout(sequence, window, seen)],
+            Protocol::Holdout | Protocol::LeaveOneOut => {
+                vec![Query::of_user(sequence, window, self.config, self.known.as_deref())]
+            }
             Protocol::Positions => {
                 let window = window.unwrap_or(0..sequence.len());
                 let all = Query::of_positions(&sequence[..window.end], self.latest);
@@ -153,6 +156,7 @@ mod tests {
             sequences: &sequences,
             users: &users,
             windows,
+            known: None,
             items: 4,
             config: &config,
             latest,
@@ -162,7 +166,7 @@ mod tests {
         assert_eq!(done, all.len() as u64);
         let recall = "recall@3".parse::<Metric>().unwrap();
         assert!(value_of(&metrics.means(), recall).is_some());
-        metrics.into_ranks().0
+        metrics.ranks().0
     }
 
     #[test]
@@ -213,11 +217,19 @@ mod tests {
         let config = EvaluationConfig::default();
         let run = |users: &[usize]| {
             let (sequences, config) = (&sequences, &config);
-            ScoreBlocks { sequences, users, windows: None, items: 4, config, latest: 1 }
-                .run(&Broken, &mut |_| ())
-                .map(|_| ())
-                .unwrap_err()
-                .to_string()
+            ScoreBlocks {
+                sequences,
+                users,
+                windows: None,
+                known: None,
+                items: 4,
+                config,
+                latest: 1,
+            }
+            .run(&Broken, &mut |_| ())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
         };
         assert!(run(&[0]).contains("NaN"));
         assert!(run(&[]).contains("nobody to rank for"));

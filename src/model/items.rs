@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::initial::glorot;
+use super::initial::draw_glorot;
 use crate::config::TowerConfig;
 use crate::device::memory::table_zeros;
 use crate::optim::{Named, RowGradient, TouchedRows};
@@ -88,10 +88,9 @@ impl ItemTable {
     /// Glorot-uniform rows for `items` items, and a zero row for padding; with `bias`, one column
     /// more at the end, all 0. Tables of different `part` draw numbers of their own.
     fn drawn(items: usize, dim: i64, bias: bool, (seed, part): (u64, u64), device: Device) -> Self {
-        let drawn = glorot(items as i64 + 1, dim, seed, part, device);
         let size = [items as i64 + 1, dim + i64::from(bias)];
-        let weights = table_zeros(&size, drawn.kind(), device);
-        weights.narrow(1, 0, dim).copy_(&drawn);
+        let weights = table_zeros(&size, Kind::Float, device);
+        draw_glorot(&weights.narrow(1, 0, dim), seed, part);
         let _ = weights.get(0).zero_();
         Self { weights }
     }

@@ -34,7 +34,7 @@ pub enum Status {
     Missing,
     /// It ended with an error, told here.
     Failed(String),
-    Done(RunResult),
+    Done(Box<RunResult>),
 }
 
 impl PointResult {

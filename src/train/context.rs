@@ -107,8 +107,10 @@ impl<'a> RunContext<'a> {
         };
         let Plan { device, ranking: path, .. } = self.plan;
         match config.protocol {
-            Protocol::Holdout => {
-                Evaluation { sequences, users, windows, config, history, device, path }
+            Protocol::Holdout | Protocol::LeaveOneOut => {
+                let last = config.protocol == Protocol::LeaveOneOut;
+                let known = last.then(|| self.dataset.known_items(part, &users));
+                Evaluation { sequences, users, windows, known, config, history, device, path }
                     .run(model, &mut progress)
             }
             Protocol::Positions => {

@@ -8,6 +8,7 @@ use tch::Device;
 
 use crate::config::{Config, EncoderConfig, OptimizerKind, TowerConfig, TransformerLayer};
 use crate::device;
+use crate::eval::BYTES_A_SCORE as BYTES;
 use crate::misuse;
 
 /// The most memory that this process has held, in MiB.
@@ -18,22 +19,26 @@ pub fn peak_memory_mib() -> u64 {
     kib.unwrap_or_default() / 1024
 }
 
-/// What weights and optimisers take, in bytes. Batches, which are small beside tables,
-/// are not counted.
+/// What a training takes, in bytes. Batches, which are small beside tables, are not counted.
 struct Needed {
     /// Weights and the optimisers' state.
     training: u64,
+    /// What tensor ops on a GPU take besides: a place a row of deferred Adam; while users are ranked
+    /// the squares of the vectors, their lengths, and one user's scores.
+    on_gpu: u64,
     /// The copy that a checkpoint is written from.
     checkpoint: u64,
 }
 
 impl Needed {
     fn of(config: &Config, items: usize) -> Self {
-        let TowerConfig { dim, tied, output_bias, .. } = config.tower;
+        let TowerConfig { dim, tied, output_bias, normalize, .. } = config.tower;
         let (rows, dim) = (items as u64 + 1, dim as u64);
         let tables: &[u64] = if tied { &[dim] } else { &[dim, dim + u64::from(output_bias)] };
         let parameters = least_parameters(&config.tower);
-        let by = |moments: u64, row: u64, kept_row: u64, scratch: u64| {
+        let scored = *tables.last().expect("there is a table");
+        let ranking = rows * (if normalize { 4 * scored + 4 } else { 0 } + BYTES as u64);
+        let by = |moments: u64, row: u64, kept_row: u64, scratch: u64, places: u64| {
             let of = |copies: u64, by_row: u64| -> u64 {
                 tables.iter().map(|width| rows * (4 * width * copies + by_row)).sum()
             };
@@ -41,14 +46,15 @@ impl Needed {
             let parameters = 4 * parameters * (2 + moments);
             Self {
                 training: of(1 + moments + scratch, row) + parameters,
+                on_gpu: ranking + of(0, places),
                 checkpoint: of(1 + moments, kept_row) + parameters,
             }
         };
         match config.optimizer.kind {
-            OptimizerKind::DeferredAdam => by(2, 4, 4, 0),
+            OptimizerKind::DeferredAdam => by(2, 4, 4, 0, 8),
             // The gradient of the whole table.
-            OptimizerKind::Adam => by(2, 0, 0, 1),
-            OptimizerKind::Adagrad => by(1, 8, 0, 0),
+            OptimizerKind::Adam => by(2, 0, 0, 1, 0),
+            OptimizerKind::Adagrad => by(1, 8, 0, 0, 0),
         }
     }
 }
@@ -100,15 +106,18 @@ fn compared(
 ) -> Result<Option<String>> {
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
     let dim = config.tower.dim;
-    let (free, whose, on_host) = match gpu {
-        Some((name, bytes)) => (bytes, format!("memory of {name}"), 0),
-        None => (host, "memory".to_owned(), needed.training),
+    let (all, what, free, whose, on_host) = match gpu {
+        Some((name, bytes)) => {
+            let all = needed.training + needed.on_gpu;
+            (all, "weights, optimiser and ranking", bytes, format!("memory of {name}"), 0)
+        }
+        None => (needed.training, "weights and optimiser", host, "memory".into(), needed.training),
     };
-    if needed.training > free {
+    if all > free {
         misuse!(
-            "weights and optimiser need {} for {items} items and tower.dim = {dim}, but {} of {whose} \
-             are free: lower tower.dim, or prepare the log with a higher --min-item-count",
-            gib(needed.training),
+            "{what} need {} for {items} items and tower.dim = {dim}, but {} of {whose} are free: \
+             lower tower.dim, or prepare the log with a higher --min-item-count",
+            gib(all),
             gib(free)
         );
     }
@@ -189,8 +198,19 @@ mod tests {
             let gpu = Some(("cuda:1".to_owned(), free));
             compared(&needed, 4 * table, gpu, &config, 1 << 24)
         };
-        let error = on_gpu(2 * table).unwrap_err().to_string();
-        assert!(error.contains("8.0 GiB of memory of cuda:1"), "{error}");
-        assert!(on_gpu(4 * table).unwrap().is_none(), "the copy alone is on the host");
+        let error = on_gpu(4 * table).unwrap_err().to_string();
+        assert!(error.contains("16.0 GiB of memory of cuda:1"), "{error}");
+        assert!(on_gpu(5 * table).unwrap().is_none(), "the copy alone is on the host");
+    }
+
+    #[test]
+    fn a_hundred_million_items_fit_into_eighty_gigabytes() {
+        let config = config("tower.dim = 32");
+        let needed = Needed::of(&config, 100_000_000);
+        let table = 12_800_000_000;
+        let tables = 3 * table + 400_000_000;
+        assert!(needed.training >= tables && needed.training < tables + 100_000);
+        let all = needed.training + needed.on_gpu;
+        assert!(all > tables + table && all < 80_000_000_000, "{all}");
     }
 }

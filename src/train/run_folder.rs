@@ -363,7 +363,7 @@ impl RunFolder {
     /// Names the file that is missing or broken.
     pub fn ending(path: &Path) -> Result<Option<Ending>> {
         if Self::has_result(path) {
-            return Ok(Some(Ending::Done(Self::open(path)?.result()?)));
+            return Ok(Some(Ending::Done(Self::open(path)?.result()?.into())));
         }
         if path.join(FAILURE).exists() {
             return Ok(Some(Ending::Failed(Self::open(path)?.read_json(FAILURE)?)));

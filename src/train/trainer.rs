@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::data::{Dataset, Split};
 use crate::device;
 use crate::error::Interrupted;
+use crate::eval::Groups;
 use crate::signals::Signals;
 
 /// Trains by `config` on `dataset` and tests the best weights. The run folder `out` is opened as
@@ -82,7 +83,8 @@ pub fn train(
     // The weights that are read take a table's size in memory for a while: instead of the moments,
     // not beside them.
     let (model, standing, mut log) = training.end();
-    let (mut test, mut test_users) = (vec![], 0);
+    let (mut test, mut test_users, mut test_unrankable) = (vec![], 0, 0);
+    let mut test_groups = Groups::default();
     if measured {
         model.load(&run.weights_path())?;
         let tested = context.evaluate(&model, Split::Test, observe);
@@ -91,9 +93,11 @@ pub fn train(
             Err(error) => error,
         })?;
         (test, test_users) = (tested.means(), tested.users());
+        test_unrankable = tested.unrankable();
+        test_groups = tested.groups(&dataset.training_counts());
         log.write("test", best_step, standing.seconds(), &named(&test))?;
         let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
-        let (ranks, targets) = tested.into_ranks();
+        let (ranks, targets) = tested.ranks();
         let ids = LogIds { users: &dataset.users, items: &dataset.items };
         run.write_ranks(&TargetRanks { users, ranks }, &targets, &ids)?;
     }
@@ -106,11 +110,15 @@ pub fn train(
         threads: rayon::current_num_threads() as i32,
         seed: config.seed,
         peak_memory_mib: peak_memory_mib(),
+        peak_gpu_memory_mib: device::peak_memory_mib(plan.device),
         version: env!("CARGO_PKG_VERSION").into(),
         commit: env!("CROLOSS_COMMIT").into(),
         test_users,
+        test_unrankable,
+        protocol: config.evaluation.in_words(),
         validation: standing.best_metrics(),
         test,
+        test_groups,
     };
     run.finish(&result)?;
     Ok(result)

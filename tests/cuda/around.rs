@@ -193,6 +193,34 @@ fn what_a_gpu_cannot_hold_is_refused_with_both_figures() {
         "{said}"
     );
     assert!(!place.path("run").exists());
+    // More than any machine of these tests has.
+    let bench = ["bench", "step", "--items", "100000000", "--device", "cuda"];
+    let output = command(&place, &bench).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("need 50.9 GiB for 100000000 items and tower.dim = 32"), "{said}");
+}
+
+/// In its result as the device counted it.
+#[test]
+fn a_training_says_the_memory_that_it_took_of_its_gpu() {
+    // Some MiB for the encoder.
+    const SETS: [&str; 4] = ["--set", "device=cuda", "--set", "tower.dim=1024"];
+    let place = Place::new();
+    let train = ["train", "c.toml", "--out", "run", "--force"];
+    let result = || json(&place.path("run/result.json"))["peak_gpu_memory_mib"].clone();
+    ok(&place, &train);
+    assert!(result().is_null());
+    let mut on_gpu = command(&place, &[&train[..], &SETS].concat());
+    if machine::pretended().is_none() {
+        machine::succeed(&mut on_gpu);
+        assert!(result().as_u64().unwrap() > 0);
+        return;
+    }
+    let counts = counted(&place, &mut on_gpu);
+    let peak = counts.last().unwrap().peak[0] >> 20;
+    assert!(peak > 0);
+    assert_eq!(result(), peak);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::tell;
 const INVENTED: [&str; 2] = ["src/loss/cosine_contrastive.rs", "src/model/recency_pool.rs"];
 
 /// Folders whose files the pages name from the top.
-const TOP: [&str; 7] = ["src", "configs", "datasets", "experiments", "tests", "benches", "docs"];
+const TOP: [&str; 8] =
+    ["src", "configs", "datasets", "experiments", "tests", "benches", "docs", "dist"];
 
 /// Names of files and folders of this repository, in spans of code.
 #[test]

@@ -47,7 +47,14 @@ pub fn say_json(mut measured: Value, device: Device) -> Result<()> {
     measured["threads"] = rayon::current_num_threads().into();
     measured["device"] = device::name(device).into();
     measured["peak_rss_mib"] = peak_memory_mib().into();
+    measured["peak_gpu_mib"] = device::peak_memory_mib(device).into();
     table::say(measured)
+}
+
+/// The most memory that was held, of the host and of a GPU, in words.
+pub fn most_memory(device: Device) -> String {
+    let gpu = device::peak_memory_mib(device).map(|mib| format!(", {mib} MiB of the GPU's"));
+    format!("{} MiB at most{}", peak_memory_mib(), gpu.unwrap_or_default())
 }
 
 /// Prints how long each part of a step took.

@@ -3,12 +3,11 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::common::{MachineOptions, say_json};
+use super::common::{MachineOptions, most_memory, say_json};
 use crate::bench::RankBench;
 use crate::cli::device::note_missing_gpu;
 use crate::cli::table;
 use crate::device;
-use crate::train::peak_memory_mib;
 
 /// Users a second of exact ranking
 #[derive(clap::Args)]
@@ -48,6 +47,6 @@ impl Rank {
             });
             return say_json(measured, device);
         }
-        table::say(format_args!("{rate:.0} users a second, {} MiB at most", peak_memory_mib()))
+        table::say(format_args!("{rate:.0} users a second, {}", most_memory(device)))
     }
 }

@@ -5,13 +5,12 @@ use clap::ValueEnum;
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::common::{StepOptions, say_json, say_profile};
+use super::common::{StepOptions, most_memory, say_json, say_profile};
 use crate::bench::SessionStepBench;
 use crate::cli::device::note_missing_gpu;
 use crate::cli::table;
 use crate::config::from_table;
 use crate::device;
-use crate::train::peak_memory_mib;
 
 /// Milliseconds a training step of a session Transformer, sampling included: the median after a
 /// warm-up; the defaults are TRON's published size
@@ -94,11 +93,11 @@ impl SessionStep {
         }
         say_profile(&times.profile, times.steps)?;
         table::say(format_args!(
-            "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {} MiB at most",
+            "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {}",
             times.milliseconds,
             self.options.steps,
             times.queries,
-            peak_memory_mib()
+            most_memory(device::open(config.device)?)
         ))
     }
 

@@ -4,13 +4,12 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::common::{StepOptions, say_json, say_profile};
+use super::common::{StepOptions, most_memory, say_json, say_profile};
 use crate::bench::StepBench;
 use crate::cli::device::note_missing_gpu;
 use crate::cli::table;
 use crate::config::{HistorySetting, OptimizerKind, from_table};
 use crate::device;
-use crate::train::peak_memory_mib;
 
 /// Milliseconds a training step, CROLoss-Lambda, sampling included: the median after a warm-up
 #[derive(clap::Args)]
@@ -77,11 +76,11 @@ impl Step {
         }
         say_profile(&times.profile, times.steps)?;
         table::say(format_args!(
-            "{:.3} ms a step (median of {}), {} operations of libtorch, {} MiB at most",
+            "{:.3} ms a step (median of {}), {} operations of libtorch, {}",
             times.milliseconds,
             self.options.steps,
             times.operations.len(),
-            peak_memory_mib()
+            most_memory(device::open(config.device)?)
         ))
     }
 }

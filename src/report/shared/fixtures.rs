@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::baseline::{Asked, KeptResult, Recipe};
 use crate::config::{Config, EvaluationConfig, Metric, Protocol, Settings};
 use crate::data::{Item, Split};
-use crate::eval::Metrics;
+use crate::eval::{Found, Groups, Metrics};
 
 use super::provenance::{DatasetSummary, Provenance};
 use super::table::Table;
@@ -35,12 +35,16 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
         train_seconds: 61.5,
         seconds: 70.25,
         peak_memory_mib: 512,
+        peak_gpu_memory_mib: None,
         device: "cpu".into(),
         threads: 2,
         seed,
         version: "0.1.0".into(),
         commit: "abc1234".into(),
         test_users: 4_023,
+        test_unrankable: 0,
+        protocol: String::new(),
+        test_groups: Groups::default(),
         validation: test.clone(),
         test,
     };
@@ -51,7 +55,7 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
         name,
         grids: vec!["table2".into()],
         config: config(loss, seed),
-        status: Status::Done(result),
+        status: Status::Done(Box::new(result)),
     }
 }
 
@@ -157,12 +161,17 @@ pub fn save_log(point: &PointResult, text: &str) {
     fs::write(RunFolder::open(&point.run).unwrap().log_path(), text).unwrap();
 }
 
+/// Targets that have these ranks.
+pub fn ranked(ranks: &[u64]) -> Vec<Found> {
+    ranks.iter().map(|&rank| Found { rank, target: 1, history: 1 }).collect()
+}
+
 fn made(loss: &str, seed: u64, users: u64) -> (PointResult, Vec<Vec<u64>>) {
     let mut point = point(loss, seed, &[]);
     let shares = AT.map(|at| share(&point, at));
     let ranks: Vec<Vec<u64>> = (0..users).map(|user| user_ranks(user, seed, &shares)).collect();
     let mut metrics = Metrics::new(Protocol::Holdout, &AT);
-    ranks.iter().for_each(|ranks| metrics.add(ranks.clone(), vec![1; ranks.len()]));
+    ranks.iter().for_each(|ranks| metrics.add(ranked(ranks)));
     if let Status::Done(result) = &mut point.status {
         result.test = metrics.means();
         result.validation = result.test.clone();
@@ -275,6 +284,7 @@ pub fn baseline(name: &str, protocol: Protocol, metrics: &[(&str, f64)]) -> Kept
         asked: Asked { split: Split::Test, evaluation, latest: None },
         users: 1,
         targets: 1,
+        unrankable: 0,
         fit_seconds: 0.0,
         rank_seconds: 0.0,
         metrics: metrics.iter().map(|(metric, value)| (metric.parse().unwrap(), *value)).collect(),

@@ -65,6 +65,7 @@ fn frame(points: &[PointResult]) -> Result<DataFrame> {
         number("train_seconds", points, |o| Some(o.train_seconds)),
         number("seconds", points, |o| Some(o.seconds)),
         number("peak_memory_mib", points, |o| Some(o.peak_memory_mib)),
+        number("peak_gpu_memory_mib", points, |o| o.peak_gpu_memory_mib),
         number("test_users", points, |o| Some(o.test_users as u64)),
         text("version", points, |p| Some(p.result()?.version.clone())),
         text("commit", points, |p| Some(p.result()?.commit.clone())),

@@ -33,7 +33,7 @@ fn run(folder: &Path, model: &str, seed: u64, ranks: &[Vec<u64>]) -> PointResult
     point.id = point.name.clone();
     fixtures::save_user_ranks(&mut point, folder, ranks.to_vec());
     let mut metrics = Metrics::new(Protocol::Positions, &[5, 20]);
-    ranks.iter().for_each(|ranks| metrics.add(ranks.clone(), vec![1; ranks.len()]));
+    ranks.iter().for_each(|ranks| metrics.add(fixtures::ranked(ranks)));
     if let Status::Done(result) = &mut point.status {
         (result.test, result.validation) = (metrics.means(), metrics.means());
         (result.steps, result.train_seconds) = (40, 10.0);

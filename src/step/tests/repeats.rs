@@ -177,6 +177,7 @@ fn a_training_learns_what_a_repeat_is_worth() {
                         sequences: &sequences,
                         users: members.clone(),
                         windows: Some(members.iter().map(|user| next(*user)).collect()),
+                        known: None,
                         config: &evaluation,
                         history: config.tower.history,
                         device: Device::Cpu,

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Metric;
+use crate::eval::Groups;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
     Failed(Failure),
-    Done(RunResult),
+    Done(Box<RunResult>),
 }
 
 /// The content of `failed.json`.
@@ -31,6 +32,8 @@ pub struct RunResult {
     pub seconds: f64,
     /// The most memory that the process held, in MiB; 0 where the system does not tell.
     pub peak_memory_mib: u64,
+    /// The most memory of its GPU that the process held, in MiB; nothing for a run on a CPU.
+    pub peak_gpu_memory_mib: Option<u64>,
     pub device: String,
     pub threads: i32,
     pub seed: u64,
@@ -38,11 +41,20 @@ pub struct RunResult {
     pub version: String,
     pub commit: String,
     pub test_users: usize,
+    /// Targets of theirs that no training and no history holds: they could not be ranked.
+    #[serde(default)]
+    pub test_unrankable: usize,
+    /// [`crate::config::EvaluationConfig::in_words`]
+    #[serde(default)]
+    pub protocol: String,
     /// Metrics at `best_step`; these and `test` are empty where the dataset is all training.
     #[serde(with = "by_name")]
     pub validation: Vec<(Metric, f64)>,
     #[serde(with = "by_name")]
     pub test: Vec<(Metric, f64)>,
+    /// Recall of the test's targets by their popularity and by what was known.
+    #[serde(default)]
+    pub test_groups: Groups,
 }
 
 /// Metrics as a map from `recall@50` and the like, in their order.
