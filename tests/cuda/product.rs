@@ -2,7 +2,7 @@
 //! loss, every kind of sample, every source of candidates, every optimiser.
 
 use croloss::batch::Drawer;
-use croloss::config::{Config, DeviceChoice, Samples, Settings};
+use croloss::config::{Config, DeviceChoice, EncoderConfig, Samples, Settings, TransformerLayer};
 use croloss::data::Sequences;
 use croloss::device;
 use croloss::model::Model;
@@ -116,7 +116,7 @@ fn walk() {
     let gpu = device::open(DeviceChoice::Cuda(Some(0))).unwrap();
     device::use_threads(1);
     let sequences = sequences();
-    let mut equal = 0;
+    let (mut equal, mut plain) = (0, 0);
     let points = points();
     for config in &points {
         let [cpu, own] = [Device::Cpu, gpu].map(|device| outcome(config, &sequences, device));
@@ -125,11 +125,19 @@ fn walk() {
             let text = || toml::to_string(config).unwrap();
             assert!(a.allclose(b, 1e-3, 1e-4, false), "{a:?} and {b:?}: {}", text());
         }
-        equal += usize::from(cpu.iter().zip(&own).all(|(a, b)| a.equal(b)));
+        // Gates are vectors of sigmoids, whose last digit depends on how they lie in memory.
+        let layer = match config.tower.encoder {
+            EncoderConfig::Transformer { layer, .. } => Some(layer),
+            _ => None,
+        };
+        if !matches!(layer, Some(TransformerLayer::Ligr { .. })) {
+            plain += 1;
+            equal += usize::from(cpu.iter().zip(&own).all(|(a, b)| a.equal(b)));
+        }
     }
-    println!("{equal} of {} to the bit", points.len());
+    println!("{equal} of {plain} to the bit");
     if machine::pretended().is_some() {
         // What kernels compute is the same; only batches that are cut on the device lie otherwise.
-        assert!(equal >= 3 * points.len() / 5, "{equal} of {}", points.len());
+        assert!(plain > points.len() / 2 && equal >= 3 * plain / 5, "{equal} of {plain}");
     }
 }
