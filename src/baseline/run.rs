@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use super::kept::{Asked, KeptResult};
 use super::{Recipe, Training};
-use crate::config::Protocol;
 use crate::data::{Dataset, Split};
 use crate::eval::ScoreBlocks;
 
@@ -45,12 +44,11 @@ pub fn run(
     let (mut done, count) = (0, users.len() as u64);
     observe(Stage::Ranking { done, users: count });
     let start = Instant::now();
-    let last = asked.evaluation.protocol == Protocol::LeaveOneOut;
     let blocks = ScoreBlocks {
         sequences: &dataset.sequences,
         users: &users,
         windows: dataset.windows(asked.split, &users),
-        known: last.then(|| dataset.known_items(asked.split, &users)),
+        known: dataset.rankable(asked.evaluation.protocol, asked.split, &users),
         items,
         config: &asked.evaluation,
         latest: asked.latest.unwrap_or(usize::MAX),

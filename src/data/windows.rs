@@ -11,6 +11,7 @@ use super::dataset::{Dataset, Sequences};
 use super::span::Span;
 use super::split::Split;
 use super::split_rule::{SplitBy, SplitRule};
+use crate::config::Protocol;
 use crate::misuse;
 
 impl SplitRule {
@@ -107,10 +108,17 @@ impl Dataset {
     }
 
     /// `[items]`: what stands in what trains, or before the last item that is asked of one of `users`,
-    /// some of `part`. Nobody can be asked to rank anything else: no vector of it was ever learned,
-    /// and no history has it.
-    pub fn known_items(&self, part: Split, users: &[usize]) -> Vec<bool> {
-        let mut known: Vec<bool> = self.training_counts().iter().map(|count| *count > 0).collect();
+    /// some of `part`. Under [`Protocol::LeaveOneOut`] nobody is asked to rank anything else: no
+    /// vector of it was ever learned, and no history has it. `None` where everything is asked for.
+    pub fn rankable(&self, protocol: Protocol, part: Split, users: &[usize]) -> Option<Vec<bool>> {
+        (protocol == Protocol::LeaveOneOut).then(|| self.known_items(part, users))
+    }
+
+    fn known_items(&self, part: Split, users: &[usize]) -> Vec<bool> {
+        let mut known = vec![false; self.item_count()];
+        let training = self.users_of(Split::Train);
+        let trained = training.iter().flat_map(|&user| self.items_of(Split::Train, user));
+        trained.for_each(|&id| known[id as usize - 1] = true);
         let windows = self.windows(part, users);
         for (at, &user) in users.iter().enumerate() {
             let sequence = match part {

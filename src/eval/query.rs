@@ -63,7 +63,9 @@ impl<'a> Query<'a> {
         match sequence[..end].split_last() {
             Some((&last, history)) if !history.is_empty() => {
                 let mut query = Query::new(history, vec![last]);
-                query.targets.retain(|id| seen == Seen::Keep || !history.contains(id));
+                if !query.is_asked(seen) {
+                    query.targets.clear();
+                }
                 query
             }
             _ => Query::new(&sequence[..end], vec![]),

@@ -108,8 +108,7 @@ impl<'a> RunContext<'a> {
         let Plan { device, ranking: path, .. } = self.plan;
         match config.protocol {
             Protocol::Holdout | Protocol::LeaveOneOut => {
-                let last = config.protocol == Protocol::LeaveOneOut;
-                let known = last.then(|| self.dataset.known_items(part, &users));
+                let known = self.dataset.rankable(config.protocol, part, &users);
                 Evaluation { sequences, users, windows, known, config, history, device, path }
                     .run(model, &mut progress)
             }
