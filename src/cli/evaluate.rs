@@ -55,6 +55,7 @@ impl Evaluate {
             }
         })?;
         drop(bar);
+        let lists = context.lists(&model, part, &mut |_| ())?;
         let row = MetricRow { name: part.name().into(), metrics: metrics.means() };
         let groups = metrics.groups(&run.dataset.training_counts());
         if self.json {
@@ -62,6 +63,7 @@ impl Evaluate {
             all["protocol"] = json!(run.config.evaluation.in_words());
             all["unrankable"] = json!(metrics.unrankable());
             all["groups"] = json!(groups);
+            all["lists"] = json!(lists);
             return table::say(serde_json::to_string_pretty(&all)?);
         }
         let once = match run.config.evaluation.protocol {
@@ -92,6 +94,7 @@ impl Evaluate {
             &groups.popularity,
         )?;
         results::print_groups("recall by the history's length, %", &groups.history)?;
+        results::print_lists(&lists)?;
         known.say_verdict(data, run.config.train.monitor, &own)
     }
 }

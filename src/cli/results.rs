@@ -1,6 +1,6 @@
 //! Tables of metrics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::once;
 
 use anyhow::Result;
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::table;
 use crate::config::{Metric, MetricKind};
-use crate::eval::{Group, value_of};
+use crate::eval::{Group, Lists, value_of};
 
 /// The metrics of one row of a table.
 #[derive(Serialize)]
@@ -33,6 +33,22 @@ pub fn print_groups(title: &str, groups: &[Group]) -> Result<()> {
     };
     let lines: Vec<Vec<String>> = once(head).chain(there().map(line)).collect();
     table::print(lines)?;
+    table::say("")
+}
+
+/// Prints what the lists of each length hold, a column for each N.
+///
+/// # Errors
+/// Those of [`table::say`].
+pub fn print_lists(lists: &BTreeMap<usize, Lists>) -> Result<()> {
+    let row = |name: &str, cell: &dyn Fn((&usize, &Lists)) -> String| -> Vec<String> {
+        once(name.to_owned()).chain(lists.iter().map(cell)).collect()
+    };
+    table::print([
+        row("what the lists hold", &|(n, _)| format!("@{n}")),
+        row("coverage: share of the items, %", &|(_, own)| format!("{:.2}", 100.0 * own.coverage)),
+        row("popularity: mean count in training", &|(_, own)| format!("{:.1}", own.popularity)),
+    ])?;
     table::say("")
 }
 

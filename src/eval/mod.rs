@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod groups;
+mod lists;
 mod metrics;
 mod positions;
 mod query;
@@ -21,6 +22,7 @@ use crate::model::Model;
 
 pub use catalogue::{BYTES_A_SCORE, Catalogue};
 pub use groups::{Group, Groups};
+pub use lists::{Listing, Lists};
 pub use metrics::{Found, Metrics, is_of_positions, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
 pub use query::{Query, held_out_from};

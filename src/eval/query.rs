@@ -96,6 +96,22 @@ impl<'a> Query<'a> {
         (first..session.len()).map(|at| Query::new(&session[..at], vec![session[at]]))
     }
 
+    /// The question that a user gets one list for: with the history of [`Query::of_user`], under
+    /// [`Protocol::Positions`] of the last position; nothing is to be found.
+    pub fn for_list(
+        sequence: &'a [u32],
+        window: Option<Range<usize>>,
+        config: &EvaluationConfig,
+    ) -> Self {
+        let query = match config.protocol {
+            Protocol::Holdout => Self::of_holdout(sequence, window, config.seen),
+            Protocol::Positions | Protocol::LeaveOneOut => {
+                Self::of_last(sequence, window, config.seen)
+            }
+        };
+        Query::new(query.history, vec![])
+    }
+
     /// Whether a query for one target asks for anything: not for a seen item where these are left
     /// out.
     pub fn is_asked(&self, seen: Seen) -> bool {

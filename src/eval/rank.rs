@@ -42,6 +42,15 @@ fn counts_by_tensors(
     items: &Catalogue,
     queries: &[Ranked],
 ) -> Result<Vec<Vec<u64>>> {
+    let scores = scores(users, items, queries);
+    let [rows, columns] = pairs(queries, |q| q.targets.iter().copied(), users.device());
+    let own = scores.index(&[Some(&rows), Some(&columns)]);
+    let mut flat = counts(&scores, &rows, &own, items.rows_a_block() as i64)?.into_iter();
+    Ok(queries.iter().map(|q| flat.by_ref().take(q.targets.len()).collect()).collect())
+}
+
+/// The scores `[queries, items]` by which the catalogue is ranked; what a query hides has −∞.
+pub(super) fn scores(users: &Tensor, items: &Catalogue, queries: &[Ranked]) -> Tensor {
     let device = users.device();
     let mut scores = users.matmul(&items.rows().tr());
     if items.is_unit() {
@@ -58,10 +67,7 @@ fn counts_by_tensors(
         let never = Tensor::full([1], f64::NEG_INFINITY, (scores.kind(), device));
         let _ = scores.index_put_(&places.map(Some), &never, false);
     }
-    let [rows, columns] = pairs(queries, |q| q.targets.iter().copied(), device);
-    let own = scores.index(&[Some(&rows), Some(&columns)]);
-    let mut flat = counts(&scores, &rows, &own, items.rows_a_block() as i64)?.into_iter();
-    Ok(queries.iter().map(|q| flat.by_ref().take(q.targets.len()).collect()).collect())
+    scores
 }
 
 /// For each target, how many of the scores in its row are at least its own. A target scores as

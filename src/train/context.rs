@@ -1,6 +1,7 @@
 //! What a run is worked with: its configuration, dataset and plan.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -8,11 +9,14 @@ use super::event::Event;
 use crate::batch::Drawer;
 use crate::config::{Config, DEFAULT_STEPS, Length, Protocol};
 use crate::data::{Dataset, Sequences, Split};
-use crate::eval::{Evaluation, Metrics, PositionEvaluation};
+use crate::eval::{Evaluation, Listing, Lists, Metrics, PositionEvaluation, Query};
 use crate::misuse;
 use crate::model::Model;
 use crate::signals::Signals;
 use crate::step::Plan;
+
+/// Users whose lists are looked into: of more, so many evenly spread ones.
+const LISTED: usize = 1 << 14;
 
 /// A configuration and a dataset that fit together, and the plan by which they are worked with.
 pub struct RunContext<'a> {
@@ -92,11 +96,7 @@ impl<'a> RunContext<'a> {
         users: Vec<usize>,
         observe: &mut dyn FnMut(Event),
     ) -> Result<Metrics> {
-        // Nobody who is asked of what trains needs to know the rest.
-        let sequences = &*match part {
-            Split::Train => self.dataset.training(),
-            Split::Validation | Split::Test => Cow::Borrowed(&self.dataset.sequences),
-        };
+        let sequences = &*self.sequences(part);
         let windows = self.dataset.windows(part, &users);
         let (config, history) = (&self.config.evaluation, self.config.tower.history);
         let (mut done, count) = (0, users.len() as u64);
@@ -117,5 +117,66 @@ impl<'a> RunContext<'a> {
                     .run(model, &mut progress)
             }
         }
+    }
+
+    /// Of each N what the lists of N items hold that the model gives to users of `part`.
+    ///
+    /// # Errors
+    /// An item vector that is not a number.
+    pub fn lists(
+        &self,
+        model: &Model,
+        part: Split,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<BTreeMap<usize, Lists>> {
+        let users = spread(self.dataset.users_of(part), LISTED);
+        let sequences = self.sequences(part);
+        let windows = self.dataset.windows(part, &users);
+        let config = &self.config.evaluation;
+        let query = |(at, &user): (usize, &usize)| {
+            let window = windows.as_ref().map(|windows| windows[at].clone());
+            Query::for_list(sequences.get(user), window, config)
+        };
+        let queries = users.iter().enumerate().map(query);
+        let queries: Vec<Query> = queries.filter(|query| !query.history.is_empty()).collect();
+        let (mut done, users) = (0, queries.len() as u64);
+        let counts = &self.dataset.training_counts();
+        let history = self.config.tower.history;
+        Listing { queries, config, history, device: self.plan.device, counts }.run(
+            model,
+            &mut |more| {
+                done += more;
+                observe(Event::Ranking { part, done, users });
+                self.signals.check()
+            },
+        )
+    }
+
+    /// Nobody who is asked of what trains needs to know the rest.
+    fn sequences(&self, part: Split) -> Cow<'_, Sequences> {
+        match part {
+            Split::Train => self.dataset.training(),
+            Split::Validation | Split::Test => Cow::Borrowed(&self.dataset.sequences),
+        }
+    }
+}
+
+/// `count` of `users`, evenly spread; all of them if `count` is 0.
+pub(super) fn spread(users: Vec<usize>, count: usize) -> Vec<usize> {
+    if count == 0 || count >= users.len() {
+        return users;
+    }
+    (0..count).map(|at| users[at * users.len() / count]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_spread_evenly_and_all_are_taken_when_there_are_too_few() {
+        assert_eq!(spread((10..20).collect(), 4), [10, 12, 15, 17]);
+        assert_eq!(spread(vec![3, 5], 0), [3, 5]);
+        assert_eq!(spread(vec![3, 5], 9), [3, 5]);
     }
 }

@@ -1,5 +1,6 @@
 //! A training from its folder to its result: steps, early stopping, the test of the best weights.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -84,17 +85,20 @@ pub fn train(
     // not beside them.
     let (model, standing, mut log) = training.end();
     let (mut test, mut test_users, mut test_unrankable) = (vec![], 0, 0);
-    let mut test_groups = Groups::default();
+    let (mut test_groups, mut test_lists) = (Groups::default(), BTreeMap::new());
     if measured {
         model.load(&run.weights_path())?;
         let tested = context.evaluate(&model, Split::Test, observe);
-        let tested = tested.map_err(|error| match error.downcast::<Interrupted>() {
+        let lists =
+            tested.and_then(|tested| Ok((tested, context.lists(&model, Split::Test, observe)?)));
+        let (tested, lists) = lists.map_err(|error| match error.downcast::<Interrupted>() {
             Ok(interrupted) => how_to_go_on(run).context(interrupted),
             Err(error) => error,
         })?;
         (test, test_users) = (tested.means(), tested.users());
         test_unrankable = tested.unrankable();
         test_groups = tested.groups(&dataset.training_counts());
+        test_lists = lists;
         log.write("test", best_step, standing.seconds(), &named(&test))?;
         let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
         let (ranks, targets) = tested.ranks();
@@ -119,6 +123,7 @@ pub fn train(
         validation: standing.best_metrics(),
         test,
         test_groups,
+        test_lists,
     };
     run.finish(&result)?;
     Ok(result)

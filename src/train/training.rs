@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Error, Result, anyhow, bail};
 
 use super::checkpoint::{About, Snapshot, Writer, snapshot};
-use super::context::RunContext;
+use super::context::{RunContext, spread};
 use super::diverged::Diverged;
 use super::event::Event;
 use super::exact::Exact;
@@ -291,27 +291,7 @@ pub fn how_to_go_on(run: &RunFolder) -> Error {
     anyhow!("`croloss train {path}/config.toml --out {path} --resume` goes on {from}")
 }
 
-/// `count` of `users`, evenly spread; all of them if `count` is 0.
-fn spread(users: Vec<usize>, count: usize) -> Vec<usize> {
-    if count == 0 || count >= users.len() {
-        return users;
-    }
-    (0..count).map(|at| users[at * users.len() / count]).collect()
-}
-
 /// Metrics under their names.
 pub fn named(metrics: &[(Metric, f64)]) -> Vec<(String, f64)> {
     metrics.iter().map(|(metric, value)| (metric.to_string(), *value)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn users_are_spread_evenly_and_all_are_taken_when_there_are_too_few() {
-        assert_eq!(spread((10..20).collect(), 4), [10, 12, 15, 17]);
-        assert_eq!(spread(vec![3, 5], 0), [3, 5]);
-        assert_eq!(spread(vec![3, 5], 9), [3, 5]);
-    }
 }

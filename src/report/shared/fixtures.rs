@@ -1,5 +1,6 @@
 //! Invented points for tests.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -45,6 +46,7 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
         test_unrankable: 0,
         protocol: String::new(),
         test_groups: Groups::default(),
+        test_lists: BTreeMap::new(),
         validation: test.clone(),
         test,
     };

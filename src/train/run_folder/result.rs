@@ -1,9 +1,11 @@
 //! What a run came to: `result.json`, or `failed.json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Metric;
-use crate::eval::Groups;
+use crate::eval::{Groups, Lists};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,12 +57,14 @@ pub struct RunResult {
     /// Recall of the test's targets by their popularity and by what was known.
     #[serde(default)]
     pub test_groups: Groups,
+    /// By N what the lists of N items hold that the test's users get.
+    #[serde(default)]
+    pub test_lists: BTreeMap<usize, Lists>,
 }
 
 /// Metrics as a map from `recall@50` and the like, in their order.
 pub mod by_name {
     use super::*;
-    use std::collections::BTreeMap;
 
     /// # Errors
     /// Those of the format.

@@ -1,0 +1,200 @@
+//! What the lists of a model hold: how much of the catalogue, and how popular it is. A model that
+//! knows best-sellers alone shows it here.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use super::catalogue::Catalogue;
+use super::query::Query;
+use super::rank::scores;
+use crate::batch::pad;
+use crate::config::EvaluationConfig;
+use crate::device::ComputePath;
+use crate::host::ranking::Ranked;
+use crate::model::Model;
+
+/// What the lists of one length hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lists {
+    /// The share of the catalogue that is in one of them at least.
+    pub coverage: f64,
+    /// How often an item of a list stands in what trains, in the mean over all places of all lists.
+    pub popularity: f64,
+}
+
+/// What is listed for: a list for each query.
+pub struct Listing<'a> {
+    /// See [`Query::for_list`]; none without a history.
+    pub queries: Vec<Query<'a>>,
+    pub config: &'a EvaluationConfig,
+    /// The latest items of a history that the encoder reads.
+    pub history: usize,
+    pub device: Device,
+    /// `[items]`: how often each item stands in what trains.
+    pub counts: &'a [u64],
+}
+
+impl Listing<'_> {
+    /// Of each N what the lists of the N best hold; the longest may be shorter where items run out.
+    /// By tensor ops on any device. `progress` hears how many queries more are done.
+    ///
+    /// # Errors
+    /// When an item vector is not a number; those of `progress`.
+    pub fn run(
+        &self,
+        model: &Model,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<BTreeMap<usize, Lists>> {
+        let _guard = tch::no_grad_guard();
+        let items = Catalogue::of(model, ComputePath::TensorOps).checked()?;
+        let mut tallies: Vec<Tally> =
+            self.config.at.iter().map(|&at| Tally::new(at, self.counts.len())).collect();
+        for queries in self.queries.chunks(items.users_a_block()) {
+            let latest: Vec<&[u32]> = queries
+                .iter()
+                .map(|q| &q.history[q.history.len().saturating_sub(self.history)..])
+                .collect();
+            let users = model.users(&pad(&latest).to_device(self.device));
+            for list in self.best(&users, &items, queries)? {
+                tallies.iter_mut().for_each(|tally| tally.add(&list, self.counts));
+            }
+            progress(queries.len() as u64)?;
+        }
+        Ok(tallies.into_iter().map(|tally| (tally.at, tally.lists())).collect())
+    }
+
+    /// For each query the rows of its best items, the best first, as many as the longest list has.
+    fn best(&self, users: &Tensor, items: &Catalogue, queries: &[Query]) -> Result<Vec<Vec<i64>>> {
+        let ranked: Vec<Ranked> =
+            queries.iter().map(|query| query.ranked(items, self.config.seen)).collect();
+        let scores = scores(&users.contiguous(), items, &ranked);
+        let longest = self.config.at.iter().max().map_or(0, |&at| at.min(self.counts.len()));
+        let (best, rows) = scores.topk(longest as i64, 1, true, true);
+        let host = |tensor: &Tensor| tensor.to_device(Device::Cpu).contiguous().view(-1);
+        let rows = Vec::<i64>::try_from(host(&rows))?;
+        let given = Vec::<bool>::try_from(host(&best.gt(f64::NEG_INFINITY)))?;
+        let places = rows.chunks(longest.max(1)).zip(given.chunks(longest.max(1)));
+        let list = |(rows, given): (&[i64], &[bool])| {
+            rows.iter().zip(given).filter(|(_, given)| **given).map(|(row, _)| *row).collect()
+        };
+        Ok(places.map(list).collect())
+    }
+}
+
+/// What the lists of one length hold so far.
+struct Tally {
+    at: usize,
+    /// `[items]`
+    listed: Vec<bool>,
+    places: u64,
+    /// Of the counts of what stands in them.
+    sum: u64,
+}
+
+impl Tally {
+    fn new(at: usize, items: usize) -> Self {
+        Self { at, listed: vec![false; items], places: 0, sum: 0 }
+    }
+
+    fn add(&mut self, list: &[i64], counts: &[u64]) {
+        for &row in list.iter().take(self.at) {
+            self.listed[row as usize] = true;
+            self.places += 1;
+            self.sum += counts[row as usize];
+        }
+    }
+
+    fn lists(&self) -> Lists {
+        let listed = self.listed.iter().filter(|listed| **listed).count();
+        Lists {
+            coverage: listed as f64 / self.listed.len() as f64,
+            popularity: self.sum as f64 / self.places.max(1) as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Protocol, Seen, TowerConfig};
+
+    const ITEMS: usize = 20;
+
+    /// The lists of one query by definition, in float64; `rows` `[items][dim]`.
+    fn brute(user: &[f64], rows: &[Vec<f64>], hidden: &[u32]) -> Vec<usize> {
+        let dot = |row: &[f64]| row.iter().zip(user).map(|(a, b)| a * b).sum::<f64>();
+        let score = |at: usize| dot(&rows[at]) / dot_self(&rows[at]).sqrt();
+        let mut list: Vec<usize> =
+            (0..ITEMS).filter(|at| !hidden.contains(&(*at as u32 + 1))).collect();
+        list.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+        list
+    }
+
+    fn dot_self(row: &[f64]) -> f64 {
+        row.iter().map(|x| x * x).sum()
+    }
+
+    fn rows(tensor: &Tensor) -> Vec<Vec<f64>> {
+        Vec::try_from(tensor.to_kind(tch::Kind::Double)).unwrap()
+    }
+
+    /// Item vectors have lengths of their own, by which the model divides.
+    #[test]
+    fn equals_brute_force_under_every_protocol() {
+        let tower = TowerConfig { dim: 4, ..TowerConfig::default() };
+        let model = Model::new(&tower, ITEMS, 3, Device::Cpu);
+        let counts: Vec<u64> = (0..ITEMS as u64).map(|item| item * item).collect();
+        let sequences: [&[u32]; 3] = [&[1, 2, 3, 4, 5], &[7, 7, 9, 2, 20, 1], &[4, 20, 6, 6, 8]];
+        for (protocol, histories) in [
+            (Protocol::Holdout, [4, 4, 4]),
+            (Protocol::LeaveOneOut, [4, 5, 4]),
+            (Protocol::Positions, [4, 5, 4]),
+        ] {
+            for seen in [Seen::Keep, Seen::Exclude] {
+                let config = EvaluationConfig { protocol, at: vec![1, 3, 60], seen };
+                let queries: Vec<Query> =
+                    sequences.iter().map(|own| Query::for_list(own, None, &config)).collect();
+                let listing = Listing {
+                    queries,
+                    config: &config,
+                    history: 3,
+                    device: Device::Cpu,
+                    counts: &counts,
+                };
+                let mut done = 0;
+                let found = listing
+                    .run(&model, &mut |more| {
+                        done += more;
+                        Ok(())
+                    })
+                    .unwrap();
+                assert_eq!(done, 3);
+                let items = rows(&model.items.scored().rows());
+                let lists = sequences.iter().zip(histories).map(|(own, known)| {
+                    let read: Vec<i64> =
+                        own[known - 3..known].iter().map(|id| i64::from(*id)).collect();
+                    let user = model.users(&Tensor::from_slice(&read).view([1, 3]));
+                    let hidden = if seen == Seen::Exclude { &own[..known] } else { &[] };
+                    brute(&rows(&user)[0], &items, hidden)
+                });
+                let lists: Vec<Vec<usize>> = lists.collect();
+                for at in [1, 3, 60] {
+                    let places = lists.iter().flat_map(|list| list.iter().take(at));
+                    let places: Vec<usize> = places.copied().collect();
+                    let mut distinct = places.clone();
+                    distinct.sort_unstable();
+                    distinct.dedup();
+                    let sum = places.iter().map(|place| counts[*place] as f64).sum::<f64>();
+                    let expected = Lists {
+                        coverage: distinct.len() as f64 / ITEMS as f64,
+                        popularity: sum / places.len() as f64,
+                    };
+                    assert_eq!(found[&at], expected, "{protocol:?} {seen:?} @{at}");
+                }
+            }
+        }
+    }
+}
