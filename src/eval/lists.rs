@@ -53,10 +53,8 @@ impl Listing<'_> {
         let mut tallies: Vec<Tally> =
             self.config.at.iter().map(|&at| Tally::new(at, self.counts.len())).collect();
         for queries in self.queries.chunks(items.users_a_block()) {
-            let latest: Vec<&[u32]> = queries
-                .iter()
-                .map(|q| &q.history[q.history.len().saturating_sub(self.history)..])
-                .collect();
+            let latest: Vec<&[u32]> =
+                queries.iter().map(|query| query.latest(self.history)).collect();
             let users = model.users(&pad(&latest).to_device(self.device));
             for list in self.best(&users, &items, queries)? {
                 tallies.iter_mut().for_each(|tally| tally.add(&list, self.counts));

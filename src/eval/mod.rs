@@ -60,22 +60,26 @@ impl Evaluation<'_> {
         ensure!(!self.users.is_empty(), "there are no users to rank for");
         let items = Catalogue::of(model, self.path).checked()?;
         let mut metrics = Metrics::new(self.config.protocol, &self.config.at);
-        let places: Vec<usize> = (0..self.users.len()).collect();
-        for users in places.chunks(items.users_a_block()) {
+        // Histories of about one length are encoded together: all are padded to the longest.
+        let mut order: Vec<usize> = (0..self.users.len()).collect();
+        order.sort_by_cached_key(|&at| self.query(at).history.len().min(self.history));
+        let mut all = vec![(vec![], 0); self.users.len()];
+        for users in order.chunks(items.users_a_block()) {
             let queries: Vec<Query> = users.iter().map(|&at| self.query(at)).collect();
-            let latest: Vec<&[u32]> = queries
-                .iter()
-                .map(|q| &q.history[q.history.len().saturating_sub(self.history)..])
-                .collect();
+            let latest: Vec<&[u32]> =
+                queries.iter().map(|query| query.latest(self.history)).collect();
             let vectors = model.users(&pad(&latest).to_device(self.device));
             let ranks = ranks(&vectors, &items, &queries, self.config.seen)?;
-            for (query, ranks) in queries.iter().zip(ranks) {
+            for ((at, query), ranks) in users.iter().zip(&queries).zip(ranks) {
                 let mut found = query.found(&ranks);
                 found.sort_unstable_by_key(|one| (one.rank, one.target));
-                metrics.add(found);
-                metrics.leave_out(query.unrankable);
+                all[*at] = (found, query.unrankable);
             }
             progress(users.len() as u64)?;
+        }
+        for (found, unrankable) in all {
+            metrics.add(found);
+            metrics.leave_out(unrankable);
         }
         metrics.not_empty()
     }

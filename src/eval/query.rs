@@ -112,6 +112,11 @@ impl<'a> Query<'a> {
         Query::new(query.history, vec![])
     }
 
+    /// The `latest` items of the history.
+    pub(super) fn latest(&self, latest: usize) -> &'a [u32] {
+        &self.history[self.history.len().saturating_sub(latest)..]
+    }
+
     /// Whether a query for one target asks for anything: not for a seen item where these are left
     /// out.
     pub fn is_asked(&self, seen: Seen) -> bool {

@@ -138,7 +138,9 @@ impl<'a> RunContext<'a> {
             Query::for_list(sequences.get(user), window, config)
         };
         let queries = users.iter().enumerate().map(query);
-        let queries: Vec<Query> = queries.filter(|query| !query.history.is_empty()).collect();
+        let mut queries: Vec<Query> = queries.filter(|query| !query.history.is_empty()).collect();
+        // Histories of about one length are encoded together.
+        queries.sort_by_key(|query| query.history.len().min(self.config.tower.history));
         let (mut done, users) = (0, queries.len() as u64);
         let counts = &self.dataset.training_counts();
         let history = self.config.tower.history;
