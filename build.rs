@@ -25,9 +25,15 @@ fn main() {
 
 /// Compiles what libtorch offers in C++ only.
 fn libtorch_cpp(lib: &Path) {
-    const FILES: [&str; 3] =
-        ["src/export/script.cpp", "src/device/ops.cpp", "src/device/gpu_memory.cpp"];
-    FILES.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
+    const FILES: [&str; 5] = [
+        "src/export/script.cpp",
+        "src/device/ops.cpp",
+        "src/device/gpu_memory.cpp",
+        "src/device/kernels.cpp",
+        "src/device/lacks.cpp",
+    ];
+    const HEADER: &str = "src/device/kernels.h";
+    FILES.iter().chain([&HEADER]).for_each(|file| println!("cargo:rerun-if-changed={file}"));
     let include = lib.with_file_name("include");
     cc::Build::new()
         .cpp(true)

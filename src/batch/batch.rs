@@ -31,6 +31,9 @@ pub struct Batch {
     pub history: Tensor,
     /// `[scored]`: item ids; of a batch that the host put together distinct and ascending.
     pub scored: Tensor,
+    /// Whether `scored` has the targets in their order and then the shared candidates, and nothing
+    /// else.
+    pub in_order: bool,
     /// `[queries]`: slots of the items to find.
     pub targets: Tensor,
     /// `[shared]`: slots of the candidates of every query.
@@ -191,6 +194,7 @@ impl Batch {
             starts: samples.starts,
             history: sent.list(history),
             scored,
+            in_order: false,
             targets: by_slot[0].shallow_clone(),
             shared: by_slot[1].shallow_clone(),
             of_history: matrix(2, histories),
@@ -215,6 +219,19 @@ impl Batch {
     /// M: the candidates of a query.
     pub fn candidates(&self) -> i64 {
         self.shared.size()[0] + self.of_history.size()[1] + self.of_query.size()[1]
+    }
+
+    /// Of `of_scored` `[scored, …]` what belongs to the targets of `count` queries from `from` on, and
+    /// to the shared candidates.
+    pub fn targets_and_shared(&self, of_scored: &Tensor, from: i64, count: i64) -> [Tensor; 2] {
+        let queries = self.query_count();
+        if !self.in_order {
+            let targets = self.targets.narrow(0, from, count);
+            return [&targets, &self.shared].map(|slots| of_scored.index_select(0, slots));
+        }
+        let sizes = [queries, self.shared.size()[0]];
+        let [targets, shared] = of_scored.split_with_sizes(sizes, 0).try_into().expect("two parts");
+        [if count < queries { targets.narrow(0, from, count) } else { targets }, shared]
     }
 
     /// `[histories, scored]` bool: whether an item is the history's own.

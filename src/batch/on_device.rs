@@ -101,6 +101,7 @@ impl<'a> DeviceDrawer<'a> {
         // An empty history has its place 0, which is padding.
         let last =
             parcel.add(&list(&|(_, length, row)| row * history + (length as i64 - 1).max(0)));
+        let counts = parcel.add(&list(&|(_, length, _)| length.max(1) as i64));
         let scored = parcel.add(&scored);
         let sent = parcel.send(self.assembly.device);
         let column = |place| sent.list(place).unsqueeze(1);
@@ -119,7 +120,7 @@ impl<'a> DeviceDrawer<'a> {
                 (inputs, scored, rows)
             }
         };
-        let layout = Layout::padded_to(is_item, sent.list(last));
+        let layout = Layout::padded_to(is_item, sent.list(last), sent.list(counts));
         let targets = self.slots.narrow(0, 0, batch);
         let none = targets.narrow(0, 0, 0);
         Batch {
@@ -129,6 +130,7 @@ impl<'a> DeviceDrawer<'a> {
             starts: vec![],
             history: targets.shallow_clone(),
             scored,
+            in_order: true,
             shared: self.slots.narrow(0, batch, whole - batch),
             targets,
             of_history: none.view([batch, 0]),

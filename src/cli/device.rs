@@ -13,7 +13,8 @@ pub fn device_choice(text: &str) -> Result<DeviceChoice, String> {
     DeviceChoice::try_from(text.to_owned())
 }
 
-/// Says, once, why `auto` takes the CPU where there is a driver for a GPU.
+/// Says, once, why `auto` takes the CPU where there is a driver for a GPU, or why steps on a GPU take
+/// more launches than they need.
 pub fn note_missing_gpu(choice: DeviceChoice) {
     static SAID: Once = Once::new();
     if choice == DeviceChoice::Auto {
@@ -21,6 +22,14 @@ pub fn note_missing_gpu(choice: DeviceChoice) {
             if let Some(why) = device::why_no_gpu() {
                 table::note(format_args!("note: no GPU is used: {why}"));
             }
+        });
+    }
+    static OF_KERNELS: Once = Once::new();
+    if let Ok(open) = device::open(choice)
+        && let Some(why) = device::why_no_kernels(open)
+    {
+        OF_KERNELS.call_once(|| {
+            table::note(format_args!("note: steps on the GPU go by tensor ops alone: {why}"));
         });
     }
 }

@@ -1,5 +1,6 @@
 //! Where tensors live, from the configuration's `device`.
 
+mod kernels;
 pub mod memory;
 mod ops;
 mod parcel;
@@ -14,6 +15,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 use crate::config::DeviceChoice;
 use crate::misuse;
 
+pub use kernels::{Argument, Kernels, backward, why_no_kernels};
 pub use ops::operations;
 #[cfg(test)]
 pub use ops::read_back;

@@ -82,6 +82,25 @@ impl Items {
             }
         }
     }
+
+    /// The same where `rows` are those of each table as batches name them: of one table those that
+    /// were read, and behind them those that were scored.
+    pub fn gradients_of(
+        &self,
+        rows: &[Arc<TouchedRows>],
+        read: Tensor,
+        scored: Tensor,
+    ) -> Vec<RowGradient> {
+        let values = match self.scored {
+            Some(_) => vec![read, scored],
+            None => vec![Tensor::cat(&[read, scored], 0)],
+        };
+        let of = |(rows, values): (&Arc<TouchedRows>, Tensor)| {
+            assert_eq!(rows.ids().size()[0], values.size()[0], "a gradient for each row");
+            RowGradient::new(rows.clone(), values)
+        };
+        rows.iter().zip(values).map(of).collect()
+    }
 }
 
 impl ItemTable {

@@ -23,8 +23,9 @@ pub struct Layout {
 }
 
 enum Form {
-    /// The positions are those of the padded form; `[batch, longest]` bool: where an item stands.
-    Padded { items: Tensor },
+    /// The positions are those of the padded form; `[batch, longest]` bool: where an item stands; and
+    /// `[batch]` int64: how many those of each history are, at least 1.
+    Padded { items: Tensor, counts: Tensor },
     Packed {
         /// `[batch·longest]` int64: the position at each place of the padded form; 0 for padding.
         position: Tensor,
@@ -71,15 +72,16 @@ impl Layout {
         let lengths = items.sum_dim_intlist(1, false, Kind::Int64);
         let rows = Tensor::arange(batch, (Kind::Int64, histories.device()));
         // A history without items has its place 0, which is padding.
-        let last = (lengths - 1).clamp_min(0) + rows * items.size()[1];
-        Self::padded_to(items, last)
+        let last = (&lengths - 1).clamp_min(0) + rows * items.size()[1];
+        Self::padded_to(items, last, lengths.clamp_min(1))
     }
 
     /// Histories padded at the end: `items` `[batch, longest]` bool, where an item stands, and
-    /// `last` `[batch]` int64, the last position of each history.
-    pub fn padded_to(items: Tensor, last: Tensor) -> Self {
+    /// of each history `[batch]` int64 `last`, its last position, and `counts`, its items, at least 1.
+    pub fn padded_to(items: Tensor, last: Tensor, counts: Tensor) -> Self {
         let (batch, longest) = items.size2().expect("histories are a matrix");
-        Self { batch, longest, from_end: OnceLock::new(), last, form: Form::Padded { items } }
+        let form = Form::Padded { items, counts };
+        Self { batch, longest, from_end: OnceLock::new(), last, form }
     }
 
     /// `[positions]` int64: how many positions of its history come after each. Of padded histories
@@ -91,6 +93,11 @@ impl Layout {
             let from_end = self.last.unsqueeze(1) - at.view([self.batch, self.longest]);
             from_end.clamp_min(0).view([-1])
         })
+    }
+
+    /// The positions of the longest history.
+    pub fn longest(&self) -> i64 {
+        self.longest
     }
 
     /// `[batch]` int64: the last position of each history.
@@ -122,10 +129,9 @@ impl Layout {
     pub fn means(&self, values: &Tensor) -> Tensor {
         let kind = values.kind();
         match &self.form {
-            Form::Padded { items } => {
-                let items = items.to_kind(kind);
+            Form::Padded { items, counts } => {
                 let sum = (self.pad(values) * items.unsqueeze(-1)).sum_dim_intlist(1, false, kind);
-                sum / items.sum_dim_intlist(1, true, kind).clamp_min(1.0)
+                sum / counts.unsqueeze(1)
             }
             Form::Packed { place, .. } => {
                 let history = place.floor_divide_scalar(self.longest.max(1));

@@ -22,12 +22,10 @@ impl Linear {
 
     /// Those of each layer, of weights that begin with a dimension of layers.
     pub fn layers(&self) -> Vec<Self> {
-        let of_layer = |at: usize, weight: Tensor| Self {
-            weight,
-            bias: self.bias.as_ref().map(|bias| bias.get(at as i64)),
-        };
-        let weights = self.weight.unbind(0).into_iter().enumerate();
-        weights.map(|(at, weight)| of_layer(at, weight)).collect()
+        let mut biases = self.bias.as_ref().map(|bias| bias.unbind(0).into_iter());
+        let mut next = || biases.as_mut().and_then(Iterator::next);
+        let weights = self.weight.unbind(0).into_iter();
+        weights.map(|weight| Self { weight, bias: next() }).collect()
     }
 
     /// x·Wᵀ + b.

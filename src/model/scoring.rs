@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::config::{Activation, TowerConfig};
+use crate::device::Kernels;
 
 /// s = activation(γ·û·v̂) with vectors brought to unit length, or activation(u·v + bias) without.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +76,9 @@ impl Scoring {
 
     /// v / √(|v|² + ε), along the last dimension: unit length, and 0 for a zero vector.
     pub fn unit(v: &Tensor) -> Tensor {
+        if let Some(kernels) = Kernels::of(v) {
+            return kernels.unit(v, Self::EPSILON);
+        }
         v * Self::inverse_length(v)
     }
 

@@ -101,11 +101,13 @@ impl Transformer {
         }
     }
 
-    /// `[positions, 3·dim]` queries, keys, values to `[positions, dim]`.
+    /// `[positions, 3·dim]` queries, keys, values to `[positions, dim]`; `later` `[longest, longest]`
+    /// bool: what a position does not see.
     fn attention(
         &self,
         attended: &Tensor,
         layout: &Layout,
+        later: &Tensor,
         drop: &dyn Fn(Tensor) -> Tensor,
     ) -> Tensor {
         let padded = layout.pad(attended);
@@ -115,10 +117,8 @@ impl Transformer {
         let parts = padded.view([batch, longest, 3, self.heads, each]).permute([2, 0, 3, 1, 4]);
         let parts = parts.unbind(0);
         let [q, k, v] = &parts[..] else { unreachable!("three parts were made") };
-        // Padding stands behind a history: what a position may not see, later ones, holds it all.
-        let later = Tensor::ones([longest, longest], (Kind::Bool, padded.device())).triu(1);
-        let scores = (q * (1.0 / (each as f64).sqrt())).matmul(&k.transpose(2, 3));
-        let weights = scores.masked_fill(&later, f64::NEG_INFINITY).softmax(-1, None::<Kind>);
+        let mut scores = (q * (1.0 / (each as f64).sqrt())).matmul(&k.transpose(2, 3));
+        let weights = scores.masked_fill_(later, f64::NEG_INFINITY).softmax(-1, None::<Kind>);
         let seen = drop(weights).matmul(v);
         layout.pack(&seen.transpose(1, 2).reshape([batch, longest, dim]))
     }
@@ -131,12 +131,15 @@ impl Encoder for Transformer {
             Some(dropout) => dropout.apply(&x, self.dropout),
             None => x,
         };
-        let position = layout.from_end() * -1 + (history - 1);
+        let position = layout.from_end().rsub_scalar(history - 1);
         let mut x = drop(rows * (dim as f64).sqrt() + self.positions.index_select(0, &position));
         let kinds =
             [&self.norm1, &self.attend, &self.combine, &self.norm2, &self.widen, &self.narrow];
         let kinds = kinds.map(Linear::layers);
         let [norm1, attend, combine, norm2, widen, narrow] = &kinds;
+        // Padding stands behind a history: what a position may not see, later ones, holds it all.
+        let longest = layout.longest();
+        let later = Tensor::ones([longest, longest], (Kind::Bool, rows.device())).triu(1);
         let gated = self.gated.as_ref().map(Gated::layers);
         for at in 0..norm1.len() {
             let gated = gated.as_ref().map(|layers| &layers[at]);
@@ -145,7 +148,7 @@ impl Encoder for Transformer {
                 Some(own) => own.gates[which].apply(x).sigmoid() * added,
             };
             let attended = attend[at].apply(&norm1[at].normalize(&x));
-            let seen = self.attention(&attended, layout, &drop);
+            let seen = self.attention(&attended, layout, &later, &drop);
             x = &x + let_through(0, &x, drop(combine[at].apply(&seen)));
             let read = norm2[at].normalize(&x);
             let wide = match gated {

@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::state::{Named, entry};
 use super::{RowGradient, Rule};
-use crate::device::{ComputePath, memory};
+use crate::device::{Argument, ComputePath, Kernels, memory};
 
 /// Adam for one parameter tensor.
 pub struct Adam {
@@ -44,12 +44,36 @@ impl Adam {
                 coefficients,
             );
         }
+        if let Some(kernels) = Kernels::of(parameter) {
+            let gradient = gradient.contiguous();
+            return self.step_by(kernels, &parameter.detach(), &gradient, [rate, epsilon]);
+        }
         let _ = self.m.lerp_(gradient, 1.0 - beta1);
         let _ = self.v.g_mul_scalar_(beta2);
         let _ = self.v.addcmul_(gradient, &(gradient * (1.0 - beta2)));
         let mut slope = self.v.sqrt();
         let _ = slope.g_add_scalar_(epsilon).reciprocal_().g_mul_scalar_(-rate);
         let _ = parameter.detach().addcmul_(&self.m, &slope);
+    }
+
+    /// The same in one launch.
+    fn step_by(&self, kernels: Kernels, parameter: &Tensor, g: &Tensor, own: [f64; 2]) {
+        use Argument::{Float, Long, Numbers};
+        let (numbers, (beta1, beta2)) = (g.numel() as i64, self.rule.betas());
+        let [rate, epsilon] = own;
+        let arguments = [
+            Numbers(g),
+            Numbers(parameter),
+            Numbers(&self.m),
+            Numbers(&self.v),
+            Long(numbers),
+            Float(1.0 - beta1),
+            Float(beta2),
+            Float(1.0 - beta2),
+            Float(rate),
+            Float(epsilon),
+        ];
+        kernels.launch(c"croloss_adam", numbers, &arguments);
     }
 
     /// One step of the whole table from the gradient of some of its rows.

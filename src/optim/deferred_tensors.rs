@@ -1,4 +1,5 @@
-//! Deferred Adam by tensor ops over the rows in use: on any device, in any kind of float.
+//! Deferred Adam by tensor ops over the rows in use: on any device, in any kind of float. Where a GPU
+//! has kernels for it they do the same.
 //!
 //! A row id may stand in the list more than once: every place computes the same values, so it
 //! does not matter which of them is written. Nothing is read back to the host, unless elements
@@ -7,9 +8,10 @@
 
 use tch::{Kind, Tensor};
 
+use super::deferred_kernels;
 use super::rule::Rule;
 use super::tails::{Tail, Tails};
-use crate::device::send;
+use crate::device::{Kernels, send};
 
 /// The columns of a tail on the device.
 const COLUMNS: i64 = 5;
@@ -33,6 +35,16 @@ impl DeviceTails {
             places: Tensor::zeros([table.size()[0]], (Kind::Int64, device)),
             now: -1,
         }
+    }
+
+    /// `[capacity, 5]` float64, as the kernels read them.
+    pub fn tails(&self) -> &Tensor {
+        &self.tails
+    }
+
+    /// `[rows]` int64: room for each row's place in the list.
+    pub fn places(&self) -> &Tensor {
+        &self.places
     }
 
     /// Sends what has changed since: the youngest tails.
@@ -70,6 +82,9 @@ pub struct Rows<'a> {
 impl Rows<'_> {
     /// Brings the rows of `ids` `[places]` to the present.
     pub fn catch_up(&self, ids: &Tensor) {
+        if let Some(kernels) = Kernels::of(&self.table) {
+            return deferred_kernels::catch_up(kernels, self, ids);
+        }
         let kind = self.table.kind();
         let column = |t: Tensor| t.to_kind(kind).unsqueeze(1);
         let last = self.last.index_select(0, ids).to_kind(Kind::Int64);
@@ -114,6 +129,9 @@ impl Rows<'_> {
 
     /// One step with the gradients `values` `[places, dim]`; those of one row are added up.
     pub fn step(&self, ids: &Tensor, values: &Tensor) {
+        if let Some(kernels) = Kernels::of(&self.table) {
+            return deferred_kernels::step(kernels, self, ids, values);
+        }
         // Every place names its row's one place in the list: there the sum is made.
         let order = Tensor::arange(ids.size()[0], (Kind::Int64, ids.device()));
         let _ = self.known.places.shallow_clone().index_copy_(0, ids, &order);

@@ -5,6 +5,7 @@ mod adagrad;
 mod adam;
 mod deferred;
 mod deferred_host;
+mod deferred_kernels;
 mod deferred_tensors;
 mod flat;
 mod gradients;

@@ -1,11 +1,12 @@
 //! The encoder's way forward and back, chunk by chunk; on a host several threads take the chunks.
 
 use rayon::prelude::*;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::Plan;
 use crate::batch::Batch;
 use crate::config::Config;
+use crate::device;
 use crate::model::{Draws, Dropout, Model};
 
 /// How the encoder is gone through.
@@ -87,11 +88,9 @@ impl Encode {
             let (parameters, batch, encoded, gradient) = shared.get();
             let chunk = &batch.chunks[at];
             let own = gradient.narrow(0, chunk.first_query, chunk.queries);
-            // Its gradient in the vectors is `own`.
-            let through = (&encoded.vectors[at] * own).sum(None::<Kind>);
             let leaves: Vec<&Tensor> =
                 parameters.iter().map(|(_, p)| p).chain([&encoded.read[at]]).collect();
-            Tensor::run_backward(&[&through], &leaves, false, false)
+            device::backward(&encoded.vectors[at], &own, &leaves)
         });
         let mut chunks = chunks.into_iter();
         let mut sums = chunks.next().expect("a batch has histories");

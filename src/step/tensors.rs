@@ -1,6 +1,6 @@
 //! The step by tensor ops, on any device.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::encode::Encode;
 use super::objective::Objective;
@@ -41,8 +41,14 @@ impl Step for TensorStep {
         let own = self.candidates.run(model, &encoded.vectors(), batch);
         profile.add("scores and loss", &mut lap);
         let (mut parameters, read) = self.encode.backward(model, batch, &encoded, &own.vectors);
-        let (read, scored) = ((&batch.inputs, &read), (&batch.scored, &own.scored));
-        let tables = model.items.row_gradients(read, scored);
+        let tables = match own.scored.device() {
+            Device::Cpu => {
+                let (read, scored) = ((&batch.inputs, &read), (&batch.scored, &own.scored));
+                model.items.row_gradients(read, scored)
+            }
+            // Without loops of a host a batch lists its rows just so.
+            _ => model.items.gradients_of(&batch.rows, read, own.scored),
+        };
         parameters.extend(own.repeats);
         profile.add("encoder backward", &mut lap);
         Gradients { loss: own.loss, parameters, tables }
@@ -85,6 +91,9 @@ struct Tile<'a> {
     vectors: Tensor,
     /// `[scored, dim]`
     candidates: Tensor,
+    /// Of these the targets' `[count, dim]`, and those of shared candidates `[shared, dim]`.
+    targets: Tensor,
+    shared: Tensor,
     /// `[histories, scored]` bool, where own items are rejected.
     own: Option<&'a Tensor>,
     /// `[count, scored]`: what scores gain by repeats, where they are on.
@@ -115,19 +124,25 @@ impl TensorCandidates {
         let of_tile = |from: i64| {
             let count = tile.min(queries - from);
             let leaf = vectors.narrow(0, from, count).detach().set_requires_grad(true);
+            let candidates = self.scoring.items(&rows);
+            let [targets, shared] = batch.targets_and_shared(&candidates, from, count);
             let tile = Tile {
                 batch,
                 catalogue: model.items.len() as f64,
                 from,
                 count,
                 vectors: &leaf * self.scoring.factor(),
-                candidates: self.scoring.items(&rows),
+                candidates,
+                targets,
+                shared,
                 own: own.as_ref(),
                 gains: repeats
                     .map(|(repeats, own)| own.gains(repeats, from, count, rows.size()[0])),
             };
-            let share = count as f64 / queries as f64;
-            let loss = self.tile_loss(&tile) * share;
+            let mut loss = self.tile_loss(&tile);
+            if count < queries {
+                loss = loss * (count as f64 / queries as f64);
+            }
             let leaves = [&leaf, &rows].into_iter().chain(&parameter);
             let leaves: Vec<&Tensor> = leaves.collect();
             let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
@@ -161,13 +176,12 @@ impl TensorCandidates {
 
     fn tile_loss(&self, tile: &Tile) -> Tensor {
         let targets = tile.of_queries(&tile.batch.targets);
-        let own = tile.candidates.index_select(0, &targets);
-        let positive = (&tile.vectors * own).sum_dim_intlist(1, true, None::<Kind>);
+        let positive = (&tile.vectors * &tile.targets).sum_dim_intlist(1, true, None::<Kind>);
         let positive = tile.with_gains(positive, &targets.unsqueeze(1)).squeeze_dim(1);
         let (negative, slots) = match self.top_k {
-            0 => (self.all(tile, &targets), None),
+            0 => (self.all(tile), None),
             k => {
-                let (best, slots) = self.top_k(tile, &targets, k);
+                let (best, slots) = self.top_k(tile, k);
                 (best, Some(slots))
             }
         };
@@ -181,23 +195,23 @@ impl TensorCandidates {
     }
 
     /// `[count, candidates]`: the scores of all candidates, −∞ where one is rejected.
-    fn all(&self, tile: &Tile, targets: &Tensor) -> Tensor {
-        let shared = tile.vectors.matmul(&tile.shared_vectors().tr());
+    fn all(&self, tile: &Tile) -> Tensor {
+        let shared = tile.vectors.matmul(&tile.shared.tr());
         let shared = tile.with_gains(shared, &tile.batch.shared);
-        let mut parts = vec![self.without_rejected(shared, tile, &tile.batch.shared, targets)];
+        let mut parts = vec![self.without_rejected(shared, tile, &tile.batch.shared)];
         for slots in tile.gathered_slots() {
             let scores = tile.scores_of(&slots);
-            parts.push(self.without_rejected(scores, tile, &slots, targets));
+            parts.push(self.without_rejected(scores, tile, &slots));
         }
         if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(&parts, 1) }
     }
 
     /// The k best candidates of each query: scores `[count, k]`, −∞ where fewer count, and
     /// slots `[count, k]`. Which they are is found without gradients.
-    fn top_k(&self, tile: &Tile, targets: &Tensor, k: i64) -> (Tensor, Tensor) {
+    fn top_k(&self, tile: &Tile, k: i64) -> (Tensor, Tensor) {
         let (best, slots) = {
             let _guard = tch::no_grad_guard();
-            let (best, places) = self.all(tile, targets).topk(k, 1, true, false);
+            let (best, places) = self.all(tile).topk(k, 1, true, false);
             (best, tile.slots_at(&places))
         };
         let scores = tile.scores_of(&slots);
@@ -206,13 +220,7 @@ impl TensorCandidates {
 
     /// −∞ in place of the scores of what is rejected; `slots` `[candidates]` or `[count,
     /// candidates]`.
-    fn without_rejected(
-        &self,
-        scores: Tensor,
-        tile: &Tile,
-        slots: &Tensor,
-        targets: &Tensor,
-    ) -> Tensor {
+    fn without_rejected(&self, mut scores: Tensor, tile: &Tile, slots: &Tensor) -> Tensor {
         let rejected = match (self.reject, tile.own) {
             (Reject::None, _) => return scores,
             (Reject::Session, Some(own)) => {
@@ -223,9 +231,18 @@ impl TensorCandidates {
                 }
             }
             // By item, not by slot: of a batch that was cut on the device one may have several.
-            _ => tile.ids(slots).eq_tensor(&tile.ids(targets).unsqueeze(1)),
+            _ => {
+                let scored = &tile.batch.scored;
+                let [own, shared] = tile.batch.targets_and_shared(scored, tile.from, tile.count);
+                let rivals = if slots.dim() == 1 { shared } else { tile.ids(slots) };
+                rivals.eq_tensor(&own.unsqueeze(1))
+            }
         };
-        scores.masked_fill(&rejected, f64::NEG_INFINITY)
+        // Scores of gathered rows are a view, whose way back would take copies if it were written to.
+        match slots.dim() {
+            1 => scores.masked_fill_(&rejected, f64::NEG_INFINITY),
+            _ => scores.masked_fill(&rejected, f64::NEG_INFINITY),
+        }
     }
 }
 
@@ -238,11 +255,6 @@ impl Tile<'_> {
     /// The items of slots.
     fn ids(&self, slots: &Tensor) -> Tensor {
         self.batch.scored.index_select(0, &slots.reshape([-1])).view_as(slots)
-    }
-
-    /// `[shared, dim]`
-    fn shared_vectors(&self) -> Tensor {
-        self.candidates.index_select(0, &self.batch.shared)
     }
 
     /// Slots `[count, n]` of candidates that are not shared by the batch.

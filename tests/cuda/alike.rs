@@ -53,8 +53,9 @@ fn session_models_come_to_the_same() {
         let encoder_set = format!("tower.encoder={encoder}");
         let sets = [&SETS[..], &[&encoder_set, "tower.dropout=0.0"]].concat();
         let difference = difference(&both(&place, "s.toml", &sets));
-        // Of the pretended device the kernels, and what they are given, are the same.
-        let allowed = if machine::pretended().is_some() { 0.0 } else { ROUNDING };
+        // Of the pretended device the tensor ops, and what they are given, are the same; kernels of our
+        // own add in another order.
+        let allowed = if machine::pretended().is_some() { 1e-4 } else { ROUNDING };
         assert!(difference <= allowed, "{encoder}: {difference}");
     }
 }

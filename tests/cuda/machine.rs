@@ -101,6 +101,13 @@ fn build() -> PathBuf {
         let mut driver = compiler();
         driver.args(["-shared", "-x", "c++", "/dev/null", "-o"]).arg(folder.join("libcuda.so.1"));
         succeed(&mut driver);
+        // libtorch's way to NVRTC and to the driver leads to both.
+        let mut nvrtc = compiler();
+        nvrtc.args(["-shared", "-x", "c++", "/dev/null", "-o"]);
+        nvrtc.arg(folder.join("libcaffe2_nvrtc.so")).arg("-Wl,--no-as-needed");
+        nvrtc.arg("-L").arg(&folder).arg("-ltorch_cuda");
+        nvrtc.arg("-L").arg(libtorch.join("lib")).args(["-ltorch_cpu", "-lc10"]);
+        succeed(&mut nvrtc);
     }
     folder
 }

@@ -1,0 +1,85 @@
+// What tch lacks of libtorch: a function with a way back of its own, and the way back from a gradient.
+// Errors are handed back as text, because an exception must not leave C++.
+#include "kernels.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/torch.h>
+
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace {
+
+using at::Tensor;
+using Variables = torch::autograd::variable_list;
+
+std::vector<Tensor> list(Tensor** tensors, size_t count) {
+    std::vector<Tensor> all;
+    for (size_t at = 0; at < count; at++) {
+        all.push_back(*tensors[at]);
+    }
+    return all;
+}
+
+template <class Work>
+const char* told(Work work) {
+    thread_local std::string error;
+    try {
+        work();
+        return nullptr;
+    } catch (std::exception& caught) {
+        error = caught.what();
+        return error.c_str();
+    }
+}
+
+// v / √(|v|² + ε) along the last dimension.
+struct Unit : torch::autograd::Function<Unit> {
+    static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& given, double epsilon) {
+        Tensor v = given.contiguous();
+        Tensor unit = at::empty_like(v);
+        Tensor inverse = at::empty({v.numel() / v.size(-1)}, v.options());
+        int64_t numbers = v.numel();
+        int dim = static_cast<int>(v.size(-1));
+        float beside = static_cast<float>(epsilon);
+        void *from = v.data_ptr(), *to = unit.data_ptr(), *lengths = inverse.data_ptr();
+        void* arguments[] = {&from, &to, &lengths, &numbers, &dim, &beside};
+        croloss::launch(v.device().index(), "croloss_unit", numbers, arguments);
+        context->save_for_backward({v, inverse});
+        return unit;
+    }
+
+    static Variables backward(torch::autograd::AutogradContext* context, Variables gradients) {
+        Variables saved = context->get_saved_variables();
+        Tensor gradient = gradients[0].contiguous();
+        Tensor back = at::empty_like(gradient);
+        int64_t numbers = gradient.numel();
+        int dim = static_cast<int>(gradient.size(-1));
+        void *v = saved[0].data_ptr(), *inverse = saved[1].data_ptr();
+        void *from = gradient.data_ptr(), *to = back.data_ptr();
+        void* arguments[] = {&v, &inverse, &from, &to, &numbers, &dim};
+        croloss::launch(gradient.device().index(), "croloss_unit_back", numbers, arguments);
+        return {back, Tensor()};
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+// Unit length by a kernel, with a way back; `v` float32 on a device that has kernels.
+const char* croloss_unit(Tensor* v, double epsilon, Tensor** out) {
+    return told([&] { *out = new Tensor(Unit::apply(*v, epsilon)); });
+}
+
+// The gradients of leaves, from that of a tensor.
+const char* croloss_backward(Tensor* of, Tensor* gradient, Tensor** leaves, size_t count, Tensor** out) {
+    return told([&] {
+        auto gradients = torch::autograd::grad({*of}, list(leaves, count), {*gradient});
+        for (size_t at = 0; at < count; at++) {
+            out[at] = new Tensor(gradients[at]);
+        }
+    });
+}
+}

@@ -1,0 +1,185 @@
+// NVRTC and the driver's half that launches kernels: sources of CUDA C are compiled as C++, and every thread of a grid
+// runs on the host, one after the other.
+//
+//   PRETENDED_CUDA_NVRTC  0: there is none
+#include "pretended.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <regex>
+#include <string>
+
+namespace {
+
+using Behind = void* (*)(void*);
+using Grid = void (*)(unsigned blocks, unsigned threads, void** values, Behind behind);
+
+// What CUDA C has beside C++, as far as the kernels use it, and how one of them is run.
+constexpr const char* PRELUDE = R"(
+#include <cmath>
+#include <type_traits>
+#include <utility>
+#define __global__
+struct Place { unsigned x; };
+static thread_local Place blockIdx, blockDim, threadIdx;
+static int atomicExch(int* at, int value) { return std::exchange(*at, value); }
+static float atomicAdd(float* at, float value) { return std::exchange(*at, *at + value); }
+template <class T> static T given(void* value, void* (*behind)(void*)) {
+    T own = *static_cast<T*>(value);
+    if constexpr (std::is_pointer_v<T>) return (T)behind((void*)own); else return own;
+}
+template <class... T, size_t... I>
+static void run(void (*kernel)(T...), std::index_sequence<I...>, unsigned blocks, unsigned threads, void** values,
+                void* (*behind)(void*)) {
+    blockDim.x = threads;
+    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
+        for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++) kernel(given<T>(values[I], behind)...);
+}
+template <class... T>
+static void grid(void (*kernel)(T...), unsigned blocks, unsigned threads, void** values, void* (*behind)(void*)) {
+    run(kernel, std::index_sequence_for<T...>(), blocks, threads, values, behind);
+}
+)";
+
+struct Program {
+    std::string source;
+    std::string image;
+    std::string log;
+};
+
+struct Function {
+    std::string name;
+    Grid grid;
+};
+
+// Beside this library; one of the same source is taken again.
+std::string image_path(const std::string& source) {
+    Dl_info info;
+    dladdr(reinterpret_cast<void*>(&image_path), &info);
+    std::string own = info.dli_fname;
+    return own.substr(0, own.rfind('/')) + "/kernels-" + std::to_string(std::hash<std::string>()(source)) + ".so";
+}
+
+std::string text_of(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+extern "C" {
+
+int nvrtcCreateProgram(Program** program, const char* source, const char*, int, const char**, const char**) {
+    if (pretended::setting("PRETENDED_CUDA_NVRTC", 1) == 0) {
+        return 1;
+    }
+    *program = new Program{source, "", ""};
+    return 0;
+}
+
+int nvrtcCompileProgram(Program* program, int, const char**) {
+    std::string source = PRELUDE + program->source;
+    std::regex kernel("extern \"C\" __global__ void (\\w+)\\(");
+    auto begin = std::sregex_iterator(program->source.begin(), program->source.end(), kernel);
+    for (auto found = begin; found != std::sregex_iterator(); ++found) {
+        std::string name = (*found)[1];
+        source += "extern \"C\" void grid_" + name + "(unsigned blocks, unsigned threads, void** values, void* (*behind)(void*)) { grid(&" +
+                  name + ", blocks, threads, values, behind); }\n";
+    }
+    program->image = image_path(source);
+    if (access(program->image.c_str(), R_OK) == 0) {
+        return 0;
+    }
+    std::string own = program->image + "." + std::to_string(getpid());
+    std::ofstream(own + ".cpp") << source;
+    const char* compiler = std::getenv("CXX");
+    std::string command = std::string(compiler ? compiler : "c++") + " -std=c++17 -O2 -ffp-contract=off -fPIC -shared '" +
+                          own + ".cpp' -o '" + own + "' 2>'" + own + ".log'";
+    int status = std::system(command.c_str());
+    program->log = text_of(own + ".log");
+    std::remove((own + ".cpp").c_str());
+    std::remove((own + ".log").c_str());
+    return status == 0 && std::rename(own.c_str(), program->image.c_str()) == 0 ? 0 : 6;
+}
+
+int nvrtcGetProgramLogSize(Program* program, size_t* size) {
+    *size = program->log.size() + 1;
+    return 0;
+}
+
+int nvrtcGetProgramLog(Program* program, char* log) {
+    std::strcpy(log, program->log.c_str());
+    return 0;
+}
+
+// What is handed out as the program's code is its path.
+int nvrtcGetCUBINSize(Program* program, size_t* size) {
+    *size = program->image.size() + 1;
+    return 0;
+}
+
+int nvrtcGetCUBIN(Program* program, char* image) {
+    std::strcpy(image, program->image.c_str());
+    return 0;
+}
+
+int nvrtcDestroyProgram(Program** program) {
+    delete *program;
+    return 0;
+}
+
+int cuDeviceGet(int* device, int index) {
+    *device = index;
+    return index < pretended::device_count() ? 0 : 101;
+}
+
+int cuDeviceGetAttribute(int* value, int, int) {
+    *value = 9;
+    return 0;
+}
+
+int cuDevicePrimaryCtxRetain(void** context, int device) {
+    *context = reinterpret_cast<void*>(intptr_t(device) + 1);
+    return 0;
+}
+
+static thread_local void* current = nullptr;
+
+int cuCtxGetCurrent(void** context) {
+    *context = current;
+    return 0;
+}
+
+int cuCtxSetCurrent(void* context) {
+    current = context;
+    return 0;
+}
+
+int cuModuleLoadDataEx(void** module, const void* image, unsigned, void*, void*) {
+    *module = dlopen(static_cast<const char*>(image), RTLD_NOW);
+    return *module == nullptr ? 200 : 0;
+}
+
+int cuModuleGetFunction(void** function, void* module, const char* name) {
+    void* grid = dlsym(module, (std::string("grid_") + name).c_str());
+    *function = new Function{name, reinterpret_cast<Grid>(grid)};
+    return grid == nullptr ? 500 : 0;
+}
+
+int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned,
+                   unsigned, void*, void** values, void**) {
+    if (current == nullptr) {
+        return 201;
+    }
+    pretended::count(pretended::LAUNCHES, function->name);
+    function->grid(blocks, threads, values, &pretended::behind);
+    return 0;
+}
+}
