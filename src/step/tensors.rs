@@ -141,7 +141,7 @@ impl TensorCandidates {
             };
             let mut loss = self.tile_loss(&tile);
             if count < queries {
-                loss = loss * (count as f64 / queries as f64);
+                loss = &loss * (count as f64 / queries as f64);
             }
             let leaves = [&leaf, &rows].into_iter().chain(&parameter);
             let leaves: Vec<&Tensor> = leaves.collect();
