@@ -165,29 +165,11 @@ void launch(int device, const char* name, int64_t elements, void** arguments) {
 
 }  // namespace croloss
 
-namespace {
-
-// Errors are handed back as text, because an exception must not leave C++; nothing where there is none. It lasts until
-// the thread's next.
-template <class Work>
-const char* told(Work work) {
-    thread_local std::string error;
-    try {
-        work();
-        return nullptr;
-    } catch (std::exception& caught) {
-        error = caught.what();
-        return error.c_str();
-    }
-}
-
-}  // namespace
-
 extern "C" {
 
 // Why a device has no kernels; `source`, which must last, is that of them.
 const char* croloss_kernels_missing(int device, const char* source) {
-    return told([&] {
+    return croloss::told([&] {
         std::lock_guard<std::mutex> guard(croloss::lock);
         croloss::source = source;
         if (const auto& missing = croloss::of(device).missing; !missing.empty()) {
@@ -197,11 +179,11 @@ const char* croloss_kernels_missing(int device, const char* source) {
 }
 
 const char* croloss_launch(int device, const char* name, int64_t elements, void** arguments) {
-    return told([&] { croloss::launch(device, name, elements, arguments); });
+    return croloss::told([&] { croloss::launch(device, name, elements, arguments); });
 }
 
 // Compiles only, by the NVRTC of this path.
 const char* croloss_kernels_compile(const char* nvrtc, const char* source, const char* architecture) {
-    return told([&] { croloss::compile(croloss::open(nvrtc), source, architecture); });
+    return croloss::told([&] { croloss::compile(croloss::open(nvrtc), source, architecture); });
 }
 }

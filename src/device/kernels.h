@@ -2,8 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
+#include <string>
 
 namespace croloss {
+
+// Errors are handed back as text, because an exception must not leave C++; nothing where there is none. It lasts until
+// the thread's next of the same work.
+template <class Work>
+const char* told(Work work) {
+    thread_local std::string error;
+    try {
+        work();
+        return nullptr;
+    } catch (std::exception& caught) {
+        error = caught.what();
+        return error.c_str();
+    }
+}
 
 // Starts a kernel of a device that has them, a thread for each of `elements`, on libtorch's current stream. Throws where
 // CUDA refuses.

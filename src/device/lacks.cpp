@@ -1,12 +1,9 @@
 // What tch lacks of libtorch: a function with a way back of its own, and the way back from a gradient.
-// Errors are handed back as text, because an exception must not leave C++.
 #include "kernels.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/torch.h>
 
-#include <exception>
-#include <string>
 #include <vector>
 
 namespace {
@@ -20,18 +17,6 @@ std::vector<Tensor> list(Tensor** tensors, size_t count) {
         all.push_back(*tensors[at]);
     }
     return all;
-}
-
-template <class Work>
-const char* told(Work work) {
-    thread_local std::string error;
-    try {
-        work();
-        return nullptr;
-    } catch (std::exception& caught) {
-        error = caught.what();
-        return error.c_str();
-    }
 }
 
 // v / √(|v|² + ε) along the last dimension.
@@ -70,12 +55,12 @@ extern "C" {
 
 // Unit length by a kernel, with a way back; `v` float32 on a device that has kernels.
 const char* croloss_unit(Tensor* v, double epsilon, Tensor** out) {
-    return told([&] { *out = new Tensor(Unit::apply(*v, epsilon)); });
+    return croloss::told([&] { *out = new Tensor(Unit::apply(*v, epsilon)); });
 }
 
 // The gradients of leaves, from that of a tensor.
 const char* croloss_backward(Tensor* of, Tensor* gradient, Tensor** leaves, size_t count, Tensor** out) {
-    return told([&] {
+    return croloss::told([&] {
         auto gradients = torch::autograd::grad({*of}, list(leaves, count), {*gradient});
         for (size_t at = 0; at < count; at++) {
             out[at] = new Tensor(gradients[at]);
