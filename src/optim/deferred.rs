@@ -10,9 +10,10 @@ use tch::{Kind, Tensor};
 
 use super::state::{Named, entry};
 use super::tails::Tails;
-use super::{RowGradient, Rule, TouchedRows, deferred_host as host, deferred_tensors as tensors};
-use crate::device::ComputePath;
+use super::{RowGradient, Rule, TouchedRows};
+use super::{deferred_host as host, deferred_kernels as kernels, deferred_tensors as tensors};
 use crate::device::memory::table_zeros;
+use crate::device::{ComputePath, Kernels};
 
 /// Deferred Adam for one table. Rows must be brought to the present before they are read.
 pub struct DeferredAdam {
@@ -57,7 +58,7 @@ impl DeferredAdam {
                 if self.tails.settled() > 0 && self.tails.settled() == self.tails.now() {
                     self.catch_up_all(table);
                 }
-                self.by_tensors(table).catch_up(rows.ids());
+                self.catch_up_on_device(table, rows.ids());
             }
         }
     }
@@ -76,7 +77,7 @@ impl DeferredAdam {
                 for from in (0..rows).step_by(ROWS as usize) {
                     let to = rows.min(from + ROWS);
                     let ids = Tensor::arange_start(from, to, (Kind::Int64, table.device()));
-                    self.by_tensors(table).catch_up(&ids);
+                    self.catch_up_on_device(table, &ids);
                 }
             }
         }
@@ -94,7 +95,12 @@ impl DeferredAdam {
             }
             ComputePath::TensorOps => {
                 self.tails.advance();
-                self.by_tensors(table).step(gradient.rows.ids(), &gradient.expanded());
+                let (ids, values) = (gradient.rows.ids(), gradient.expanded());
+                let rows = self.on_device(table);
+                match Kernels::of(table) {
+                    Some(kernels) => kernels::step(kernels, &rows, ids, &values),
+                    None => rows.step(ids, &values),
+                }
             }
         }
     }
@@ -142,7 +148,16 @@ impl DeferredAdam {
         host::Slots::new(table, &self.moments, &self.last)
     }
 
-    fn by_tensors<'a>(&'a mut self, table: &Tensor) -> tensors::Rows<'a> {
+    /// By the device's kernels where it has them, else by tensor ops.
+    fn catch_up_on_device(&mut self, table: &Tensor, ids: &Tensor) {
+        let rows = self.on_device(table);
+        match Kernels::of(table) {
+            Some(kernels) => kernels::catch_up(kernels, &rows, ids),
+            None => rows.catch_up(ids),
+        }
+    }
+
+    fn on_device<'a>(&'a mut self, table: &Tensor) -> tensors::Rows<'a> {
         let known = self.device.get_or_insert_with(|| tensors::DeviceTails::new(table));
         known.follow(&self.tails);
         tensors::Rows {

@@ -1,5 +1,5 @@
-//! Deferred Adam by tensor ops over the rows in use: on any device, in any kind of float. Where a GPU
-//! has kernels for it they do the same.
+//! Deferred Adam by tensor ops over the rows in use: on any device, in any kind of float: the
+//! definition of what [`super::deferred_kernels`] do where a GPU has them.
 //!
 //! A row id may stand in the list more than once: every place computes the same values, so it
 //! does not matter which of them is written. Nothing is read back to the host, unless elements
@@ -8,10 +8,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::deferred_kernels;
 use super::rule::Rule;
 use super::tails::{Tail, Tails};
-use crate::device::{Kernels, send};
+use crate::device::send;
 
 /// The columns of a tail on the device.
 const COLUMNS: i64 = 5;
@@ -82,9 +81,6 @@ pub struct Rows<'a> {
 impl Rows<'_> {
     /// Brings the rows of `ids` `[places]` to the present.
     pub fn catch_up(&self, ids: &Tensor) {
-        if let Some(kernels) = Kernels::of(&self.table) {
-            return deferred_kernels::catch_up(kernels, self, ids);
-        }
         let kind = self.table.kind();
         let column = |t: Tensor| t.to_kind(kind).unsqueeze(1);
         let last = self.last.index_select(0, ids).to_kind(Kind::Int64);
@@ -129,9 +125,6 @@ impl Rows<'_> {
 
     /// One step with the gradients `values` `[places, dim]`; those of one row are added up.
     pub fn step(&self, ids: &Tensor, values: &Tensor) {
-        if let Some(kernels) = Kernels::of(&self.table) {
-            return deferred_kernels::step(kernels, self, ids, values);
-        }
         // Every place names its row's one place in the list: there the sum is made.
         let order = Tensor::arange(ids.size()[0], (Kind::Int64, ids.device()));
         let _ = self.known.places.shallow_clone().index_copy_(0, ids, &order);
