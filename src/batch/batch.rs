@@ -53,6 +53,8 @@ pub struct Batch {
     /// The rows of each of the model's tables that a step reads. For loops on a host and one table:
     /// [inputs, targets, shared candidates, those of histories, those of queries].
     pub rows: Vec<Arc<TouchedRows>>,
+    /// Whether the rows of one table are those of `inputs` and behind them those of `scored`.
+    pub read_then_scored: bool,
 }
 
 /// Histories and what is asked for after them.
@@ -203,6 +205,7 @@ impl Batch {
             hits,
             repeats,
             rows,
+            read_then_scored: !(host && tied),
         }
     }
 

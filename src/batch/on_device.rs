@@ -139,6 +139,7 @@ impl<'a> DeviceDrawer<'a> {
             hits: vec![],
             repeats: None,
             rows: rows.into_iter().map(|ids| Arc::new(TouchedRows::new(ids))).collect(),
+            read_then_scored: true,
         }
     }
 }

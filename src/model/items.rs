@@ -72,15 +72,12 @@ impl Items {
         read: (&Tensor, &Tensor),
         scored: (&Tensor, &Tensor),
     ) -> Vec<RowGradient> {
-        let of = |ids, values| RowGradient::new(Arc::new(TouchedRows::new(ids)), values);
-        match self.scored {
-            Some(_) => [read, scored]
-                .map(|(ids, values)| of(ids.shallow_clone(), values.shallow_clone()))
-                .into(),
-            None => {
-                vec![of(Tensor::cat(&[read.0, scored.0], 0), Tensor::cat(&[read.1, scored.1], 0))]
-            }
-        }
+        let ids = match self.scored {
+            Some(_) => [read.0, scored.0].map(Tensor::shallow_clone).into(),
+            None => vec![Tensor::cat(&[read.0, scored.0], 0)],
+        };
+        let rows: Vec<_> = ids.into_iter().map(|ids| Arc::new(TouchedRows::new(ids))).collect();
+        self.gradients_of(&rows, read.1, scored.1)
     }
 
     /// The same where `rows` are those of each table as batches name them: of one table those that
@@ -88,11 +85,11 @@ impl Items {
     pub fn gradients_of(
         &self,
         rows: &[Arc<TouchedRows>],
-        read: Tensor,
-        scored: Tensor,
+        read: &Tensor,
+        scored: &Tensor,
     ) -> Vec<RowGradient> {
         let values = match self.scored {
-            Some(_) => vec![read, scored],
+            Some(_) => [read, scored].map(Tensor::shallow_clone).into(),
             None => vec![Tensor::cat(&[read, scored], 0)],
         };
         let of = |(rows, values): (&Arc<TouchedRows>, Tensor)| {

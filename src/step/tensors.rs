@@ -1,6 +1,6 @@
 //! The step by tensor ops, on any device.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::encode::Encode;
 use super::objective::Objective;
@@ -41,13 +41,12 @@ impl Step for TensorStep {
         let own = self.candidates.run(model, &encoded.vectors(), batch);
         profile.add("scores and loss", &mut lap);
         let (mut parameters, read) = self.encode.backward(model, batch, &encoded, &own.vectors);
-        let tables = match own.scored.device() {
-            Device::Cpu => {
+        let tables = match batch.read_then_scored {
+            true => model.items.gradients_of(&batch.rows, &read, &own.scored),
+            false => {
                 let (read, scored) = ((&batch.inputs, &read), (&batch.scored, &own.scored));
                 model.items.row_gradients(read, scored)
             }
-            // Without loops of a host a batch lists its rows just so.
-            _ => model.items.gradients_of(&batch.rows, read, own.scored),
         };
         parameters.extend(own.repeats);
         profile.add("encoder backward", &mut lap);
