@@ -12,12 +12,18 @@ const SETS: [&str; 2] = ["threads=1", "optimizer.epsilon_form=pytorch"];
 
 /// A training on the CPU by tensor ops, and one on a GPU: their results.
 fn both(place: &Place, config: &str, sets: &[&str]) -> [Value; 2] {
+    both_by(place, config, sets, true)
+}
+
+/// The same; without `kernels` of the program's own on the pretended device.
+fn both_by(place: &Place, config: &str, sets: &[&str], kernels: bool) -> [Value; 2] {
     ["cpu", "cuda"].map(|device| {
         let device_set = format!("device={device}");
         let arguments = ["train", config, "--out", device, "--force", "--set", "train.fused=false"];
         let mut arguments = [&arguments[..], &["--set", &device_set]].concat();
         sets.iter().for_each(|set| arguments.extend(["--set", *set]));
-        machine::succeed(&mut machine::command(place, &arguments));
+        let mut command = machine::command(place, &arguments);
+        machine::succeed(command.env("PRETENDED_CUDA_NVRTC", u8::from(kernels).to_string()));
         json(&place.path(device).join("result.json"))
     })
 }
@@ -52,11 +58,14 @@ fn session_models_come_to_the_same() {
         fs::write(place.path("s.toml"), SESSIONS).unwrap();
         let encoder_set = format!("tower.encoder={encoder}");
         let sets = [&SETS[..], &[&encoder_set, "tower.dropout=0.0"]].concat();
-        let difference = difference(&both(&place, "s.toml", &sets));
+        let of = |kernels| difference(&both_by(&place, "s.toml", &sets, kernels));
+        let with_kernels = of(true);
         // Of the pretended device the tensor ops, and what they are given, are the same; kernels of our
         // own add in another order.
-        let allowed = if machine::pretended().is_some() { 1e-4 } else { ROUNDING };
-        assert!(difference <= allowed, "{encoder}: {difference}");
+        let allowed = if machine::pretended().is_some() { [1e-4, 0.0] } else { [ROUNDING; 2] };
+        assert!(with_kernels <= allowed[0], "{encoder}: {with_kernels}");
+        let without = of(false);
+        assert!(without <= allowed[1], "{encoder}: {without}");
     }
 }
 
