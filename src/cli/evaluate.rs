@@ -47,6 +47,7 @@ impl Evaluate {
         note_missing_gpu(run.config.device);
         let context = run.context()?;
         let model = run.model(&context)?;
+        let counts = run.dataset.training_counts();
         let users = run.dataset.users_of(part).len() as u64;
         let mut bar = Bar::new(users, format!("ranking for {} users", part.name()));
         let metrics = context.evaluate(&model, part, &mut |event| {
@@ -55,9 +56,16 @@ impl Evaluate {
             }
         })?;
         drop(bar);
-        let lists = context.lists(&model, part, &mut |_| ())?;
+        let mut bar = None;
+        let lists = context.lists(&model, part, &counts, &mut |event| {
+            if let Event::Ranking { done, users, .. } = event {
+                let start = || Bar::new(users, format!("listing for {} users", part.name()));
+                bar.get_or_insert_with(start).set(done);
+            }
+        })?;
+        drop(bar);
         let row = MetricRow { name: part.name().into(), metrics: metrics.means() };
-        let groups = metrics.groups(&run.dataset.training_counts());
+        let groups = metrics.groups(&counts);
         if self.json {
             let mut all = serde_json::to_value(&row)?;
             all["protocol"] = json!(run.config.evaluation.in_words());

@@ -10,7 +10,6 @@ use tch::{Device, Tensor};
 use super::catalogue::Catalogue;
 use super::query::Query;
 use super::rank::scores;
-use crate::batch::pad;
 use crate::config::EvaluationConfig;
 use crate::device::ComputePath;
 use crate::host::ranking::Ranked;
@@ -32,7 +31,6 @@ pub struct Listing<'a> {
     pub config: &'a EvaluationConfig,
     /// The latest items of a history that the encoder reads.
     pub history: usize,
-    pub device: Device,
     /// `[items]`: how often each item stands in what trains.
     pub counts: &'a [u64],
 }
@@ -44,7 +42,7 @@ impl Listing<'_> {
     /// # Errors
     /// When an item vector is not a number; those of `progress`.
     pub fn run(
-        &self,
+        mut self,
         model: &Model,
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<BTreeMap<usize, Lists>> {
@@ -52,10 +50,9 @@ impl Listing<'_> {
         let items = Catalogue::of(model, ComputePath::TensorOps).checked()?;
         let mut tallies: Vec<Tally> =
             self.config.at.iter().map(|&at| Tally::new(at, self.counts.len())).collect();
+        self.queries.sort_by_key(|query| query.latest(self.history).len());
         for queries in self.queries.chunks(items.users_a_block()) {
-            let latest: Vec<&[u32]> =
-                queries.iter().map(|query| query.latest(self.history)).collect();
-            let users = model.users(&pad(&latest).to_device(self.device));
+            let users = Query::vectors(model, queries, self.history);
             for list in self.best(&users, &items, queries)? {
                 tallies.iter_mut().for_each(|tally| tally.add(&list, self.counts));
             }
@@ -155,13 +152,7 @@ mod tests {
                 let config = EvaluationConfig { protocol, at: vec![1, 3, 60], seen };
                 let queries: Vec<Query> =
                     sequences.iter().map(|own| Query::for_list(own, None, &config)).collect();
-                let listing = Listing {
-                    queries,
-                    config: &config,
-                    history: 3,
-                    device: Device::Cpu,
-                    counts: &counts,
-                };
+                let listing = Listing { queries, config: &config, history: 3, counts: &counts };
                 let mut done = 0;
                 let found = listing
                     .run(&model, &mut |more| {

@@ -12,9 +12,7 @@ mod scores;
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
-use tch::Device;
 
-use crate::batch::pad;
 use crate::config::{EvaluationConfig, Metric};
 use crate::data::Sequences;
 use crate::device::ComputePath;
@@ -40,7 +38,6 @@ pub struct Evaluation<'a> {
     pub config: &'a EvaluationConfig,
     /// The latest items of a history that the encoder reads.
     pub history: usize,
-    pub device: Device,
     /// How the catalogue is ranked.
     pub path: ComputePath,
 }
@@ -60,17 +57,16 @@ impl Evaluation<'_> {
         ensure!(!self.users.is_empty(), "there are no users to rank for");
         let items = Catalogue::of(model, self.path).checked()?;
         let mut metrics = Metrics::new(self.config.protocol, &self.config.at);
-        // Histories of about one length are encoded together: all are padded to the longest.
-        let mut order: Vec<usize> = (0..self.users.len()).collect();
-        order.sort_by_cached_key(|&at| self.query(at).history.len().min(self.history));
+        let mut asked: Vec<(usize, Query)> =
+            (0..self.users.len()).map(|at| (at, self.query(at))).collect();
+        asked.sort_by_key(|(_, query)| query.latest(self.history).len());
+        let (order, queries): (Vec<usize>, Vec<Query>) = asked.into_iter().unzip();
         let mut all = vec![(vec![], 0); self.users.len()];
-        for users in order.chunks(items.users_a_block()) {
-            let queries: Vec<Query> = users.iter().map(|&at| self.query(at)).collect();
-            let latest: Vec<&[u32]> =
-                queries.iter().map(|query| query.latest(self.history)).collect();
-            let vectors = model.users(&pad(&latest).to_device(self.device));
-            let ranks = ranks(&vectors, &items, &queries, self.config.seen)?;
-            for ((at, query), ranks) in users.iter().zip(&queries).zip(ranks) {
+        let block = items.users_a_block();
+        for (users, queries) in order.chunks(block).zip(queries.chunks(block)) {
+            let vectors = Query::vectors(model, queries, self.history);
+            let ranks = ranks(&vectors, &items, queries, self.config.seen)?;
+            for ((at, query), ranks) in users.iter().zip(queries).zip(ranks) {
                 let mut found = query.found(&ranks);
                 found.sort_unstable_by_key(|one| (one.rank, one.target));
                 all[*at] = (found, query.unrankable);
@@ -117,7 +113,6 @@ mod tests {
                 known: None,
                 config: &config,
                 history: 2,
-                device: Device::Cpu,
                 path: ComputePath::HostLoops,
             };
             let query = evaluation.query(0);

@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 
+use tch::Tensor;
+
 use super::catalogue::Catalogue;
 use super::metrics::Found;
+use crate::batch::pad;
 use crate::config::{EvaluationConfig, Protocol, Seen};
 use crate::data::distinct;
 use crate::host::ranking::Ranked;
+use crate::model::Model;
 
 /// A user with the items to be found.
 pub struct Query<'a> {
@@ -112,9 +116,17 @@ impl<'a> Query<'a> {
         Query::new(query.history, vec![])
     }
 
-    /// The `latest` items of the history.
+    /// The `latest` items of the history. Queries with about as many are encoded together: all are
+    /// padded to the longest.
     pub(super) fn latest(&self, latest: usize) -> &'a [u32] {
         &self.history[self.history.len().saturating_sub(latest)..]
+    }
+
+    /// `[queries, dim]`: the users' vectors, of which the encoder reads the `latest` items of each
+    /// history.
+    pub(super) fn vectors(model: &Model, queries: &[Self], latest: usize) -> Tensor {
+        let read: Vec<&[u32]> = queries.iter().map(|query| query.latest(latest)).collect();
+        model.users(&pad(&read).to_device(model.device()))
     }
 
     /// Whether a query for one target asks for anything: not for a seen item where these are left

@@ -105,11 +105,11 @@ impl<'a> RunContext<'a> {
             observe(Event::Ranking { part, done, users: count });
             self.signals.check()
         };
-        let Plan { device, ranking: path, .. } = self.plan;
+        let path = self.plan.ranking;
         match config.protocol {
             Protocol::Holdout | Protocol::LeaveOneOut => {
                 let known = self.dataset.rankable(config.protocol, part, &users);
-                Evaluation { sequences, users, windows, known, config, history, device, path }
+                Evaluation { sequences, users, windows, known, config, history, path }
                     .run(model, &mut progress)
             }
             Protocol::Positions => {
@@ -119,7 +119,8 @@ impl<'a> RunContext<'a> {
         }
     }
 
-    /// Of each N what the lists of N items hold that the model gives to users of `part`.
+    /// Of each N what the lists of N items hold that the model gives to users of `part`; `counts`
+    /// [`Dataset::training_counts`].
     ///
     /// # Errors
     /// An item vector that is not a number.
@@ -127,6 +128,7 @@ impl<'a> RunContext<'a> {
         &self,
         model: &Model,
         part: Split,
+        counts: &[u64],
         observe: &mut dyn FnMut(Event),
     ) -> Result<BTreeMap<usize, Lists>> {
         let users = spread(self.dataset.users_of(part), LISTED);
@@ -138,20 +140,14 @@ impl<'a> RunContext<'a> {
             Query::for_list(sequences.get(user), window, config)
         };
         let queries = users.iter().enumerate().map(query);
-        let mut queries: Vec<Query> = queries.filter(|query| !query.history.is_empty()).collect();
-        // Histories of about one length are encoded together.
-        queries.sort_by_key(|query| query.history.len().min(self.config.tower.history));
+        let queries: Vec<Query> = queries.filter(|query| !query.history.is_empty()).collect();
         let (mut done, users) = (0, queries.len() as u64);
-        let counts = &self.dataset.training_counts();
         let history = self.config.tower.history;
-        Listing { queries, config, history, device: self.plan.device, counts }.run(
-            model,
-            &mut |more| {
-                done += more;
-                observe(Event::Ranking { part, done, users });
-                self.signals.check()
-            },
-        )
+        Listing { queries, config, history, counts }.run(model, &mut |more| {
+            done += more;
+            observe(Event::Ranking { part, done, users });
+            self.signals.check()
+        })
     }
 
     /// Nobody who is asked of what trains needs to know the rest.

@@ -89,15 +89,16 @@ pub fn train(
     if measured {
         model.load(&run.weights_path())?;
         let tested = context.evaluate(&model, Split::Test, observe);
-        let lists =
-            tested.and_then(|tested| Ok((tested, context.lists(&model, Split::Test, observe)?)));
+        let counts = dataset.training_counts();
+        let lists = tested
+            .and_then(|tested| Ok((tested, context.lists(&model, Split::Test, &counts, observe)?)));
         let (tested, lists) = lists.map_err(|error| match error.downcast::<Interrupted>() {
             Ok(interrupted) => how_to_go_on(run).context(interrupted),
             Err(error) => error,
         })?;
         (test, test_users) = (tested.means(), tested.users());
         test_unrankable = tested.unrankable();
-        test_groups = tested.groups(&dataset.training_counts());
+        test_groups = tested.groups(&counts);
         test_lists = lists;
         log.write("test", best_step, standing.seconds(), &named(&test))?;
         let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();

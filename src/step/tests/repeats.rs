@@ -180,7 +180,6 @@ fn a_training_learns_what_a_repeat_is_worth() {
                         known: None,
                         config: &evaluation,
                         history: config.tower.history,
-                        device: Device::Cpu,
                         path,
                     };
                     let means = evaluation.run(&model, &mut |_| Ok(())).unwrap().means();
