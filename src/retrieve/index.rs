@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use usearch::{IndexOptions, MetricKind, ScalarKind};
 
-use super::exact::{Exact, all_numbers, fitting, host};
+use super::exact::{Exact, all_numbers, fitting, host, some};
 use super::graph_file::is_sound;
 use crate::export::{Export, sha256_of};
 use crate::files;
@@ -29,6 +29,9 @@ const CONNECTIVITY: usize = 16;
 
 /// Candidates that are held while an item's neighbours are looked for.
 const EXPANSION_ADD: usize = 128;
+
+/// Items that are searched at once where all of them are.
+const BLOCK: usize = 1 << 16;
 
 /// Most candidates that a search may hold.
 const MOST_CANDIDATES: usize = 1 << 17;
@@ -68,8 +71,13 @@ pub struct OperatingPoint {
 pub struct Index {
     graph: usearch::Index,
     expansion: usize,
-    /// Whether a row may be found; `None`: all may.
-    allowed: Option<Vec<bool>>,
+    allowed: Option<Allowed>,
+}
+
+/// The rows that may be found, where not all may.
+struct Allowed {
+    mask: Vec<bool>,
+    count: usize,
 }
 
 impl Index {
@@ -175,7 +183,7 @@ impl Index {
         self.allowed = rows.map(|rows| {
             let mut mask = vec![false; self.graph.size()];
             rows.iter().for_each(|&row| mask[row as usize] = true);
-            mask
+            Allowed { mask, count: rows.len() }
         });
     }
 
@@ -184,7 +192,7 @@ impl Index {
     /// # Errors
     /// A row that the graph does not have.
     pub fn only(&self, rows: &[u32]) -> Result<Exact> {
-        let may = |row: &u32| self.allowed.as_ref().is_none_or(|may| may[*row as usize]);
+        let may = |row: &u32| self.allowed.as_ref().is_none_or(|may| may.mask[*row as usize]);
         let rows: Vec<u32> = rows.iter().copied().filter(may).collect();
         let dim = self.graph.dimensions();
         let mut vectors = vec![0.0; rows.len() * dim];
@@ -207,17 +215,18 @@ impl Index {
     }
 
     /// For each of `users` `[users, dim]` about its `top[user]` best items, in the order of exact
-    /// search; scores differ from exact ones by rounding.
+    /// search and as many; scores differ from exact ones by rounding.
     ///
     /// # Errors
     /// When a user vector is not all numbers; too little memory.
     pub fn search(&self, users: &Tensor, top: &[usize]) -> Result<Vec<Vec<Hit>>> {
         fitting(users, top.len(), self.graph.dimensions())?;
+        let most = self.allowed.as_ref().map_or(self.graph.size(), |may| may.count);
+        let top: Vec<usize> = top.iter().map(|&top| top.min(most)).collect();
         let search = |(user, &top): (&[f32], &usize)| -> Result<Vec<Hit>> {
-            let top = top.min(self.graph.size());
             let found = match &self.allowed {
                 None => self.graph.search(user, top)?,
-                Some(may) => self.graph.filtered_search(user, top, |row| may[row as usize])?,
+                Some(may) => self.graph.filtered_search(user, top, |row| may.mask[row as usize])?,
             };
             let pairs = found.keys.iter().zip(&found.distances);
             let hit =
@@ -226,11 +235,67 @@ impl Index {
             hits.sort_unstable_by(order);
             Ok(hits)
         };
-        host(users)?.par_chunks(self.graph.dimensions()).zip(top).map(search).collect()
+        let rows = host(users)?;
+        let rows = rows.par_chunks(self.graph.dimensions()).zip(&top);
+        let mut found = rows.map(search).collect::<Result<Vec<_>>>()?;
+        self.search_all_where_few_are_found(users, &top, &mut found)?;
+        Ok(found)
+    }
+
+    /// No edge may lead to an item whose neighbours all have nearer ones, and items that may be
+    /// found may be few and far apart: who gets fewer than there are gets the best of all.
+    fn search_all_where_few_are_found(
+        &self,
+        users: &Tensor,
+        top: &[usize],
+        found: &mut [Vec<Hit>],
+    ) -> Result<()> {
+        let short: Vec<usize> =
+            (0..top.len()).filter(|&user| found[user].len() < top[user]).collect();
+        if short.is_empty() {
+            return Ok(());
+        }
+        let users = some(users, &short);
+        let top: Vec<usize> = short.iter().map(|&user| top[user]).collect();
+        short.iter().for_each(|&user| found[user].clear());
+        let all: Vec<u32> = (0..self.graph.size() as u32).collect();
+        for rows in all.chunks(BLOCK) {
+            let best = self.only(rows)?.search(&users, &top)?;
+            for ((&user, mut best), &top) in short.iter().zip(best).zip(&top) {
+                found[user].append(&mut best);
+                found[user].sort_unstable_by(order);
+                found[user].truncate(top);
+            }
+        }
+        Ok(())
     }
 }
 
 /// Threads that may be in the graph at once.
 fn threads() -> usize {
     rayon::current_num_threads() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{brute, whole_numbers};
+    use super::*;
+
+    /// Of two thousand items a hundred and twenty-five differ, so that edges lead to few of them.
+    #[test]
+    fn who_asks_for_all_gets_all() {
+        let (items, users) = (whole_numbers(2000, 3, 21), whole_numbers(9, 3, 22));
+        let tensor = |rows: &[Vec<f32>]| Tensor::from_slice(&rows.concat()).view([-1, 3]);
+        let mut index = Index::build(&tensor(&items), &mut |_| {}).unwrap();
+        index.set_expansion(16);
+        let far_apart: Vec<u32> = (0..2000).step_by(400).collect();
+        for served in [None, Some(&far_apart[..])] {
+            index.serve_only(served);
+            let mut expected = brute(&users, &items, &[2000; 9]);
+            for hits in &mut expected {
+                hits.retain(|hit| served.is_none_or(|rows| rows.contains(&hit.row)));
+            }
+            assert_eq!(index.search(&tensor(&users), &[2000; 9]).unwrap(), expected);
+        }
+    }
 }
