@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::cut::Cut;
+use super::features::Features;
 use super::manifest::{Counts, Manifest};
 use super::split::Split;
 use crate::files::hex;
@@ -51,6 +52,16 @@ impl Sequences {
     }
 }
 
+/// Items that no sequence holds although they were met, and who met them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cold {
+    /// Item ids, ascending.
+    pub items: Vec<u32>,
+    /// Users, ascending, each with the cold item that stands last in their whole sequence, behind
+    /// warm ones: those are all in `sequences`.
+    pub targets: Vec<(u32, u32)>,
+}
+
 /// A prepared data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -67,6 +78,11 @@ pub struct Dataset {
     /// `[users]`: where a split of sequences cuts each of them. A user is then in each part that has items
     /// of it and, of those that are measured, items before them.
     pub cuts: Option<Vec<Cut>>,
+    /// What is known of each item of the catalogue, and of each user.
+    pub item_features: Option<Features>,
+    pub user_features: Option<Features>,
+    /// What the split takes out of training wholly.
+    pub cold: Option<Cold>,
     /// What it is called and was made from.
     pub manifest: Manifest,
 }

@@ -156,7 +156,19 @@ impl Dataset {
             offsets.push(0);
         }
         let sequences = Sequences { items: ids, offsets };
-        let dataset = Dataset { items, users, sequences, times, split, cuts, manifest };
+        let (item_features, user_features, cold) = (None, None, None);
+        let dataset = Dataset {
+            items,
+            users,
+            sequences,
+            times,
+            split,
+            cuts,
+            item_features,
+            user_features,
+            cold,
+            manifest,
+        };
         let (there, written) = (dataset.counts(), &dataset.manifest.counts);
         ensure!(
             there == *written,

@@ -3,6 +3,7 @@
 mod cut;
 mod dataset;
 mod description;
+mod features;
 mod folder;
 mod generate;
 mod interactions;
@@ -20,8 +21,9 @@ mod split_users;
 mod windows;
 
 pub use cut::Cut;
-pub use dataset::{Dataset, Item, Sequences};
+pub use dataset::{Cold, Dataset, Item, Sequences};
 pub use description::Description;
+pub use features::{Features, Field, FieldKind, Schema};
 pub use generate::{Preset, Size, generate};
 pub use interactions::Interactions;
 pub use manifest::{Counts, DroppedCounts, Manifest};

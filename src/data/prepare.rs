@@ -78,6 +78,9 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
         sequences,
         times,
         cuts,
+        item_features: None,
+        user_features: None,
+        cold: None,
         manifest: Manifest {
             name: name.to_owned(),
             rules: rules.clone(),

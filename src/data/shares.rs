@@ -62,6 +62,9 @@ mod tests {
             times: Some(times),
             split: vec![],
             cuts: None,
+            item_features: None,
+            user_features: None,
+            cold: None,
             manifest: Manifest { counts: Counts::default(), ..Manifest::default() },
         };
         assert!(repeats > 100 && ties > 100);

@@ -23,6 +23,9 @@ fn sample(timed: bool) -> Dataset {
         sequences: Sequences { items, offsets },
         split: SplitRule::default().apply(UserFacts { users: 10, ..UserFacts::default() }).unwrap(),
         cuts: None,
+        item_features: None,
+        user_features: None,
+        cold: None,
         manifest: Manifest { name: "sample".into(), ..Manifest::default() },
     };
     dataset.manifest.format = FORMAT;

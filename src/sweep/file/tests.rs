@@ -29,6 +29,9 @@ impl Place {
             times: None,
             split: vec![Split::Train],
             cuts: None,
+            item_features: None,
+            user_features: None,
+            cold: None,
             manifest: Manifest::default(),
         };
         dataset.save(&self.0.path().join("data"), true).unwrap();
