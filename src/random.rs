@@ -26,6 +26,8 @@ pub enum Purpose {
     Queries = 8,
     /// Which of the items ahead of a position is its target.
     Ahead = 9,
+    /// Which items of a batch lose their own vectors.
+    IdDropout = 10,
 }
 
 /// The stream for one step of one purpose under one seed.

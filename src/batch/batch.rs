@@ -8,7 +8,7 @@ use super::repeats::{Scored, UNSCORED};
 use super::{Candidates, Chunk, Repeated};
 use crate::config::Reject;
 use crate::device::Parcel;
-use crate::model::Queries;
+use crate::model::{Composition, Queries};
 use crate::optim::{Distinct, TouchedRows};
 
 /// Histories, what is asked for after them, and the candidates of each query. int64 tensors on the
@@ -53,6 +53,8 @@ pub struct Batch {
     /// The rows of each of the model's tables that a step reads. For loops on a host and one table:
     /// [inputs, targets, shared candidates, those of histories, those of queries].
     pub rows: Vec<Arc<TouchedRows>>,
+    /// Where items have features: what they are composed of. Items are named by their places there.
+    pub composition: Option<Composition>,
     /// Whether the rows of one table are those of `inputs` and behind them those of `scored`.
     pub read_then_scored: bool,
 }
@@ -205,7 +207,16 @@ impl Batch {
             hits,
             repeats,
             rows,
+            composition: None,
             read_then_scored: !(host && tied),
+        }
+    }
+
+    /// `[scored]`: the ids of the items that scores are taken with.
+    pub fn scored_items(&self) -> Tensor {
+        match &self.composition {
+            Some(composition) => composition.ids.index_select(0, &(&self.scored - 1)),
+            None => self.scored.shallow_clone(),
         }
     }
 

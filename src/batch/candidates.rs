@@ -51,6 +51,15 @@ impl Source {
         Self { per: config.per, count: config.count, from }
     }
 
+    /// The same, uniform draws being among the items of `met` `[items]` alone.
+    pub fn among(mut self, met: &[bool]) -> Self {
+        if let From::Uniform { .. } = self.from {
+            let weights: Vec<f64> = met.iter().map(|&met| f64::from(u8::from(met))).collect();
+            self.from = From::Popularity(Alias::new(&weights));
+        }
+        self
+    }
+
     /// Draws candidates for `history`, with replacement.
     pub fn draw(&self, rng: &mut impl Rng, pool: &Pool, history: usize, to: &mut Vec<i64>) {
         let own = pool.starts[history]..pool.starts[history + 1];

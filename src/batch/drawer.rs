@@ -11,7 +11,7 @@ use super::host::HostDrawer;
 use super::on_device::DeviceDrawer;
 use crate::config::Config;
 use crate::data::Sequences;
-use crate::model::Draws;
+use crate::model::{Draws, KnownItems};
 
 /// Draws the batches of a training run, on a thread of their own, ahead of the step.
 pub enum Drawer<'a> {
@@ -42,6 +42,14 @@ impl<'a> Drawer<'a> {
                 Self::Device(DeviceDrawer::new(config, sequences, members, items, assembly)?)
             }
         })
+    }
+
+    /// The same where items have features.
+    pub fn knowing(self, known: &KnownItems, id_dropout: f64) -> Self {
+        match self {
+            Self::Host(drawer) => Self::Host(drawer.knowing(known, id_dropout)),
+            Self::Device(_) => unreachable!("such batches are put together on the host"),
+        }
     }
 
     /// Batches an epoch.

@@ -8,10 +8,11 @@ use rand::RngExt;
 use super::batch::{Assembly, Batch, Samples};
 use super::candidates::{Candidates, Expected, Pool, Source, powers};
 use super::epochs::Epochs;
+use super::features::Composer;
 use crate::config::{Config, NegativeSource, Order, Origin, Per, Samples as Kind, SamplingConfig};
 use crate::data::Sequences;
 use crate::misuse;
-use crate::model::Queries;
+use crate::model::{KnownItems, Queries};
 use crate::random::{Purpose, stream};
 
 /// Draws the batches of a training run, each a function of its step.
@@ -27,6 +28,8 @@ pub struct HostDrawer<'a> {
     history: usize,
     seed: u64,
     assembly: Assembly,
+    /// Where items have features; and which of them training meets.
+    composer: Option<(Composer, Vec<bool>)>,
 }
 
 /// What of a member a batch reads: `read` of its `whole` sequence, behind which there is an item.
@@ -144,7 +147,20 @@ impl<'a> HostDrawer<'a> {
             history: tower.history,
             seed: *seed,
             assembly,
+            composer: None,
         })
+    }
+
+    /// The same where items have features. What training never meets is no candidate: its own vector
+    /// stays 0.
+    pub fn knowing(mut self, known: &KnownItems, id_dropout: f64) -> Self {
+        let Self { seed, assembly, .. } = self;
+        let met = known.met.clone();
+        if met.contains(&false) {
+            self.sources = self.sources.into_iter().map(|source| source.among(&met)).collect();
+        }
+        let composer = Composer { lists: known.lists.clone(), id_dropout, seed, assembly };
+        Self { composer: Some((composer, met)), ..self }
     }
 
     /// Batches an epoch.
@@ -155,16 +171,26 @@ impl<'a> HostDrawer<'a> {
     /// As [`Expected::log_counts`].
     pub fn log_counts(&self) -> Vec<f32> {
         let Self { sampling, sequences, members, items, .. } = self;
-        let weights = |from| weights(from, sampling, sequences, members, *items);
+        let weights = |from| {
+            let mut weights = weights(from, sampling, sequences, members, *items);
+            if let Some((_, met)) = &self.composer {
+                weights.iter_mut().zip(met).for_each(|(weight, met)| *weight *= f64::from(*met));
+            }
+            weights
+        };
         Expected::log_counts(&sampling.negatives, *items, weights)
     }
 
     /// The batch of training step `step`, a function of it alone.
     pub fn draw(&self, step: u64) -> Batch {
         let chosen = self.chosen(step);
-        let samples = self.samples(step, &chosen);
-        let candidates = self.candidates(step, &samples);
-        Batch::new(samples, candidates, self.assembly)
+        let mut samples = self.samples(step, &chosen);
+        let mut candidates = self.candidates(step, &samples);
+        let composition = self
+            .composer
+            .as_ref()
+            .map(|(composer, _)| composer.compose(step, &mut samples, &mut candidates));
+        Batch { composition, ..Batch::new(samples, candidates, self.assembly) }
     }
 
     /// What the batch of `step` reads, by rising length.

@@ -7,6 +7,7 @@ mod candidates;
 mod chunk;
 mod drawer;
 mod epochs;
+mod features;
 mod host;
 mod on_device;
 mod pad;

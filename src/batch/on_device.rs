@@ -39,6 +39,7 @@ impl<'a> DeviceDrawer<'a> {
     pub fn can(config: &Config) -> bool {
         let sampling = &config.sampling;
         !config.tower.repeats
+            && config.tower.item_features.is_empty()
             && sampling.samples == Samples::Users
             && sampling.reject != Reject::Session
             && sampling.negatives.iter().all(|source| source.per == Per::Batch)
@@ -138,6 +139,7 @@ impl<'a> DeviceDrawer<'a> {
             own: none.view([0, 2]),
             hits: vec![],
             repeats: None,
+            composition: None,
             rows: rows.into_iter().map(|ids| Arc::new(TouchedRows::new(ids))).collect(),
             read_then_scored: true,
         }

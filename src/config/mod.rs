@@ -8,6 +8,7 @@ mod any_settings_tests;
 mod auto;
 mod checkpoint;
 mod device;
+mod encoder;
 mod evaluation;
 mod explain;
 mod kernel;
@@ -34,6 +35,7 @@ use crate::misuse;
 pub use auto::{HistorySetting, LogSize};
 pub use checkpoint::CheckpointConfig;
 pub use device::DeviceChoice;
+pub use encoder::{Activation, EncoderConfig, EncoderKind, TransformerLayer};
 pub use evaluation::{EvaluationConfig, Protocol, Seen};
 pub use explain::{explain, nearest};
 pub use kernel::{Kernel, KernelShape};
@@ -46,7 +48,7 @@ pub use negatives::{NegativeSource, Origin, Per};
 pub use optimizer::{EpsilonForm, OptimizerConfig, OptimizerKind, ScheduleKind};
 pub use sampling::{Order, Reject, Samples, SamplingConfig};
 pub use settings::Settings;
-pub use tower::{Activation, EncoderConfig, EncoderKind, TowerConfig, TransformerLayer};
+pub use tower::TowerConfig;
 pub use train::{DEFAULT_STEPS, Length, Schedule, TrainConfig, ValidateEvery};
 
 /// Everything that a training run depends on, checked and whole: [`Settings::checked`] makes it.

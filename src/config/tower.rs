@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::encoder::{Activation, EncoderConfig, EncoderKind, LayerKind, TransformerLayer};
 use super::{HistorySetting, name_of, positive, within};
 use crate::misuse;
 
@@ -29,80 +30,10 @@ pub struct TowerConfig {
     pub activation: Activation,
     /// Whether a score gains a learned number where the item is in the history.
     pub repeats: bool,
-}
-
-/// Turns a history into a user vector.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum EncoderConfig {
-    /// One dense layer on the mean of the history's item vectors.
-    MeanPool,
-    /// SASRec's: causal self-attention over the history.
-    Transformer {
-        layers: i64,
-        /// Attention heads; they divide the width.
-        heads: i64,
-        /// The share of numbers that training sets to zero.
-        dropout: f64,
-        layer: TransformerLayer,
-    },
-    /// GRU4Rec's: recurrent layers over the history.
-    Gru { layers: i64, dropout: f64 },
-}
-
-/// What a layer of the Transformer does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TransformerLayer {
-    /// Adds attention and a network with ReLU to what it reads.
-    Sasrec,
-    /// Adds them through gates; the network is a SwiGLU, `widening` times as wide as the vectors.
-    Ligr { widening: i64 },
-}
-
-/// The kind of a Transformer's layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LayerKind {
-    Sasrec,
-    Ligr,
-}
-
-/// The kind of an encoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncoderKind {
-    MeanPool,
-    Transformer,
-    Gru,
-}
-
-impl EncoderKind {
-    /// The name in reports.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::MeanPool => "mean pooling",
-            Self::Transformer => "Transformer",
-            Self::Gru => "GRU",
-        }
-    }
-}
-
-/// What scores go through before the loss; both keep the order of scores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    None,
-    /// Below 0, ½·(eˣ − 1).
-    Elu,
-}
-
-impl EncoderConfig {
-    pub fn kind(self) -> EncoderKind {
-        match self {
-            Self::MeanPool => EncoderKind::MeanPool,
-            Self::Transformer { .. } => EncoderKind::Transformer,
-            Self::Gru { .. } => EncoderKind::Gru,
-        }
-    }
+    /// Fields of the dataset's items whose vectors are added to those of the items.
+    pub item_features: Vec<String>,
+    /// The chance that an item's own vector is left out of a training batch.
+    pub id_dropout: f64,
 }
 
 impl TowerConfig {
@@ -130,6 +61,8 @@ impl Default for TowerConfig {
             output_bias: false,
             activation: Activation::None,
             repeats: false,
+            item_features: vec![],
+            id_dropout: 0.0,
         }
     }
 }
@@ -157,6 +90,12 @@ pub struct TowerSettings {
     /// Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<bool>,
+    /// Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub item_features: Vec<String>,
+    /// With `item_features` (default 0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_dropout: Option<f64>,
     /// `transformer` (default 2), `gru` (default 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<i64>,
@@ -186,6 +125,8 @@ impl Default for TowerSettings {
             output_bias: None,
             activation: None,
             repeats: None,
+            item_features: vec![],
+            id_dropout: None,
             layers: None,
             heads: None,
             dropout: None,
@@ -204,6 +145,19 @@ impl TowerSettings {
         };
         within("tower.history", history as u64, 1, 1 << 16)?;
         positive("tower.scale", self.scale)?;
+        let fields = &self.item_features;
+        if let Some(at) = (1..fields.len()).find(|&at| fields[..at].contains(&fields[at])) {
+            misuse!("tower.item_features names {:?} twice", fields[at]);
+        }
+        let id_dropout = self.id_dropout.unwrap_or(0.0);
+        if !(0.0..1.0).contains(&id_dropout) {
+            misuse!("tower.id_dropout = {id_dropout}: must be at least 0 and below 1");
+        }
+        if id_dropout > 0.0 && self.item_features.is_empty() {
+            misuse!(
+                "tower.id_dropout = {id_dropout} is only read with tower.item_features: remove it"
+            );
+        }
         let tower = TowerConfig {
             encoder: self.checked_encoder()?,
             dim: self.dim,
@@ -214,6 +168,8 @@ impl TowerSettings {
             output_bias: self.output_bias.unwrap_or(false),
             activation: self.activation.unwrap_or(Activation::None),
             repeats: self.repeats.unwrap_or(false),
+            item_features: self.item_features,
+            id_dropout,
         };
         if tower.output_bias && tower.tied {
             misuse!(
@@ -319,6 +275,8 @@ impl From<TowerConfig> for TowerSettings {
             // Only where they are on: without them saved configurations, whose hashes name the
             // points of sweeps, stay what they were.
             repeats: tower.repeats.then_some(true),
+            id_dropout: (tower.id_dropout > 0.0).then_some(tower.id_dropout),
+            item_features: tower.item_features,
             layers,
             heads,
             dropout,

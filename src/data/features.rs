@@ -1,6 +1,9 @@
 //! What is known of items or users besides their ids.
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::misuse;
 
 /// What a field's values are and how they become codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +81,38 @@ impl Schema {
 }
 
 impl Features {
+    /// These fields alone, in this order; `key`: the setting that names them.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] for a field that is not there.
+    pub fn select(&self, fields: &[String], key: &str) -> Result<Features> {
+        let first = self.schema.first_codes();
+        let mut taken = vec![];
+        for name in fields {
+            let at = self.schema.fields.iter().position(|field| field.name == *name);
+            let Some(at) = at else {
+                let known: Vec<&str> =
+                    self.schema.fields.iter().map(|field| field.name.as_str()).collect();
+                misuse!("{key}: the dataset has no field {name:?}; it has {}", known.join(", "));
+            };
+            taken.push(at);
+        }
+        let schema =
+            Schema { fields: taken.iter().map(|&at| self.schema.fields[at].clone()).collect() };
+        let own = schema.first_codes();
+        let mut selected = Features { schema, starts: vec![0], codes: vec![] };
+        for of in 0..self.len() {
+            let codes = self.of(of);
+            for (&at, &to) in taken.iter().zip(&own) {
+                let range = first[at]..first[at] + self.schema.fields[at].codes();
+                let of_field = codes.iter().filter(|code| range.contains(code));
+                selected.codes.extend(of_field.map(|code| code - first[at] + to));
+            }
+            selected.starts.push(selected.codes.len() as u32);
+        }
+        Ok(selected)
+    }
+
     /// How many items or users there are.
     pub fn len(&self) -> usize {
         self.starts.len().saturating_sub(1)

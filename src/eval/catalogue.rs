@@ -50,7 +50,7 @@ impl Catalogue {
 
     /// The items of a model; no copy of its table is made.
     pub fn of(model: &Model, path: ComputePath) -> Self {
-        let rows = model.items.scored().rows();
+        let rows = model.items.scored_rows();
         let items = match model.scoring.unit_epsilon() {
             Some(_) => Self::of_unit(rows, path),
             None => Self::new(rows, path),

@@ -40,7 +40,7 @@ impl PositionVectors for Model {
         let read = |session: &&[u32]| session[..session.len() - 1].to_vec();
         let ids: Vec<i64> = sessions.iter().flat_map(read).map(i64::from).collect();
         let lengths: Vec<usize> = sessions.iter().map(|session| session.len() - 1).collect();
-        let rows = self.items.read().gather(&Tensor::from_slice(&ids).to_device(device));
+        let rows = self.items.read_of(&Tensor::from_slice(&ids).to_device(device));
         self.queries(&rows, &Layout::packed(&lengths, device), Queries::Every, None)
     }
 

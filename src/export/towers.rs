@@ -151,7 +151,7 @@ pub(super) fn save_user(
     // A parameter's name is one of Python's.
     let short = |name: &str| name.trim_start_matches("encoder.").replace('.', "_");
     let mut parameters = model.encoder.parameters();
-    parameters.push(("items", model.items.read().weights()));
+    parameters.push(("items", model.items.read_table()));
     if let Some(additions) = additions {
         let gains = [additions.by_count, additions.by_recency];
         parameters.push(("repeat_gains", Tensor::from_slice2(&gains)));
@@ -167,7 +167,7 @@ pub(super) fn save_user(
 
 /// Writes the item tower.
 pub(super) fn save_item(model: &Model, extra_files: &[(&str, String)], path: &Path) -> Result<()> {
-    let parameters = [("items", model.items.scored().weights().to_device(Device::Cpu))];
+    let parameters = [("items", model.items.scored_table().to_device(Device::Cpu))];
     let source = model.scoring.item_script() + ITEM_TOWER;
     Script { class: "ItemTower", source: &source, parameters: &parameters, extra_files }.save(path)
 }

@@ -4,6 +4,7 @@
 //! Work is cut by the sizes of a batch alone: results do not depend on the number of threads.
 
 pub mod candidates;
+pub mod features;
 mod kernels;
 pub mod mean_pool;
 mod padded;

@@ -3,6 +3,7 @@
 
 mod dropout;
 mod encoder;
+mod features;
 mod gru;
 mod initial;
 mod items;
@@ -21,11 +22,12 @@ use crate::config::{EncoderConfig, TowerConfig};
 
 pub use dropout::{Draws, Dropout};
 pub use encoder::Encoder;
+pub use features::{FeatureTable, PairLists, Pairs, ValueLists};
 pub use gru::Gru;
-pub use items::{ItemTable, Items};
+pub use items::{Composition, ItemTable, Items, KnownItems};
 pub use layout::{Layout, PackedLists};
 pub use mean_pool::MeanPool;
-pub use model::{Model, Queries, save};
+pub use model::{Known, Model, Queries, save};
 pub use repeats::{Additions, Buckets, Repeats};
 pub use scoring::Scoring;
 pub use transformer::Transformer;

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Tensor};
 
+use super::items::KnownItems;
 use super::{Additions, Dropout, Encoder, Items, Layout, Repeats, Scoring, build_encoder};
 use crate::config::TowerConfig;
 use crate::files;
@@ -18,6 +19,12 @@ pub struct Model {
     /// Where they are on.
     pub repeats: Option<Repeats>,
     history: usize,
+}
+
+/// What is known of a dataset's items and users besides their ids, as far as towers read it.
+#[derive(Default)]
+pub struct Known {
+    pub items: Option<KnownItems>,
 }
 
 /// Which positions of a history ask for an item.
@@ -41,11 +48,20 @@ impl Model {
         }
     }
 
+    /// The same with features, whose vectors are drawn from `seed`.
+    pub fn knowing(self, known: &Known, seed: u64) -> Self {
+        let items = match &known.items {
+            Some(known) => self.items.knowing(known, seed),
+            None => self.items,
+        };
+        Self { items, ..self }
+    }
+
     /// User vectors `[batch, dim]` of histories `[batch, history]` (int64 item ids, oldest
     /// first, padded with 0 at the end), as scores are taken with them.
     pub fn users(&self, histories: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
-        let rows = self.items.read().gather(&histories.view(-1));
+        let rows = self.items.read_of(&histories.view(-1));
         self.queries(&rows, &Layout::padded(histories), Queries::Last, None)
     }
 
@@ -69,7 +85,7 @@ impl Model {
     /// The vectors of all items `[items, dim]`, row `i` is item `i + 1`: their inner products with
     /// a user's vector rank the catalogue.
     pub fn item_vectors(&self) -> Tensor {
-        self.scoring.items(&self.items.scored().rows())
+        self.scoring.items(&self.items.scored_rows())
     }
 
     /// What the inner products of a user's and items' vectors gain by repeats, where they are on.

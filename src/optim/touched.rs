@@ -35,6 +35,20 @@ impl TouchedRows {
         Self { ids, distinct: OnceLock::from(distinct) }
     }
 
+    /// Rows of the host of which each stands once.
+    pub fn once(rows: &[u32]) -> Self {
+        let ids: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
+        let places: Vec<u32> = (0..rows.len() as u32).collect();
+        let starts = (0..=rows.len() as u32).collect();
+        Self::known(Tensor::from_slice(&ids), Distinct { ids: rows.to_vec(), starts, places })
+    }
+
+    /// As [`TouchedRows::distinct`].
+    pub fn into_distinct(self) -> Distinct {
+        self.distinct();
+        self.distinct.into_inner().expect("they were just found")
+    }
+
     /// `[places]`, int64.
     pub fn ids(&self) -> &Tensor {
         &self.ids

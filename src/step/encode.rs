@@ -7,7 +7,7 @@ use super::Plan;
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::device;
-use crate::model::{Draws, Dropout, Model};
+use crate::model::{Draws, Dropout, Items, Model};
 
 /// How the encoder is gone through.
 pub struct Encode {
@@ -58,13 +58,13 @@ impl Encode {
     }
 
     /// The queries' vectors.
-    pub fn forward(&self, model: &Model, batch: &Batch, step: u64) -> Encoded {
-        let shared = Across((model, batch));
+    pub fn forward(&self, model: &Model, items: &Items, batch: &Batch, step: u64) -> Encoded {
+        let shared = Across((model, items, batch));
         let all = self.each(batch.chunks.len(), |at| {
-            let (model, batch) = shared.get();
+            let (model, items, batch) = shared.get();
             let chunk = &batch.chunks[at];
             let inputs = batch.inputs.narrow(0, chunk.from, chunk.count);
-            let read = model.items.read().gather(&inputs).set_requires_grad(true);
+            let read = items.read().gather(&inputs).set_requires_grad(true);
             let dropout = self.dropout.map(|draws| Dropout::new(self.seed, step, at as u64, draws));
             let vectors = model.queries(&read, chunk.layout(), batch.queries, dropout.as_ref());
             (read, vectors)

@@ -11,7 +11,7 @@ use crate::device::memory;
 use crate::host::candidates::{CandidateGradients, CandidateLoops, Gains, ScoredRows, Slots};
 use crate::host::mean_pool::{MeanPoolBatch, MeanPoolGradients, MeanPoolLoops, MeanPoolWeights};
 use crate::host::row_loss::RowLoss;
-use crate::model::{Model, Repeats, Scoring};
+use crate::model::{Items, Model, Repeats, Scoring};
 use crate::optim::{Gradients, RowGradient};
 use crate::profile::Profile;
 
@@ -46,6 +46,7 @@ impl Step for HostStep {
     fn gradients(
         &mut self,
         model: &Model,
+        items: &Items,
         batch: &Batch,
         step: u64,
         profile: &mut Profile,
@@ -53,31 +54,31 @@ impl Step for HostStep {
         match self {
             Self::Candidates { encode, candidates } => {
                 let mut lap = profile.lap();
-                let encoded = encode.forward(model, batch, step);
+                let encoded = encode.forward(model, items, batch, step);
                 profile.add("encoder", &mut lap);
-                let own = candidates.run(model, &encoded.vectors(), batch);
+                let own = candidates.run((model, items), &encoded.vectors(), batch);
                 profile.add("scores and loss", &mut lap);
                 let (mut parameters, read) = encode.backward(model, batch, &encoded, &own.vectors);
                 let scored = Tensor::from_slice(&own.ids);
                 let (read, scored) = ((&batch.inputs, &read), (&scored, &own.rows));
-                let tables = model.items.row_gradients(read, scored);
+                let tables = items.row_gradients(read, scored);
                 let repeats = batch.repeats.iter();
                 parameters.extend(repeats.map(|all| Repeats::gradient(&all.buckets, &own.gains)));
                 profile.add("encoder backward", &mut lap);
                 Gradients { loss: Tensor::from(own.loss as f32), parameters, tables }
             }
-            Self::MeanPool(loops) => mean_pool(loops, model, batch, profile),
+            Self::MeanPool(loops) => mean_pool(loops, (model, items), batch, profile),
         }
     }
 }
 
 fn mean_pool(
     loops: &mut MeanPoolLoops,
-    model: &Model,
+    (model, items): (&Model, &Items),
     batch: &Batch,
     profile: &mut Profile,
 ) -> Gradients {
-    let table = model.items.read();
+    let table = items.read();
     let (weights, parameters) = (table.weights(), model.encoder.parameters());
     let weights = MeanPoolWeights {
         table: memory::floats(&weights),
@@ -86,10 +87,10 @@ fn mean_pool(
         bias: memory::floats(&parameters[1].1),
     };
     let rows = &batch.rows[0];
-    let (items, rest) = memory::ids(rows.ids()).split_at(batch.inputs.numel());
+    let (inputs, rest) = memory::ids(rows.ids()).split_at(batch.inputs.numel());
     let (targets, negatives) = rest.split_at(batch.targets.numel());
     let hits = &batch.hits;
-    let ids = MeanPoolBatch { items, starts: &batch.starts, targets, negatives, hits };
+    let ids = MeanPoolBatch { items: inputs, starts: &batch.starts, targets, negatives, hits };
     let catalogue = model.items.len() as f64;
     let MeanPoolGradients { loss, encoder, values, sources } =
         loops.run(&weights, &ids, catalogue, profile);
@@ -130,8 +131,13 @@ impl HostCandidates {
     }
 
     /// Loss and gradients at `vectors` `[queries, dim]`, rows of the table being in the present.
-    pub fn run(&mut self, model: &Model, vectors: &Tensor, batch: &Batch) -> CandidateGradients {
-        let table = model.items.scored();
+    pub fn run(
+        &mut self,
+        (model, items): (&Model, &Items),
+        vectors: &Tensor,
+        batch: &Batch,
+    ) -> CandidateGradients {
+        let table = items.scored();
         let weights = table.weights();
         let rows = ScoredRows {
             table: memory::floats(&weights),
@@ -164,7 +170,8 @@ impl HostCandidates {
             reject: self.reject,
             gains: gains.unwrap_or_default(),
         };
-        let log_counts = self.log_counts.as_ref().map(|all| all.index_select(0, &batch.scored));
+        let log_counts =
+            self.log_counts.as_ref().map(|all| all.index_select(0, &batch.scored_items()));
         let loss =
             HostObjective { objective: &self.objective, catalogue: model.items.len() as f64 };
         let vectors = vectors.contiguous();

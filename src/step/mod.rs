@@ -9,7 +9,7 @@ mod stepper;
 mod tensors;
 
 use crate::batch::Batch;
-use crate::model::Model;
+use crate::model::{Items, Model};
 use crate::optim::Gradients;
 use crate::profile::Profile;
 
@@ -21,10 +21,12 @@ pub use tensors::TensorStep;
 
 /// A way from a batch to gradients.
 pub trait Step {
-    /// Loss and gradients of the batch of step `step`, at weights whose rows are in the present.
+    /// Loss and gradients of the batch of step `step`, at weights whose rows are in the present;
+    /// `items`: the model's, or of them those that the batch is composed of.
     fn gradients(
         &mut self,
         model: &Model,
+        items: &Items,
         batch: &Batch,
         step: u64,
         profile: &mut Profile,

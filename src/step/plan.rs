@@ -99,6 +99,14 @@ impl Plan {
         Ok(device)
     }
 
+    /// How items are composed of their features: as steps are taken.
+    pub fn composing(&self) -> ComputePath {
+        match self.step {
+            StepPath::TensorOps => ComputePath::TensorOps,
+            StepPath::HostLoops | StepPath::MeanPoolLoops => ComputePath::HostLoops,
+        }
+    }
+
     /// Numbers that the scores of a tile of queries may take by tensor ops: 64 MiB of float32, on a
     /// GPU 256 MiB, of which a step holds some ten times as much.
     pub fn tile(&self) -> i64 {

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::{HostStep, Plan, Step, StepPath, TensorStep};
 use crate::batch::Batch;
 use crate::config::{Config, LogQ};
+use crate::device::ComputePath;
 use crate::model::Model;
 use crate::optim::{Gradients, Optimisers, State};
 use crate::profile::Profile;
@@ -14,6 +15,8 @@ use crate::profile::Profile;
 pub struct Stepper {
     step: Box<dyn Step>,
     optimisers: Optimisers,
+    /// How items are composed of their features.
+    path: ComputePath,
     profile: Profile,
 }
 
@@ -38,7 +41,7 @@ impl Stepper {
         let (parameters, tables) = (model.parameters(), model.items.tables());
         let optimisers =
             Optimisers::new(&config.optimizer, steps, plan.optimizer, parameters, tables);
-        Self { step, optimisers, profile: Profile::default() }
+        Self { step, optimisers, path: plan.composing(), profile: Profile::default() }
     }
 
     /// Moves the model by step `step`, on its batch. Returns the mean loss of the batch's queries,
@@ -52,9 +55,20 @@ impl Stepper {
     /// What the batch of step `step` says about the weights; its rows are brought to the present.
     pub fn gradients(&mut self, model: &Model, batch: &Batch, step: u64) -> Gradients {
         let mut lap = self.profile.lap();
-        self.optimisers.catch_up(&batch.rows);
+        let Some(of) = &batch.composition else {
+            self.optimisers.catch_up(&batch.rows);
+            self.profile.add("rows to the present", &mut lap);
+            return self.step.gradients(model, &model.items, batch, step, &mut self.profile);
+        };
+        self.optimisers.catch_up(&model.items.rows_of(of));
         self.profile.add("rows to the present", &mut lap);
-        self.step.gradients(model, batch, step, &mut self.profile)
+        let items = model.items.composed(of, self.path);
+        self.profile.add("features", &mut lap);
+        let mut own = self.step.gradients(model, &items, batch, step, &mut self.profile);
+        let mut lap = self.profile.lap();
+        own.tables = model.items.decomposed(of, &own.tables, self.path);
+        self.profile.add("features backward", &mut lap);
+        own
     }
 
     /// Moves the model.

@@ -7,7 +7,7 @@ use super::objective::Objective;
 use super::{Plan, Step};
 use crate::batch::Batch;
 use crate::config::{Config, Reject};
-use crate::model::{Model, Scoring};
+use crate::model::{Items, Model, Scoring};
 use crate::optim::Gradients;
 use crate::profile::Profile;
 
@@ -31,21 +31,22 @@ impl Step for TensorStep {
     fn gradients(
         &mut self,
         model: &Model,
+        items: &Items,
         batch: &Batch,
         step: u64,
         profile: &mut Profile,
     ) -> Gradients {
         let mut lap = profile.lap();
-        let encoded = self.encode.forward(model, batch, step);
+        let encoded = self.encode.forward(model, items, batch, step);
         profile.add("encoder", &mut lap);
-        let own = self.candidates.run(model, &encoded.vectors(), batch);
+        let own = self.candidates.run((model, items), &encoded.vectors(), batch);
         profile.add("scores and loss", &mut lap);
         let (mut parameters, read) = self.encode.backward(model, batch, &encoded, &own.vectors);
         let tables = match batch.read_then_scored {
-            true => model.items.gradients_of(&batch.rows, &read, &own.scored),
+            true => items.gradients_of(&batch.rows, &read, &own.scored),
             false => {
                 let (read, scored) = ((&batch.inputs, &read), (&batch.scored, &own.scored));
-                model.items.row_gradients(read, scored)
+                items.row_gradients(read, scored)
             }
         };
         parameters.extend(own.repeats);
@@ -113,8 +114,13 @@ impl TensorCandidates {
     }
 
     /// Loss and gradients at `vectors` `[queries, dim]`, rows of the table being in the present.
-    pub fn run(&self, model: &Model, vectors: &Tensor, batch: &Batch) -> ScoreGradients {
-        let rows = model.items.scored().gather(&batch.scored).set_requires_grad(true);
+    pub fn run(
+        &self,
+        (model, items): (&Model, &Items),
+        vectors: &Tensor,
+        batch: &Batch,
+    ) -> ScoreGradients {
+        let rows = items.scored().gather(&batch.scored).set_requires_grad(true);
         let own = (self.reject == Reject::Session).then(|| batch.own_items());
         let queries = batch.query_count();
         let repeats = model.repeats.as_ref().zip(batch.repeats.as_ref());
@@ -185,7 +191,7 @@ impl TensorCandidates {
             }
         };
         let log_counts = self.log_counts.as_ref().map(|of_items| {
-            let of_scored = of_items.index_select(0, &tile.batch.scored);
+            let of_scored = of_items.index_select(0, &tile.batch.scored_items());
             let of = |slots: &Tensor| of_scored.index_select(0, &slots.view([-1])).view_as(slots);
             slots.as_ref().map_or_else(|| tile.of_all(of), of)
         });

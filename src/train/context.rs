@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::Result;
 
@@ -11,7 +12,7 @@ use crate::config::{Config, DEFAULT_STEPS, Length, Protocol};
 use crate::data::{Dataset, Sequences, Split};
 use crate::eval::{Evaluation, Listing, Lists, Metrics, PositionEvaluation, Query};
 use crate::misuse;
-use crate::model::Model;
+use crate::model::{Known, KnownItems, Model, ValueLists};
 use crate::signals::Signals;
 use crate::step::Plan;
 
@@ -23,6 +24,8 @@ pub struct RunContext<'a> {
     pub config: &'a Config,
     pub dataset: &'a Dataset,
     pub plan: Plan,
+    /// What towers read of items and users besides their ids.
+    pub known: Known,
     /// Those that end an evaluation.
     pub(super) signals: Signals,
 }
@@ -33,13 +36,15 @@ impl<'a> RunContext<'a> {
     /// # Errors
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
-        Ok(Self { config, dataset, plan: Plan::open(config)?, signals: Signals::default() })
+        let known = known(config, dataset)?;
+        Ok(Self { config, dataset, plan: Plan::open(config)?, known, signals: Signals::default() })
     }
 
     /// A model with initial weights.
     pub fn model(&self) -> Model {
         let Config { tower, seed, .. } = self.config;
         Model::new(tower, self.dataset.item_count(), *seed, self.plan.device)
+            .knowing(&self.known, *seed)
     }
 
     /// The batches of training, checked against the dataset, from its [`Dataset::training`].
@@ -59,7 +64,12 @@ impl<'a> RunContext<'a> {
             );
         }
         let (train, items) = (dataset.users_of(Split::Train), dataset.item_count());
-        Drawer::new(config, plan.batches, plan.assembly(config), training, train, items)
+        let assembly = plan.assembly(config);
+        let drawer = Drawer::new(config, plan.batches, assembly, training, train, items)?;
+        Ok(match &self.known.items {
+            Some(known) => drawer.knowing(known, config.tower.id_dropout),
+            None => drawer,
+        })
     }
 
     fn refuse_empty(&self, part: Split) -> Result<()> {
@@ -157,6 +167,27 @@ impl<'a> RunContext<'a> {
             Split::Validation | Split::Test => Cow::Borrowed(&self.dataset.sequences),
         }
     }
+}
+
+/// What the towers of `config` read of a dataset.
+///
+/// # Errors
+/// [`crate::error::Misuse`] for fields that it has not.
+fn known(config: &Config, dataset: &Dataset) -> Result<Known> {
+    let fields = &config.tower.item_features;
+    if fields.is_empty() {
+        return Ok(Known::default());
+    }
+    let key = "tower.item_features";
+    let Some(features) = &dataset.item_features else {
+        misuse!(
+            "{key}: nothing is known of the items of {}: prepare it with --items FILE",
+            config.data.path.display()
+        );
+    };
+    let lists = Arc::new(ValueLists::new(&features.select(fields, key)?));
+    let met = dataset.training_counts().iter().map(|&count| count > 0).collect();
+    Ok(Known { items: Some(KnownItems { lists, met }) })
 }
 
 /// `count` of `users`, evenly spread; all of them if `count` is 0.

@@ -30,7 +30,12 @@ impl Diverged {
         let is_broken = |tensor: &Tensor| !device::is_finite(tensor);
         let parameters = model.parameters().into_iter().filter(|(_, own)| is_broken(own));
         let (mut all, mut broken) = (vec![], vec![]);
-        for (rows, (_, table)) in batch.rows.iter().zip(model.items.tables()) {
+        let tables = model.items.tables_by_item();
+        let rows = match &batch.composition {
+            Some(composition) => vec![composition.rows.clone(); tables.len()],
+            None => batch.rows.clone(),
+        };
+        for (rows, (_, table)) in rows.iter().zip(tables) {
             let ids = rows.ids();
             let bad = table.index_select(0, ids).isfinite().all_dim(1, false).logical_not();
             broken.extend(listed(&ids.masked_select(&bad)));

@@ -123,8 +123,9 @@ fn near(a: &Tensor, b: &Tensor) -> bool {
 /// Holds the loops against the tensor ops; returns how many scored rows have no gradient.
 fn loops_equal_tensor_ops(case: &Case, loops: &mut HostCandidates, what: &str) -> i64 {
     let vectors = case.vectors();
-    let expected = case.tensor_candidates().run(&case.model, &vectors, &case.batch);
-    let own = loops.run(&case.model, &vectors, &case.batch);
+    let expected =
+        case.tensor_candidates().run((&case.model, &case.model.items), &vectors, &case.batch);
+    let own = loops.run((&case.model, &case.model.items), &vectors, &case.batch);
     assert!(near(&Tensor::from(own.loss as f32), &expected.loss), "{what}");
     assert!(near(&own.vectors, &expected.vectors), "{what}");
     let size = [ITEMS as i64 + 1, own.rows.size()[1]];
@@ -210,7 +211,11 @@ fn the_loops_give_the_same_bits_on_any_number_of_threads() {
             let (case, vectors) = (Alone(&case), Alone(case.vectors()));
             pool.install(move || {
                 let (case, vectors) = (case.get(), vectors.get());
-                let own = case.host_candidates().run(&case.model, vectors, &case.batch);
+                let own = case.host_candidates().run(
+                    (&case.model, &case.model.items),
+                    vectors,
+                    &case.batch,
+                );
                 let loss = Tensor::from(own.loss as f32);
                 ([loss, own.vectors, own.rows].map(|t| floats(&t)), own.gains)
             })
@@ -272,7 +277,11 @@ fn tensor_ops_equal_loops_over_positions_and_candidates() {
                 let reject = form.split('"').nth(1).unwrap();
                 let [value, of_vectors, of_rows, of_repeats] =
                     by_positions(&case, &vectors, reject);
-                let outcome = case.tensor_candidates().run(&case.model, &vectors, &case.batch);
+                let outcome = case.tensor_candidates().run(
+                    (&case.model, &case.model.items),
+                    &vectors,
+                    &case.batch,
+                );
                 assert!(near(&outcome.loss, &value), "{what}: {:?} {value:?}", outcome.loss);
                 assert!(near(&outcome.vectors, &of_vectors), "{what}");
                 assert!(near(&outcome.scored, &of_rows), "{what}");
@@ -302,8 +311,14 @@ fn an_accidental_hit_is_no_rival_unless_it_is_kept() {
         case.batch.shared = case.batch.targets.get(0).repeat([40]);
         let vectors = case.vectors();
         let expected = (1.0 + rivals * 2f64.ln()).ln();
-        let by_tensors = case.tensor_candidates().run(&case.model, &vectors, &case.batch).loss;
-        let by_loops = case.host_candidates().run(&case.model, &vectors, &case.batch).loss;
+        let by_tensors = case
+            .tensor_candidates()
+            .run((&case.model, &case.model.items), &vectors, &case.batch)
+            .loss;
+        let by_loops = case
+            .host_candidates()
+            .run((&case.model, &case.model.items), &vectors, &case.batch)
+            .loss;
         for loss in [by_tensors.double_value(&[]), by_loops] {
             assert!((loss - expected).abs() < 1e-5, "{reject}: {loss}, not {expected}");
         }

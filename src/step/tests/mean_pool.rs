@@ -71,11 +71,16 @@ fn compare(loss: &str, scale: f64, dim: i64, batch: &Batch, reject: Reject) {
     let model = Model::new(&config.tower, ITEMS, 1, Device::Cpu);
     let mut fused = HostStep::mean_pool(&config);
     // Twice: the second run finds the first one's matrices.
-    let _ = fused.gradients(&model, batch, 0, &mut Profile::default());
-    let got = fused.gradients(&model, batch, 0, &mut Profile::default());
+    let _ = fused.gradients(&model, &model.items, batch, 0, &mut Profile::default());
+    let got = fused.gradients(&model, &model.items, batch, 0, &mut Profile::default());
     let plan = Plan { step: StepPath::TensorOps, ..Plan::of(&config, Device::Cpu) };
-    let expected =
-        TensorStep::new(&config, &plan, None).gradients(&model, batch, 0, &mut Profile::default());
+    let expected = TensorStep::new(&config, &plan, None).gradients(
+        &model,
+        &model.items,
+        batch,
+        0,
+        &mut Profile::default(),
+    );
     let what = format!("{loss} γ = {scale}, dim = {dim}").replace('\n', " ");
     close(&format!("{what}: loss"), &got.loss, &expected.loss);
     close(&format!("{what}: kernel"), &got.parameters[0], &expected.parameters[0]);

@@ -1,6 +1,7 @@
 //! Steps and their parts against plain computations, by either path.
 
 mod candidates;
+mod features;
 mod mean_pool;
 mod parts;
 mod product;

@@ -92,7 +92,11 @@ fn the_parameter_s_gradient_is_that_of_finite_differences() {
                 let reject = form.split('"').nth(1).unwrap();
                 let weights = &case.model.repeats.as_ref().unwrap().parameter().1;
                 let weights = Vec::<f64>::try_from(weights.to_kind(Kind::Double).view(-1)).unwrap();
-                let found = case.tensor_candidates().run(&case.model, &vectors, &case.batch);
+                let found = case.tensor_candidates().run(
+                    (&case.model, &case.model.items),
+                    &vectors,
+                    &case.batch,
+                );
                 let found = found.repeats.unwrap().view(-1);
                 let expected: Vec<f64> = (0..16)
                     .map(|at| {

@@ -27,7 +27,7 @@ fn a_step_moves_the_tables_by_the_gradients_of_what_was_read_and_scored() {
             .collect();
         let layout = Layout::packed(&lengths, Device::Cpu);
         let vectors = model.queries(&read, &layout, Queries::Every, None);
-        let own = case.tensor_candidates().run(model, &vectors.detach(), batch);
+        let own = case.tensor_candidates().run((model, &model.items), &vectors.detach(), batch);
         (&vectors * &own.vectors).sum(None::<Kind>).backward();
         let tables: Vec<Tensor> = model.items.tables().into_iter().map(|(_, t)| t).collect();
         let mut gradients: Vec<Tensor> = tables.iter().map(|table| table.zeros_like()).collect();
@@ -190,7 +190,7 @@ fn a_batch_cut_on_the_device_says_what_one_of_the_host_does() {
         let model = Model::new(&config.tower, ITEMS, 1, Device::Cpu);
         let gradients = |batch: &Batch| {
             let mut step = TensorStep::new(&config, &plan, None);
-            let own = step.gradients(&model, batch, 0, &mut Profile::default());
+            let own = step.gradients(&model, &model.items, batch, 0, &mut Profile::default());
             let of_tables = own.tables.iter().map(of_table).collect::<Vec<_>>();
             [own.loss].into_iter().chain(own.parameters).chain(of_tables).collect::<Vec<_>>()
         };

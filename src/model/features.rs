@@ -1,0 +1,200 @@
+//! What is known of items or users besides their ids, as vectors: of each field the mean over the
+//! values' vectors, all fields added up.
+
+use std::sync::Arc;
+
+use tch::{Device, Kind, Tensor};
+
+use super::initial::draw_glorot;
+use crate::data::Features;
+use crate::device::{ComputePath, memory};
+use crate::host::features::{self, Places, Values};
+use crate::optim::{Distinct, RowGradient, TouchedRows};
+
+/// The values of each item or user.
+pub struct ValueLists {
+    /// Rows of the table of values, padding among them.
+    rows: usize,
+    /// Rows that stand for what is missing.
+    missing: Vec<i64>,
+    /// `[of + 1]`
+    starts: Vec<u32>,
+    codes: Vec<u32>,
+    /// `[codes]`: how many values its owner has in the code's field.
+    counts: Vec<u32>,
+}
+
+/// The values of some items or users, in their order.
+#[derive(Default)]
+pub struct PairLists {
+    /// `[of + 1]`: where the values of each begin.
+    pub starts: Vec<i64>,
+    /// `[values]` each: whose it is, from 0; its row of the table; how many its owner has in its field.
+    pub owners: Vec<i64>,
+    pub codes: Vec<i64>,
+    pub counts: Vec<i64>,
+}
+
+/// The same on a device.
+pub struct Pairs {
+    /// `[of + 1]`, int64.
+    starts: Tensor,
+    /// `[values]`, int64.
+    owners: Tensor,
+    codes: Tensor,
+    /// `[values]`, float32: what its vector counts for, 1 over the number of values.
+    shares: Tensor,
+    /// The rows of the table that are read: for loops each once.
+    rows: Arc<TouchedRows>,
+    /// For loops: of each of `rows` the values that are it.
+    places: Option<Distinct>,
+}
+
+/// One vector a value, `[values + 1, dim]`; row 0 is padding.
+pub struct FeatureTable {
+    name: &'static str,
+    weights: Tensor,
+    lists: Arc<ValueLists>,
+}
+
+impl ValueLists {
+    /// Those of a dataset's items or users.
+    pub fn new(features: &Features) -> Self {
+        let first = features.schema.first_codes();
+        let field = |code: u32| first.partition_point(|&first| first <= code);
+        let mut counts = Vec::with_capacity(features.codes.len());
+        for of in 0..features.len() {
+            for own in features.of(of).chunk_by(|&a, &b| field(a) == field(b)) {
+                counts.extend(own.iter().map(|_| own.len() as u32));
+            }
+        }
+        Self {
+            rows: features.schema.rows(),
+            missing: first.into_iter().map(i64::from).collect(),
+            starts: features.starts.clone(),
+            codes: features.codes.clone(),
+            counts,
+        }
+    }
+
+    /// Rows of a table of their vectors, padding among them.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The values of these items or users, counted from 0; `None` has none.
+    pub fn of(&self, all: impl Iterator<Item = Option<usize>>) -> PairLists {
+        let mut lists = PairLists { starts: vec![0], ..Default::default() };
+        for (owner, of) in all.enumerate() {
+            let own = of.map_or(0..0, |of| self.starts[of] as usize..self.starts[of + 1] as usize);
+            lists.owners.extend(own.clone().map(|_| owner as i64));
+            lists.codes.extend(self.codes[own.clone()].iter().map(|&code| i64::from(code)));
+            lists.counts.extend(self.counts[own].iter().map(|&count| i64::from(count)));
+            lists.starts.push(lists.codes.len() as i64);
+        }
+        lists
+    }
+}
+
+impl Pairs {
+    /// From the lists on a device; `host`: for loops over host memory.
+    pub fn new([starts, owners, codes, counts]: [Tensor; 4], host: bool) -> Self {
+        let shares = counts.to_kind(Kind::Float).reciprocal();
+        let listed = TouchedRows::new(codes.shallow_clone());
+        let (rows, places) = match host {
+            false => (listed, None),
+            true => {
+                let places = listed.into_distinct();
+                (TouchedRows::once(&places.ids), Some(places))
+            }
+        };
+        Self { starts, owners, codes, shares, rows: Arc::new(rows), places }
+    }
+
+    /// Of some items or users, at once.
+    fn at_once(lists: PairLists, device: Device) -> Self {
+        let lists = [&lists.starts, &lists.owners, &lists.codes, &lists.counts];
+        Self::new(lists.map(|list| Tensor::from_slice(list).to_device(device)), false)
+    }
+
+    /// The rows of the table that are read.
+    pub fn rows(&self) -> &Arc<TouchedRows> {
+        &self.rows
+    }
+}
+
+impl FeatureTable {
+    /// Glorot-uniform vectors for the values, zeros for what is missing: there an item is what its
+    /// id makes of it, until training says otherwise.
+    pub fn drawn(
+        name: &'static str,
+        lists: Arc<ValueLists>,
+        dim: i64,
+        (seed, part): (u64, u64),
+        device: Device,
+    ) -> Self {
+        let weights = Tensor::zeros([lists.rows as i64, dim], (Kind::Float, Device::Cpu));
+        draw_glorot(&weights, seed, part);
+        let zero = [&[0], &lists.missing[..]].concat();
+        let _ = weights.shallow_clone().index_fill_(0, &Tensor::from_slice(&zero), 0.0);
+        Self { name, weights: weights.to_device(device), lists }
+    }
+
+    /// Its name among the saved weights, and the table, sharing its memory.
+    pub fn table(&self) -> (&'static str, Tensor) {
+        (self.name, self.weights.shallow_clone())
+    }
+
+    /// `[of, dim]`: the vectors of what `pairs` are about, by tensor ops.
+    pub fn vectors(&self, pairs: &Pairs) -> Tensor {
+        const SUM: i64 = 0;
+        let Pairs { starts, codes, shares, .. } = pairs;
+        let shares = Some(shares);
+        let (sums, ..) =
+            Tensor::embedding_bag(&self.weights, codes, starts, false, SUM, false, shares, true);
+        sums
+    }
+
+    /// A row of zeros and then rows `ids` (int64) of `table` `[rows, dim or more]`, each times its
+    /// number in `kept` where there are such, with the vectors of what `pairs` are about added; by
+    /// `path`.
+    pub fn added(
+        &self,
+        (table, ids): (&Tensor, &Tensor),
+        kept: Option<&Tensor>,
+        pairs: &Pairs,
+        path: ComputePath,
+    ) -> Tensor {
+        if path == ComputePath::HostLoops {
+            let values =
+                Values { starts: &pairs.starts, codes: &pairs.codes, shares: &pairs.shares };
+            return features::added(table, ids, kept, values, &self.weights);
+        }
+        let mut rows = table.index_select(0, ids);
+        if let Some(kept) = kept {
+            rows *= kept.unsqueeze(1);
+        }
+        let mut own = rows.narrow(1, 0, self.weights.size()[1]);
+        own += self.vectors(pairs);
+        Tensor::cat(&[rows.narrow(0, 0, 1).zeros_like(), rows], 0)
+    }
+
+    /// The gradient of the table from that of the vectors, `[of, dim or more]`.
+    pub fn gradient(&self, pairs: &Pairs, of: &Tensor) -> RowGradient {
+        let dim = self.weights.size()[1];
+        let values = match &pairs.places {
+            Some(places) => {
+                let (owners, shares) = (memory::ids(&pairs.owners), memory::floats(&pairs.shares));
+                let places = Places { rows: places.len(), of: &|row| places.places(row) };
+                features::sum(&places, of, dim, |at| (owners[at] as usize, shares[at]))
+            }
+            None => of.narrow(1, 0, dim).index_select(0, &pairs.owners) * pairs.shares.unsqueeze(1),
+        };
+        RowGradient::new(pairs.rows.clone(), values)
+    }
+
+    /// `[of, dim]`: the vectors of these items or users, counted from 0; zeros for `None`.
+    pub fn vectors_of(&self, all: impl Iterator<Item = Option<usize>>) -> Tensor {
+        self.vectors(&Pairs::at_once(self.lists.of(all), self.weights.device()))
+    }
+}
