@@ -1,17 +1,23 @@
 //! The clock of training steps.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
+use rand_distr::{Distribution, Zipf};
 
 use crate::batch::{Batch, Drawer};
 use crate::config::Config;
-use crate::data::Sequences;
+use crate::data::{Features, Field, FieldKind, Schema, Sequences};
 use crate::device;
-use crate::model::Model;
+use crate::model::{Known, KnownItems, Model, ValueLists};
 use crate::profile::Profile;
+use crate::random::{Purpose, stream};
 use crate::step::{Plan, Stepper};
 use crate::train::refuse_too_large;
+
+/// Values of a field: about as many as Taobao has categories.
+const VALUES: u32 = 10_000;
 
 /// Steps before the first that counts.
 pub const WARM_UP: u64 = 5;
@@ -65,8 +71,13 @@ pub fn taken(
     steps: u64,
 ) -> Result<StepTimes> {
     let assembly = plan.assembly(config);
-    let drawer = Drawer::new(config, plan.batches, assembly, sequences, members, items)?;
-    let model = Model::new(&config.tower, rows, config.seed, plan.device);
+    let mut drawer = Drawer::new(config, plan.batches, assembly, sequences, members, items)?;
+    let mut model = Model::new(&config.tower, rows, config.seed, plan.device);
+    if !config.tower.item_features.is_empty() {
+        let known = random_features(config, rows);
+        drawer = drawer.knowing(&known, config.tower.id_dropout);
+        model = model.knowing(&Known { items: Some(known) }, config.seed);
+    }
     let steps = WARM_UP + steps;
     let mut stepper = Stepper::new(config, plan, &model, steps, || drawer.log_counts());
     let (mut queries, mut losses) = (0, vec![]);
@@ -90,6 +101,27 @@ pub fn taken(
         profile: stepper.profile().clone(),
         operations,
     })
+}
+
+/// For each field that the configuration names one of [`VALUES`] values an item, by Zipf's law.
+fn random_features(config: &Config, items: usize) -> KnownItems {
+    let fields = config.tower.item_features.iter().map(|name| Field {
+        name: name.clone(),
+        kind: FieldKind::Category,
+        values: (0..VALUES).map(|value| value.to_string()).collect(),
+        bounds: vec![],
+    });
+    let schema = Schema { fields: fields.collect() };
+    let mut rng = stream(config.seed, Purpose::Generation, 1);
+    let first = schema.first_codes();
+    let law = Zipf::new(f64::from(VALUES), 1.0).expect("a law over some values");
+    let one_of = |_| -> Vec<u32> {
+        first.iter().map(|first| first + 1 + law.sample(&mut rng) as u32).collect()
+    };
+    let codes = (0..items).flat_map(one_of).collect();
+    let starts = (0..=items).map(|item| (item * first.len()) as u32).collect();
+    let lists = Arc::new(ValueLists::new(&Features { schema, starts, codes }));
+    KnownItems { lists, met: vec![true; items] }
 }
 
 /// The median, which a few disturbed steps do not move.

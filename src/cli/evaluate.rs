@@ -64,6 +64,10 @@ impl Evaluate {
             }
         })?;
         drop(bar);
+        let cold = match part {
+            Split::Test => context.cold(&model, &mut |_| {})?,
+            Split::Train | Split::Validation => None,
+        };
         let row = MetricRow { name: part.name().into(), metrics: metrics.means() };
         let groups = metrics.groups(&counts);
         if self.json {
@@ -72,6 +76,9 @@ impl Evaluate {
             all["unrankable"] = json!(metrics.unrankable());
             all["groups"] = json!(groups);
             all["lists"] = json!(lists);
+            if let Some(cold) = &cold {
+                all["cold"] = json!(cold);
+            }
             return table::say(serde_json::to_string_pretty(&all)?);
         }
         let once = match run.config.evaluation.protocol {
@@ -103,6 +110,9 @@ impl Evaluate {
         )?;
         results::print_groups("recall by the history's length, %", &groups.history)?;
         results::print_lists(&lists)?;
+        if let Some(cold) = &cold {
+            results::print_cold(cold)?;
+        }
         known.say_verdict(data, run.config.train.monitor, &own)
     }
 }

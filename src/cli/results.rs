@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::table;
 use crate::config::{Metric, MetricKind};
-use crate::eval::{Group, Lists, value_of};
+use crate::eval::{ColdRecall, Group, Lists, value_of};
 
 /// The metrics of one row of a table.
 #[derive(Serialize)]
@@ -48,6 +48,29 @@ pub fn print_lists(lists: &BTreeMap<usize, Lists>) -> Result<()> {
         row("what the lists hold", &|(n, _)| format!("@{n}")),
         row("coverage: share of the items, %", &|(_, own)| format!("{:.2}", 100.0 * own.coverage)),
         row("popularity: mean count in training", &|(_, own)| format!("{:.1}", own.popularity)),
+    ])?;
+    table::say("")
+}
+
+/// Prints how many cold items are found, a column for each N.
+///
+/// # Errors
+/// Those of [`table::say`].
+pub fn print_cold(cold: &ColdRecall) -> Result<()> {
+    let ColdRecall { items, targets, among_cold, among_all } = cold;
+    let (items, targets) = (table::count(*items), table::count(*targets));
+    table::say(format_args!(
+        "{items} items that training has never met, {targets} of them to be found, one a user"
+    ))?;
+    let row = |name: &str, shares: &BTreeMap<usize, f64>| -> Vec<String> {
+        let cells = shares.values().map(|share| format!("{:.2}", 100.0 * share));
+        once(name.to_owned()).chain(cells).collect()
+    };
+    let at = among_all.keys().map(|n| format!("@{n}"));
+    table::print([
+        once("cold-recall, %".to_owned()).chain(at).collect(),
+        row("among the cold items", among_cold),
+        row("among all items", among_all),
     ])?;
     table::say("")
 }

@@ -91,6 +91,9 @@ impl Train {
             ];
             rows.extend(known.rows(true));
             results::print(&rows)?;
+            if let Some(cold) = &outcome.test_cold {
+                results::print_cold(cold)?;
+            }
             known.say_verdict(data, config.train.monitor, &outcome.test)?;
         } else {
             table::say(

@@ -58,6 +58,12 @@ impl Catalogue {
         items.with(model.additions())
     }
 
+    /// Some of the items, by their rows, int64; nothing is gained.
+    pub(super) fn some(&self, rows: &Tensor) -> Self {
+        let some = Self::new(self.rows.index_select(0, rows), self.path);
+        Self { unit: self.unit, ..some }
+    }
+
     /// The same items where scores gain by repeats.
     pub fn with(self, additions: Option<Additions>) -> Self {
         Self { additions, ..self }

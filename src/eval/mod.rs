@@ -1,6 +1,7 @@
 //! Exact evaluation: every target's rank among the whole catalogue, and the metrics of ranks.
 
 mod catalogue;
+mod cold;
 mod groups;
 mod lists;
 mod metrics;
@@ -19,6 +20,7 @@ use crate::device::ComputePath;
 use crate::model::Model;
 
 pub use catalogue::{BYTES_A_SCORE, Catalogue};
+pub use cold::{ColdEvaluation, ColdRecall};
 pub use groups::{Group, Groups};
 pub use lists::{Listing, Lists};
 pub use metrics::{Found, Metrics, is_of_positions, of_user};

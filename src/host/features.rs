@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
-use super::simd;
+use super::simd::{self, Lanes, Level, One, vectorised};
 use crate::device::memory;
 
 /// Rows a task.
@@ -39,11 +39,13 @@ pub fn added(
     let kept = kept.map(memory::floats);
     let (starts, codes) = (memory::ids(values.starts), memory::ids(values.codes));
     let shares = memory::floats(values.shares);
+    let level = simd::level();
     // SAFETY: made here.
     let (padding, rows) = unsafe { memory::floats_mut(&sums) }.split_at_mut(width);
     padding.fill(0.0);
     rows.par_chunks_mut(ROWS * width).zip(ids.par_chunks(ROWS)).enumerate().for_each(
         |(task, (rows, ids))| {
+            let mut terms = vec![];
             for (at, (row, &id)) in rows.chunks_mut(width).zip(ids).enumerate() {
                 if let Some(&id) = ids.get(at + AHEAD) {
                     let next = &table[id as usize * width..][..width];
@@ -55,10 +57,14 @@ pub fn added(
                     row.iter_mut().for_each(|x| *x *= kept[place]);
                 }
                 let own = starts[place] as usize..starts[place + 1] as usize;
-                for (&code, &share) in codes[own.clone()].iter().zip(&shares[own]) {
-                    let vector = &vectors[code as usize * dim..][..dim];
-                    row[..dim].iter_mut().zip(vector).for_each(|(to, x)| *to += share * x);
-                }
+                terms.clear();
+                terms.extend(
+                    codes[own.clone()]
+                        .iter()
+                        .map(|&code| code as usize)
+                        .zip(shares[own].iter().copied()),
+                );
+                add(level, &mut row[..dim], (vectors, dim), &terms);
             }
         },
     );
@@ -81,17 +87,70 @@ pub fn sum(
 ) -> Tensor {
     let sums = Tensor::zeros([places.rows as i64, dim], (Kind::Float, Device::Cpu));
     let (width, dim) = (from.size()[1] as usize, dim as usize);
-    let from = memory::floats(from);
+    let (from, level) = (memory::floats(from), simd::level());
     // SAFETY: made here.
     let to = unsafe { memory::floats_mut(&sums) };
     to.par_chunks_mut(ROWS * dim).enumerate().for_each(|(task, rows)| {
+        let mut terms = vec![];
         for (at, row) in rows.chunks_mut(dim).enumerate() {
-            for &place in (places.of)(task * ROWS + at) {
-                let (source, share) = weighted(place as usize);
-                let values = &from[source * width..][..dim];
-                row.iter_mut().zip(values).for_each(|(to, x)| *to += share * x);
-            }
+            terms.clear();
+            let places = (places.of)(task * ROWS + at).iter();
+            terms.extend(places.map(|&place| weighted(place as usize)));
+            add(level, row, (from, width), &terms);
         }
     });
     sums
+}
+
+/// Adds to `to` the beginnings of rows of a matrix `[rows, width]`, each times a number.
+fn add(level: Level, to: &mut [f32], (matrix, width): (&[f32], usize), terms: &[(usize, f32)]) {
+    assert!(to.len() <= width);
+    let rows = matrix.len() / width;
+    assert!(terms.iter().all(|(row, _)| *row < rows));
+    // SAFETY: all rows are the matrix's and as long as `to` at least; the machine has the level.
+    unsafe { add_rows(level, to, matrix.as_ptr(), width, terms) };
+}
+
+vectorised! {
+    /// # Safety
+    /// Rows of `terms` are of a matrix at `matrix`, and at least as long as `to`.
+    unsafe fn add_rows(
+        to: &mut [f32], matrix: *const f32, width: usize, terms: &[(usize, f32)],
+    ) = add_lanes
+}
+
+#[inline(always)]
+unsafe fn add_lanes<V: Lanes>(
+    to: &mut [f32],
+    matrix: *const f32,
+    width: usize,
+    terms: &[(usize, f32)],
+) {
+    #[inline(always)]
+    unsafe fn lanes<V: Lanes>(
+        to: *mut f32,
+        matrix: *const f32,
+        width: usize,
+        terms: &[(usize, f32)],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut sum = V::load(to);
+            for &(row, share) in terms {
+                sum = V::load(matrix.add(row * width)).mul_add(V::splat(share), sum);
+            }
+            sum.store(to);
+        }
+    }
+    let (to, dim) = (to.as_mut_ptr(), to.len());
+    let whole = dim - dim % V::N;
+    // SAFETY: the caller's.
+    unsafe {
+        for at in (0..whole).step_by(V::N) {
+            lanes::<V>(to.add(at), matrix.add(at), width, terms);
+        }
+        for at in whole..dim {
+            lanes::<One>(to.add(at), matrix.add(at), width, terms);
+        }
+    }
 }

@@ -10,7 +10,9 @@ use super::event::Event;
 use crate::batch::Drawer;
 use crate::config::{Config, DEFAULT_STEPS, Length, Protocol};
 use crate::data::{Dataset, Sequences, Split};
-use crate::eval::{Evaluation, Listing, Lists, Metrics, PositionEvaluation, Query};
+use crate::eval::{
+    ColdEvaluation, ColdRecall, Evaluation, Listing, Lists, Metrics, PositionEvaluation, Query,
+};
 use crate::misuse;
 use crate::model::{Known, KnownItems, Model, ValueLists};
 use crate::signals::Signals;
@@ -158,6 +160,28 @@ impl<'a> RunContext<'a> {
             observe(Event::Ranking { part, done, users });
             self.signals.check()
         })
+    }
+
+    /// How many of the items that the split has taken out of training are found, if it has.
+    ///
+    /// # Errors
+    /// A score that is not a number.
+    pub fn cold(
+        &self,
+        model: &Model,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<Option<ColdRecall>> {
+        let Some(cold) = &self.dataset.cold else { return Ok(None) };
+        let (sequences, config) = (&self.dataset.sequences, &self.config.evaluation);
+        let (history, path) = (self.config.tower.history, self.plan.ranking);
+        let (mut done, users) = (0, cold.targets.len() as u64);
+        let found = ColdEvaluation { sequences, cold, config, history, path };
+        let found = found.run(model, &mut |more| {
+            done += more;
+            observe(Event::Ranking { part: Split::Test, done, users });
+            self.signals.check()
+        });
+        found.map(Some)
     }
 
     /// Nobody who is asked of what trains needs to know the rest.

@@ -14,11 +14,12 @@ use super::opening::Start;
 use super::run_folder::{LogIds, RunInfo, RunResult, TargetRanks};
 use super::training::{Training, how_to_go_on, named};
 use super::warm_start::WarmStart;
-use crate::config::Config;
+use crate::config::{Config, Metric};
 use crate::data::{Dataset, Split};
 use crate::device;
 use crate::error::Interrupted;
-use crate::eval::Groups;
+use crate::eval::{ColdRecall, Groups, Lists, Metrics};
+use crate::model::Model;
 use crate::signals::Signals;
 
 /// Trains by `config` on `dataset` and tests the best weights. The run folder `out` is opened as
@@ -84,25 +85,18 @@ pub fn train(
     // The weights that are read take a table's size in memory for a while: instead of the moments,
     // not beside them.
     let (model, standing, mut log) = training.end();
-    let (mut test, mut test_users, mut test_unrankable) = (vec![], 0, 0);
-    let (mut test_groups, mut test_lists) = (Groups::default(), BTreeMap::new());
+    let mut test = Tested::default();
     if measured {
         model.load(&run.weights_path())?;
-        let tested = context.evaluate(&model, Split::Test, observe);
-        let counts = dataset.training_counts();
-        let lists = tested
-            .and_then(|tested| Ok((tested, context.lists(&model, Split::Test, &counts, observe)?)));
-        let (tested, lists) = lists.map_err(|error| match error.downcast::<Interrupted>() {
+        let tested = Tested::of(&context, &model, observe);
+        let (tested, ranked) = tested.map_err(|error| match error.downcast::<Interrupted>() {
             Ok(interrupted) => how_to_go_on(run).context(interrupted),
             Err(error) => error,
         })?;
-        (test, test_users) = (tested.means(), tested.users());
-        test_unrankable = tested.unrankable();
-        test_groups = tested.groups(&counts);
-        test_lists = lists;
-        log.write("test", best_step, standing.seconds(), &named(&test))?;
+        test = tested;
+        log.write("test", best_step, standing.seconds(), &named(&test.metrics))?;
         let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
-        let (ranks, targets) = tested.ranks();
+        let (ranks, targets) = ranked.ranks();
         let ids = LogIds { users: &dataset.users, items: &dataset.items };
         run.write_ranks(&TargetRanks { users, ranks }, &targets, &ids)?;
     }
@@ -118,14 +112,47 @@ pub fn train(
         peak_gpu_memory_mib: device::peak_memory_mib(plan.device),
         version: env!("CARGO_PKG_VERSION").into(),
         commit: env!("CROLOSS_COMMIT").into(),
-        test_users,
-        test_unrankable,
+        test_users: test.users,
+        test_unrankable: test.unrankable,
         protocol: config.evaluation.in_words(),
         validation: standing.best_metrics(),
-        test,
-        test_groups,
-        test_lists,
+        test: test.metrics,
+        test_groups: test.groups,
+        test_lists: test.lists,
+        test_cold: test.cold,
     };
     run.finish(&result)?;
     Ok(result)
+}
+
+/// What a test comes to.
+#[derive(Default)]
+struct Tested {
+    metrics: Vec<(Metric, f64)>,
+    users: usize,
+    unrankable: usize,
+    groups: Groups,
+    lists: BTreeMap<usize, Lists>,
+    cold: Option<ColdRecall>,
+}
+
+impl Tested {
+    /// That of the test's users, and the rank of each of their targets.
+    fn of(
+        context: &RunContext,
+        model: &Model,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<(Self, Metrics)> {
+        let ranked = context.evaluate(model, Split::Test, observe)?;
+        let counts = context.dataset.training_counts();
+        let tested = Self {
+            metrics: ranked.means(),
+            users: ranked.users(),
+            unrankable: ranked.unrankable(),
+            groups: ranked.groups(&counts),
+            lists: context.lists(model, Split::Test, &counts, observe)?,
+            cold: context.cold(model, observe)?,
+        };
+        Ok((tested, ranked))
+    }
 }

@@ -23,6 +23,9 @@ pub struct Step {
     /// Items of every history
     #[arg(long, default_value_t = 20)]
     history: usize,
+    /// Fields of items, each with one of 10,000 values by Zipf's law
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=32))]
+    item_fields: u8,
     /// How the item table is moved
     #[arg(long, value_enum, default_value = "deferred")]
     optimizer: Optimizer,
@@ -52,6 +55,7 @@ impl Step {
         settings.device = self.options.machine.device;
         settings.sampling.batch = self.batch;
         settings.tower.history = HistorySetting::Items(self.history);
+        settings.tower.item_features = (1..=self.item_fields).map(|at| at.to_string()).collect();
         settings.train.fused = !self.options.tensors;
         settings.optimizer.kind = match self.optimizer {
             Optimizer::Deferred => OptimizerKind::DeferredAdam,
@@ -67,6 +71,7 @@ impl Step {
                 "items": items,
                 "batch": self.batch,
                 "history": self.history,
+                "item_fields": self.item_fields,
                 "optimizer": config.optimizer.kind,
                 "fused": config.train.fused,
                 "ms_per_step": times.milliseconds,

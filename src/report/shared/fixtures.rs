@@ -47,6 +47,7 @@ pub fn point(loss: &str, seed: u64, test: &[(&str, f64)]) -> PointResult {
         protocol: String::new(),
         test_groups: Groups::default(),
         test_lists: BTreeMap::new(),
+        test_cold: None,
         validation: test.clone(),
         test,
     };

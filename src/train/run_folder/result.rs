@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Metric;
-use crate::eval::{Groups, Lists};
+use crate::eval::{ColdRecall, Groups, Lists};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,9 @@ pub struct RunResult {
     /// By N what the lists of N items hold that the test's users get.
     #[serde(default)]
     pub test_lists: BTreeMap<usize, Lists>,
+    /// Of a dataset whose split takes items out of training: how many of them are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_cold: Option<ColdRecall>,
 }
 
 /// Metrics as a map from `recall@50` and the like, in their order.
