@@ -63,7 +63,7 @@ impl Exported {
             row
         };
         let rows: Vec<Vec<i64>> = histories.iter().map(latest).collect();
-        numbers(&self.model.users(&Tensor::from_slice2(&rows)))
+        numbers(&self.model.users(&Tensor::from_slice2(&rows), None))
     }
 }
 
@@ -223,6 +223,7 @@ fn towers_tell_what_scores_gain_by_repeats() {
         let users = exported.model.users(
             &Tensor::from_slice(&history.iter().map(|id| i64::from(*id)).collect::<Vec<_>>())
                 .view([1, -1]),
+            None,
         );
         let mut scores = numbers(&users.matmul(&exported.model.item_vectors().tr()));
         additions

@@ -8,7 +8,7 @@ use super::repeats::{Scored, UNSCORED};
 use super::{Candidates, Chunk, Repeated};
 use crate::config::Reject;
 use crate::device::Parcel;
-use crate::model::{Composition, Queries};
+use crate::model::{Composition, Pairs, Queries};
 use crate::optim::{Distinct, TouchedRows};
 
 /// Histories, what is asked for after them, and the candidates of each query. int64 tensors on the
@@ -55,6 +55,8 @@ pub struct Batch {
     pub rows: Vec<Arc<TouchedRows>>,
     /// Where items have features: what they are composed of. Items are named by their places there.
     pub composition: Option<Composition>,
+    /// Where users have features: those of each history's user.
+    pub users: Option<Pairs>,
     /// Whether the rows of one table are those of `inputs` and behind them those of `scored`.
     pub read_then_scored: bool,
 }
@@ -208,6 +210,7 @@ impl Batch {
             repeats,
             rows,
             composition: None,
+            users: None,
             read_then_scored: !(host && tied),
         }
     }

@@ -11,7 +11,7 @@ use super::host::HostDrawer;
 use super::on_device::DeviceDrawer;
 use crate::config::Config;
 use crate::data::Sequences;
-use crate::model::{Draws, KnownItems};
+use crate::model::{Draws, Known};
 
 /// Draws the batches of a training run, on a thread of their own, ahead of the step.
 pub enum Drawer<'a> {
@@ -44,11 +44,12 @@ impl<'a> Drawer<'a> {
         })
     }
 
-    /// The same where items have features.
-    pub fn knowing(self, known: &KnownItems, id_dropout: f64) -> Self {
+    /// The same where items or users have features.
+    pub fn knowing(self, known: &Known, id_dropout: f64) -> Self {
         match self {
             Self::Host(drawer) => Self::Host(drawer.knowing(known, id_dropout)),
-            Self::Device(_) => unreachable!("such batches are put together on the host"),
+            // Those of users and items with features are put together on the host.
+            Self::Device(_) => self,
         }
     }
 

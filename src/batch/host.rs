@@ -1,6 +1,7 @@
 //! Draws batches on the host.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use anyhow::Result;
 use rand::RngExt;
@@ -12,7 +13,7 @@ use super::features::Composer;
 use crate::config::{Config, NegativeSource, Order, Origin, Per, Samples as Kind, SamplingConfig};
 use crate::data::Sequences;
 use crate::misuse;
-use crate::model::{KnownItems, Queries};
+use crate::model::{Known, Pairs, Queries, ValueLists};
 use crate::random::{Purpose, stream};
 
 /// Draws the batches of a training run, each a function of its step.
@@ -30,10 +31,13 @@ pub struct HostDrawer<'a> {
     assembly: Assembly,
     /// Where items have features; and which of them training meets.
     composer: Option<(Composer, Vec<bool>)>,
+    /// Where users have features.
+    of_users: Option<Arc<ValueLists>>,
 }
 
 /// What of a member a batch reads: `read` of its `whole` sequence, behind which there is an item.
 pub(super) struct Chosen<'a> {
+    member: usize,
     whole: &'a [u32],
     pub read: Range<usize>,
     /// The first place of `whole` among all sequences.
@@ -148,12 +152,15 @@ impl<'a> HostDrawer<'a> {
             seed: *seed,
             assembly,
             composer: None,
+            of_users: None,
         })
     }
 
-    /// The same where items have features. What training never meets is no candidate: its own vector
-    /// stays 0.
-    pub fn knowing(mut self, known: &KnownItems, id_dropout: f64) -> Self {
+    /// The same where items or users have features. What training never meets is no candidate: its own
+    /// vector stays 0.
+    pub fn knowing(mut self, known: &Known, id_dropout: f64) -> Self {
+        self.of_users = known.users.clone();
+        let Some(known) = &known.items else { return self };
         let Self { seed, assembly, .. } = self;
         let met = known.met.clone();
         if met.contains(&false) {
@@ -190,7 +197,11 @@ impl<'a> HostDrawer<'a> {
             .composer
             .as_ref()
             .map(|(composer, _)| composer.compose(step, &mut samples, &mut candidates));
-        Batch { composition, ..Batch::new(samples, candidates, self.assembly) }
+        let users = self.of_users.as_ref().map(|lists| {
+            let Assembly { device, host, .. } = self.assembly;
+            Pairs::sent(&lists.of(chosen.iter().map(|own| Some(own.member))), device, host)
+        });
+        Batch { composition, users, ..Batch::new(samples, candidates, self.assembly) }
     }
 
     /// What the batch of `step` reads, by rising length.
@@ -208,7 +219,7 @@ impl<'a> HostDrawer<'a> {
                     Kind::Positions => whole.len() - 1,
                 };
                 let first = self.sequences.offsets[member];
-                Chosen { whole, read: end.saturating_sub(self.history)..end, first }
+                Chosen { member, whole, read: end.saturating_sub(self.history)..end, first }
             })
             .collect();
         // Histories of about one length share a chunk, so that little padding is worked through.

@@ -40,6 +40,7 @@ impl<'a> DeviceDrawer<'a> {
         let sampling = &config.sampling;
         !config.tower.repeats
             && config.tower.item_features.is_empty()
+            && config.tower.user_features.is_empty()
             && sampling.samples == Samples::Users
             && sampling.reject != Reject::Session
             && sampling.negatives.iter().all(|source| source.per == Per::Batch)
@@ -140,6 +141,7 @@ impl<'a> DeviceDrawer<'a> {
             hits: vec![],
             repeats: None,
             composition: None,
+            users: None,
             rows: rows.into_iter().map(|ids| Arc::new(TouchedRows::new(ids))).collect(),
             read_then_scored: true,
         }

@@ -74,9 +74,9 @@ pub fn taken(
     let mut drawer = Drawer::new(config, plan.batches, assembly, sequences, members, items)?;
     let mut model = Model::new(&config.tower, rows, config.seed, plan.device);
     if !config.tower.item_features.is_empty() {
-        let known = random_features(config, rows);
+        let known = Known { items: Some(random_features(config, rows)), users: None };
         drawer = drawer.knowing(&known, config.tower.id_dropout);
-        model = model.knowing(&Known { items: Some(known) }, config.seed);
+        model = model.knowing(&known, config.seed);
     }
     let steps = WARM_UP + steps;
     let mut stepper = Stepper::new(config, plan, &model, steps, || drawer.log_counts());

@@ -32,6 +32,8 @@ pub struct TowerConfig {
     pub repeats: bool,
     /// Fields of the dataset's items whose vectors are added to those of the items.
     pub item_features: Vec<String>,
+    /// Fields of the dataset's users whose vectors are added to what the encoder gives.
+    pub user_features: Vec<String>,
     /// The chance that an item's own vector is left out of a training batch.
     pub id_dropout: f64,
 }
@@ -62,6 +64,7 @@ impl Default for TowerConfig {
             activation: Activation::None,
             repeats: false,
             item_features: vec![],
+            user_features: vec![],
             id_dropout: 0.0,
         }
     }
@@ -93,6 +96,9 @@ pub struct TowerSettings {
     /// Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub item_features: Vec<String>,
+    /// Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub user_features: Vec<String>,
     /// With `item_features` (default 0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_dropout: Option<f64>,
@@ -126,6 +132,7 @@ impl Default for TowerSettings {
             activation: None,
             repeats: None,
             item_features: vec![],
+            user_features: vec![],
             id_dropout: None,
             layers: None,
             heads: None,
@@ -145,9 +152,12 @@ impl TowerSettings {
         };
         within("tower.history", history as u64, 1, 1 << 16)?;
         positive("tower.scale", self.scale)?;
-        let fields = &self.item_features;
-        if let Some(at) = (1..fields.len()).find(|&at| fields[..at].contains(&fields[at])) {
-            misuse!("tower.item_features names {:?} twice", fields[at]);
+        for (key, fields) in
+            [("item_features", &self.item_features), ("user_features", &self.user_features)]
+        {
+            if let Some(at) = (1..fields.len()).find(|&at| fields[..at].contains(&fields[at])) {
+                misuse!("tower.{key} names {:?} twice", fields[at]);
+            }
         }
         let id_dropout = self.id_dropout.unwrap_or(0.0);
         if !(0.0..1.0).contains(&id_dropout) {
@@ -169,6 +179,7 @@ impl TowerSettings {
             activation: self.activation.unwrap_or(Activation::None),
             repeats: self.repeats.unwrap_or(false),
             item_features: self.item_features,
+            user_features: self.user_features,
             id_dropout,
         };
         if tower.output_bias && tower.tied {
@@ -277,6 +288,7 @@ impl From<TowerConfig> for TowerSettings {
             repeats: tower.repeats.then_some(true),
             id_dropout: (tower.id_dropout > 0.0).then_some(tower.id_dropout),
             item_features: tower.item_features,
+            user_features: tower.user_features,
             layers,
             heads,
             dropout,

@@ -60,7 +60,7 @@ impl ColdEvaluation<'_> {
         for targets in targets.chunks(all.users_a_block()) {
             let queries = |id: &dyn Fn(u32) -> u32| -> Vec<Query> {
                 let one = |&(user, item): &(u32, u32)| {
-                    Query::new(sequences.get(user as usize), vec![id(item)])
+                    Query::new(sequences.get(user as usize), vec![id(item)]).by(user as usize)
                 };
                 targets.iter().map(one).collect()
             };
@@ -129,7 +129,7 @@ mod tests {
                     .iter()
                     .map(|id| i64::from(*id))
                     .collect();
-                let user = model.users(&Tensor::from_slice(&read).unsqueeze(0));
+                let user = model.users(&Tensor::from_slice(&read).unsqueeze(0), None);
                 let scores = model.item_vectors().matmul(&user.squeeze_dim(0));
                 let scores = Vec::<f32>::try_from(scores.to_kind(Kind::Float)).unwrap();
                 let own = scores[target as usize - 1];

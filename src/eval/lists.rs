@@ -165,7 +165,7 @@ mod tests {
                 let lists = sequences.iter().zip(histories).map(|(own, known)| {
                     let read: Vec<i64> =
                         own[known - 3..known].iter().map(|id| i64::from(*id)).collect();
-                    let user = model.users(&Tensor::from_slice(&read).view([1, 3]));
+                    let user = model.users(&Tensor::from_slice(&read).view([1, 3]), None);
                     let hidden = if seen == Seen::Exclude { &own[..known] } else { &[] };
                     brute(&rows(&user)[0], &items, hidden)
                 });

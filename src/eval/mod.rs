@@ -86,7 +86,7 @@ impl Evaluation<'_> {
     fn query(&self, at: usize) -> Query<'_> {
         let window = self.windows.as_ref().map(|windows| windows[at].clone());
         let sequence = self.sequences.get(self.users[at]);
-        Query::of_user(sequence, window, self.config, self.known.as_deref())
+        Query::of_user(sequence, window, self.config, self.known.as_deref()).by(self.users[at])
     }
 }
 

@@ -24,9 +24,9 @@ pub trait PositionVectors {
     /// the vector whose inner products with [`PositionVectors::items`] rank the catalogue for
     /// `session[k + 1]`, made from `session[..=k]` alone; a session has one less than it has items.
     ///
-    /// The sessions have about the same length, at least two items, and at most one item more than
+    /// `users`: whose the sessions are, in a dataset. They have about the same length, at least two items, and at most one item more than
     /// the model reads.
-    fn positions(&self, sessions: &[&[u32]]) -> Tensor;
+    fn positions(&self, users: &[usize], sessions: &[&[u32]]) -> Tensor;
 
     /// What is ranked, by `path`. Its vectors may be wider than the item table's rows: an output bias is one
     /// more column here, against a 1 in the vectors of positions.
@@ -34,14 +34,20 @@ pub trait PositionVectors {
 }
 
 impl PositionVectors for Model {
-    fn positions(&self, sessions: &[&[u32]]) -> Tensor {
+    fn positions(&self, users: &[usize], sessions: &[&[u32]]) -> Tensor {
         let _guard = tch::no_grad_guard();
         let device = self.device();
         let read = |session: &&[u32]| session[..session.len() - 1].to_vec();
         let ids: Vec<i64> = sessions.iter().flat_map(read).map(i64::from).collect();
         let lengths: Vec<usize> = sessions.iter().map(|session| session.len() - 1).collect();
         let rows = self.items.read_of(&Tensor::from_slice(&ids).to_device(device));
-        self.queries(&rows, &Layout::packed(&lengths, device), Queries::Every, None)
+        let of_positions = users
+            .iter()
+            .zip(&lengths)
+            .flat_map(|(&user, &length)| std::iter::repeat_n(Some(user), length));
+        let features = self.user_features.as_ref().map(|own| own.vectors_of(of_positions));
+        let layout = Layout::packed(&lengths, device);
+        self.queries(&rows, &layout, Queries::Every, None, features.as_ref())
     }
 
     fn items(&self, path: ComputePath) -> Catalogue {
@@ -143,7 +149,8 @@ impl PositionEvaluation<'_> {
             }
             counts.push(queries.len() - before);
         }
-        let mut vectors = model.positions(&sessions);
+        let users: Vec<usize> = chunk.iter().map(|&at| self.users[at]).collect();
+        let mut vectors = model.positions(&users, &sessions);
         ensure!(
             vectors.size() == [positions, items.dim()],
             "the model gives vectors {:?} for {positions} positions and items of width {}",

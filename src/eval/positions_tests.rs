@@ -33,7 +33,7 @@ impl Fake {
 }
 
 impl PositionVectors for Fake {
-    fn positions(&self, sessions: &[&[u32]]) -> Tensor {
+    fn positions(&self, _: &[usize], sessions: &[&[u32]]) -> Tensor {
         self.calls.borrow_mut().push(sessions.iter().map(|session| session.len()).collect());
         let prefixes = sessions
             .iter()
@@ -180,7 +180,7 @@ fn hand_computed_sessions() {
     // Whatever came before, item 1 scores 3, item 2 scores 2, items 3 and 4 score 1.
     struct Constant;
     impl PositionVectors for Constant {
-        fn positions(&self, sessions: &[&[u32]]) -> Tensor {
+        fn positions(&self, _: &[usize], sessions: &[&[u32]]) -> Tensor {
             let events: usize = sessions.iter().map(|session| session.len() - 1).sum();
             Tensor::ones([events as i64, 1], (Kind::Float, Device::Cpu))
         }
@@ -231,7 +231,7 @@ fn what_cannot_be_ranked_is_an_error() {
     assert!(run(vec![1], &fake(1)).contains("no session of two items"));
     struct Broken(f64);
     impl PositionVectors for Broken {
-        fn positions(&self, _: &[&[u32]]) -> Tensor {
+        fn positions(&self, _: &[usize], _: &[&[u32]]) -> Tensor {
             Tensor::full([1, 3], f64::NAN, (Kind::Float, Device::Cpu))
         }
         fn items(&self, path: ComputePath) -> Catalogue {

@@ -20,6 +20,8 @@ pub struct Query<'a> {
     pub targets: Vec<u32>,
     /// Targets besides that cannot be ranked.
     pub unrankable: usize,
+    /// Who asks, where that is somebody of a dataset.
+    pub user: Option<usize>,
 }
 
 /// The part of a sequence, from its start, that is the history of an evaluation; the rest are
@@ -34,7 +36,12 @@ pub fn held_out_from(length: usize) -> usize {
 impl<'a> Query<'a> {
     /// The question for `targets`, distinct and ascending, from `history`.
     pub fn new(history: &'a [u32], targets: Vec<u32>) -> Self {
-        Query { history, targets, unrankable: 0 }
+        Query { history, targets, unrankable: 0, user: None }
+    }
+
+    /// The same, asked by a user of a dataset.
+    pub fn by(self, user: usize) -> Self {
+        Self { user: Some(user), ..self }
     }
 
     /// What is asked for the user of `sequence` in one question: all but what
@@ -126,7 +133,9 @@ impl<'a> Query<'a> {
     /// history.
     pub(super) fn vectors(model: &Model, queries: &[Self], latest: usize) -> Tensor {
         let read: Vec<&[u32]> = queries.iter().map(|query| query.latest(latest)).collect();
-        model.users(&pad(&read).to_device(model.device()))
+        let features = model.user_features.as_ref();
+        let features = features.map(|own| own.vectors_of(queries.iter().map(|query| query.user)));
+        model.users(&pad(&read).to_device(model.device()), features.as_ref())
     }
 
     /// Whether a query for one target asks for anything: not for a seen item where these are left

@@ -80,7 +80,7 @@ impl Fake {
 }
 
 impl PositionVectors for Fake {
-    fn positions(&self, sessions: &[&[u32]]) -> Tensor {
+    fn positions(&self, _: &[usize], sessions: &[&[u32]]) -> Tensor {
         let of = |session: &&[u32]| {
             (1..session.len()).map(|end| self.vector(&session[..end])).collect::<Vec<_>>()
         };

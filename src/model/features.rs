@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::initial::draw_glorot;
 use crate::data::Features;
-use crate::device::{ComputePath, memory};
+use crate::device::{ComputePath, Parcel, memory};
 use crate::host::features::{self, Places, Values};
 use crate::optim::{Distinct, RowGradient, TouchedRows};
 
@@ -111,10 +111,13 @@ impl Pairs {
         Self { starts, owners, codes, shares, rows: Arc::new(rows), places }
     }
 
-    /// Of some items or users, at once.
-    fn at_once(lists: PairLists, device: Device) -> Self {
+    /// The lists on their way to `device`; `host` as for [`Pairs::new`].
+    pub fn sent(lists: &PairLists, device: Device, host: bool) -> Self {
         let lists = [&lists.starts, &lists.owners, &lists.codes, &lists.counts];
-        Self::new(lists.map(|list| Tensor::from_slice(list).to_device(device)), false)
+        let mut parcel = Parcel::default();
+        let places = lists.map(|list| parcel.add(list));
+        let sent = parcel.send(device);
+        Self::new(places.map(|place| sent.list(place)), host)
     }
 
     /// The rows of the table that are read.
@@ -195,6 +198,6 @@ impl FeatureTable {
 
     /// `[of, dim]`: the vectors of these items or users, counted from 0; zeros for `None`.
     pub fn vectors_of(&self, all: impl Iterator<Item = Option<usize>>) -> Tensor {
-        self.vectors(&Pairs::at_once(self.lists.of(all), self.weights.device()))
+        self.vectors(&Pairs::sent(&self.lists.of(all), self.weights.device(), false))
     }
 }

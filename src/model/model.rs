@@ -1,15 +1,22 @@
 //! The whole model, by the configuration.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Tensor};
 
 use super::items::KnownItems;
-use super::{Additions, Dropout, Encoder, Items, Layout, Repeats, Scoring, build_encoder};
+use super::{
+    Additions, Dropout, Encoder, FeatureTable, Items, Layout, Repeats, Scoring, ValueLists,
+    build_encoder,
+};
 use crate::config::TowerConfig;
 use crate::files;
 use crate::optim::Named;
+
+/// The name of the table of users' features among the saved weights.
+const USERS: &str = "user_features";
 
 /// Items, an encoder, the scoring rule and what repeats add to it.
 pub struct Model {
@@ -18,6 +25,8 @@ pub struct Model {
     pub scoring: Scoring,
     /// Where they are on.
     pub repeats: Option<Repeats>,
+    /// What is known of users besides their histories.
+    pub user_features: Option<FeatureTable>,
     history: usize,
 }
 
@@ -25,6 +34,7 @@ pub struct Model {
 #[derive(Default)]
 pub struct Known {
     pub items: Option<KnownItems>,
+    pub users: Option<Arc<ValueLists>>,
 }
 
 /// Which positions of a history ask for an item.
@@ -44,6 +54,7 @@ impl Model {
             encoder: build_encoder(config, seed, device),
             scoring: Scoring::new(config),
             repeats: config.repeats.then(|| Repeats::new(config.history, device)),
+            user_features: None,
             history: config.history,
         }
     }
@@ -54,32 +65,42 @@ impl Model {
             Some(known) => self.items.knowing(known, seed),
             None => self.items,
         };
-        Self { items, ..self }
+        let (dim, device) = (items.read().dim(), items.read().weights().device());
+        let of_users = |lists: &Arc<ValueLists>| {
+            FeatureTable::drawn(USERS, lists.clone(), dim, (seed, 4), device)
+        };
+        Self { items, user_features: known.users.as_ref().map(of_users), ..self }
     }
 
     /// User vectors `[batch, dim]` of histories `[batch, history]` (int64 item ids, oldest
-    /// first, padded with 0 at the end), as scores are taken with them.
-    pub fn users(&self, histories: &Tensor) -> Tensor {
+    /// first, padded with 0 at the end), as scores are taken with them; `features` `[batch, dim]`:
+    /// what those of the users add, where there are such.
+    pub fn users(&self, histories: &Tensor, features: Option<&Tensor>) -> Tensor {
         let _guard = tch::no_grad_guard();
         let rows = self.items.read_of(&histories.view(-1));
-        self.queries(&rows, &Layout::padded(histories), Queries::Last, None)
+        self.queries(&rows, &Layout::padded(histories), Queries::Last, None, features)
     }
 
     /// The vectors of queries `[queries, dim]`, one wider where items have biases, from the rows
     /// `[positions, dim]` of their histories' items; their inner products with
-    /// [`Scoring::items`] rank the catalogue.
+    /// [`Scoring::items`] rank the catalogue. `features` `[queries, dim]`: what those of the users add
+    /// to what the encoder gives, where there are such.
     pub fn queries(
         &self,
         rows: &Tensor,
         layout: &Layout,
         queries: Queries,
         dropout: Option<&Dropout>,
+        features: Option<&Tensor>,
     ) -> Tensor {
         let vectors = match queries {
             Queries::Every => self.encoder.positions(rows, layout, dropout),
             Queries::Last => self.encoder.last(rows, layout, dropout),
         };
-        self.scoring.users(&vectors)
+        match features {
+            Some(features) => self.scoring.users(&(vectors + features)),
+            None => self.scoring.users(&vectors),
+        }
     }
 
     /// The vectors of all items `[items, dim]`, row `i` is item `i + 1`: their inner products with
@@ -110,10 +131,17 @@ impl Model {
         all
     }
 
+    /// All tables, which are moved by rows, by name, sharing their memory.
+    pub fn tables(&self) -> Named {
+        let mut all = self.items.tables();
+        all.extend(self.user_features.iter().map(FeatureTable::table));
+        all
+    }
+
     /// All weights by name, sharing the model's memory.
     pub fn weights(&self) -> Named {
         let mut all = self.parameters();
-        all.extend(self.items.tables());
+        all.extend(self.tables());
         all
     }
 
@@ -180,10 +208,10 @@ mod tests {
         let path = dir.path().join("w.safetensors");
         let (a, b) = (model(9, 1), model(9, 2));
         let histories = Tensor::from_slice2(&[[1i64, 2, 3], [9, 0, 0]]);
-        assert_ne!(a.users(&histories), b.users(&histories));
+        assert_ne!(a.users(&histories, None), b.users(&histories, None));
         save(&a.snapshot(), &path).unwrap();
         b.load(&path).unwrap();
-        assert_eq!(a.users(&histories), b.users(&histories));
+        assert_eq!(a.users(&histories, None), b.users(&histories, None));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub trait UserTower {
 
 impl UserTower for Model {
     fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
-        Ok(self.users(histories))
+        Ok(self.users(histories, None))
     }
 }
 

@@ -7,7 +7,8 @@ use super::Plan;
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::device;
-use crate::model::{Draws, Dropout, Items, Model};
+use crate::model::{Draws, Dropout, Items, Model, Queries};
+use crate::optim::RowGradient;
 
 /// How the encoder is gone through.
 pub struct Encode {
@@ -23,8 +24,20 @@ pub struct Encode {
 pub struct Encoded {
     /// `[positions, dim]`: the rows that were read, leaves of the gradient.
     read: Vec<Tensor>,
+    /// `[queries, dim]`: what users' features add, leaves likewise; none where there are none.
+    features: Vec<Tensor>,
     /// `[queries, dim]`
     vectors: Vec<Tensor>,
+}
+
+/// What a batch says about what the encoder was given.
+pub struct EncoderGradients {
+    /// Of the encoder's parameters.
+    pub parameters: Vec<Tensor>,
+    /// `[positions, dim]`: of the rows that were read.
+    pub read: Tensor,
+    /// `[queries, dim]`: of what users' features add, where there are such.
+    pub features: Option<Tensor>,
 }
 
 impl Encoded {
@@ -59,47 +72,70 @@ impl Encode {
 
     /// The queries' vectors.
     pub fn forward(&self, model: &Model, items: &Items, batch: &Batch, step: u64) -> Encoded {
-        let shared = Across((model, items, batch));
+        let features = of_queries(model, batch);
+        let shared = Across((model, items, batch, features));
         let all = self.each(batch.chunks.len(), |at| {
-            let (model, items, batch) = shared.get();
+            let (model, items, batch, features) = shared.get();
             let chunk = &batch.chunks[at];
             let inputs = batch.inputs.narrow(0, chunk.from, chunk.count);
             let read = items.read().gather(&inputs).set_requires_grad(true);
             let dropout = self.dropout.map(|draws| Dropout::new(self.seed, step, at as u64, draws));
-            let vectors = model.queries(&read, chunk.layout(), batch.queries, dropout.as_ref());
-            (read, vectors)
+            let features = features
+                .as_ref()
+                .map(|all| all.narrow(0, chunk.first_query, chunk.queries).set_requires_grad(true));
+            let (layout, dropout) = (chunk.layout(), dropout.as_ref());
+            let vectors = model.queries(&read, layout, batch.queries, dropout, features.as_ref());
+            (read, features, vectors)
         });
-        let (read, vectors) = all.into_iter().unzip();
-        Encoded { read, vectors }
+        let mut encoded = Encoded { read: vec![], features: vec![], vectors: vec![] };
+        for (read, features, vectors) in all {
+            encoded.read.push(read);
+            encoded.features.extend(features);
+            encoded.vectors.push(vectors);
+        }
+        encoded
     }
 
-    /// From the gradient `[queries, dim]` of the vectors those of the encoder's parameters, and
-    /// that of the rows that were read `[positions, dim]`.
+    /// From the gradient `[queries, dim]` of the vectors those of all that they were made of.
     pub fn backward(
         &self,
         model: &Model,
         batch: &Batch,
         encoded: &Encoded,
         gradient: &Tensor,
-    ) -> (Vec<Tensor>, Tensor) {
+    ) -> EncoderGradients {
         let parameters = model.encoder.parameters();
         let shared = Across((&parameters, batch, encoded, gradient));
         let chunks = self.each(batch.chunks.len(), |at| {
             let (parameters, batch, encoded, gradient) = shared.get();
             let chunk = &batch.chunks[at];
             let own = gradient.narrow(0, chunk.first_query, chunk.queries);
-            let leaves: Vec<&Tensor> =
-                parameters.iter().map(|(_, p)| p).chain([&encoded.read[at]]).collect();
+            let leaves = parameters.iter().map(|(_, p)| p).chain([&encoded.read[at]]);
+            let leaves = leaves.chain(encoded.features.get(at)).collect::<Vec<_>>();
             device::backward(&encoded.vectors[at], &own, &leaves)
         });
-        let mut chunks = chunks.into_iter();
-        let mut sums = chunks.next().expect("a batch has histories");
-        let mut read = vec![sums.pop().expect("one gradient for each leaf")];
+        let with_features = !encoded.features.is_empty();
+        let (mut sums, mut read, mut features) = (vec![], vec![], vec![]);
         for mut chunk in chunks {
-            read.push(chunk.pop().expect("one gradient for each leaf"));
-            sums.iter_mut().zip(&chunk).for_each(|(sum, own)| *sum += own);
+            let mut last = || chunk.pop().expect("one gradient for each leaf");
+            features.extend(with_features.then(&mut last));
+            read.push(last());
+            match sums.is_empty() {
+                true => sums = chunk,
+                false => {
+                    sums.iter_mut().zip(&chunk).for_each(|(sum, own): (&mut Tensor, _)| *sum += own)
+                }
+            }
         }
-        (sums, if read.len() == 1 { read.remove(0) } else { Tensor::cat(&read, 0) })
+        let whole = |mut parts: Vec<Tensor>| match parts.len() {
+            1 => parts.remove(0),
+            _ => Tensor::cat(&parts, 0),
+        };
+        EncoderGradients {
+            parameters: sums,
+            read: whole(read),
+            features: with_features.then(|| whole(features)),
+        }
     }
 
     /// `of` each of `count` chunks, in order.
@@ -109,4 +145,28 @@ impl Encode {
             false => (0..count).map(of).collect(),
         }
     }
+}
+
+/// `[queries, dim]`: what the features of each query's user add, where there are such.
+fn of_queries(model: &Model, batch: &Batch) -> Option<Tensor> {
+    let (features, users) = (model.user_features.as_ref()?, batch.users.as_ref()?);
+    let of_histories = features.vectors(users);
+    Some(match batch.queries {
+        Queries::Every => of_histories.index_select(0, &batch.history),
+        Queries::Last => of_histories,
+    })
+}
+
+/// The gradient of the table of users' features from that of what they add, `[queries, dim]`.
+pub fn of_users(model: &Model, batch: &Batch, of_queries: &Tensor) -> Option<RowGradient> {
+    let (features, users) = (model.user_features.as_ref()?, batch.users.as_ref()?);
+    let of_histories = match batch.queries {
+        Queries::Every => {
+            let size = [batch.histories(), of_queries.size()[1]];
+            let zeros = Tensor::zeros(size, (of_queries.kind(), of_queries.device()));
+            zeros.index_add(0, &batch.history, of_queries)
+        }
+        Queries::Last => of_queries.contiguous(),
+    };
+    Some(features.gradient(users, &of_histories))
 }

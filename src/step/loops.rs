@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::encode::Encode;
+use super::encode::{Encode, EncoderGradients, of_users};
 use super::objective::{HostObjective, Objective};
 use super::{Plan, Step};
 use crate::batch::Batch;
@@ -58,10 +58,12 @@ impl Step for HostStep {
                 profile.add("encoder", &mut lap);
                 let own = candidates.run((model, items), &encoded.vectors(), batch);
                 profile.add("scores and loss", &mut lap);
-                let (mut parameters, read) = encode.backward(model, batch, &encoded, &own.vectors);
+                let EncoderGradients { mut parameters, read, features } =
+                    encode.backward(model, batch, &encoded, &own.vectors);
                 let scored = Tensor::from_slice(&own.ids);
                 let (read, scored) = ((&batch.inputs, &read), (&scored, &own.rows));
-                let tables = items.row_gradients(read, scored);
+                let mut tables = items.row_gradients(read, scored);
+                tables.extend(features.and_then(|of_queries| of_users(model, batch, &of_queries)));
                 let repeats = batch.repeats.iter();
                 parameters.extend(repeats.map(|all| Repeats::gradient(&all.buckets, &own.gains)));
                 profile.add("encoder backward", &mut lap);

@@ -146,6 +146,7 @@ fn pooled(config: &Config) -> bool {
         && tower.tied
         && tower.activation == Activation::None
         && !tower.repeats
+        && tower.user_features.is_empty()
         && sampling.samples == Samples::Users
         && sampling.negatives.iter().all(|source| source.per == Per::Batch)
         && sampling.reject != Reject::Session

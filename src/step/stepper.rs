@@ -38,7 +38,7 @@ impl Stepper {
             StepPath::HostLoops => Box::new(HostStep::candidates(config, plan, log_counts)),
             StepPath::MeanPoolLoops => Box::new(HostStep::mean_pool(config)),
         };
-        let (parameters, tables) = (model.parameters(), model.items.tables());
+        let (parameters, tables) = (model.parameters(), model.tables());
         let optimisers =
             Optimisers::new(&config.optimizer, steps, plan.optimizer, parameters, tables);
         Self { step, optimisers, path: plan.composing(), profile: Profile::default() }
@@ -55,18 +55,23 @@ impl Stepper {
     /// What the batch of step `step` says about the weights; its rows are brought to the present.
     pub fn gradients(&mut self, model: &Model, batch: &Batch, step: u64) -> Gradients {
         let mut lap = self.profile.lap();
+        let mut rows = match &batch.composition {
+            Some(of) => model.items.rows_of(of),
+            None => batch.rows.clone(),
+        };
+        rows.extend(batch.users.iter().map(|users| users.rows().clone()));
+        self.optimisers.catch_up(&rows);
+        self.profile.add("rows to the present", &mut lap);
         let Some(of) = &batch.composition else {
-            self.optimisers.catch_up(&batch.rows);
-            self.profile.add("rows to the present", &mut lap);
             return self.step.gradients(model, &model.items, batch, step, &mut self.profile);
         };
-        self.optimisers.catch_up(&model.items.rows_of(of));
-        self.profile.add("rows to the present", &mut lap);
         let items = model.items.composed(of, self.path);
         self.profile.add("features", &mut lap);
         let mut own = self.step.gradients(model, &items, batch, step, &mut self.profile);
         let mut lap = self.profile.lap();
+        let of_users = own.tables.split_off(items.tables().len());
         own.tables = model.items.decomposed(of, &own.tables, self.path);
+        own.tables.extend(of_users);
         self.profile.add("features backward", &mut lap);
         own
     }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::encode::Encode;
+use super::encode::{Encode, EncoderGradients, of_users};
 use super::objective::Objective;
 use super::{Plan, Step};
 use crate::batch::Batch;
@@ -41,14 +41,16 @@ impl Step for TensorStep {
         profile.add("encoder", &mut lap);
         let own = self.candidates.run((model, items), &encoded.vectors(), batch);
         profile.add("scores and loss", &mut lap);
-        let (mut parameters, read) = self.encode.backward(model, batch, &encoded, &own.vectors);
-        let tables = match batch.read_then_scored {
+        let EncoderGradients { mut parameters, read, features } =
+            self.encode.backward(model, batch, &encoded, &own.vectors);
+        let mut tables = match batch.read_then_scored {
             true => items.gradients_of(&batch.rows, &read, &own.scored),
             false => {
                 let (read, scored) = ((&batch.inputs, &read), (&batch.scored, &own.scored));
                 items.row_gradients(read, scored)
             }
         };
+        tables.extend(features.and_then(|of_queries| of_users(model, batch, &of_queries)));
         parameters.extend(own.repeats);
         profile.add("encoder backward", &mut lap);
         Gradients { loss: own.loss, parameters, tables }

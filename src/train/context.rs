@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::event::Event;
 use crate::batch::Drawer;
 use crate::config::{Config, DEFAULT_STEPS, Length, Protocol};
-use crate::data::{Dataset, Sequences, Split};
+use crate::data::{Dataset, Features, Sequences, Split};
 use crate::eval::{
     ColdEvaluation, ColdRecall, Evaluation, Listing, Lists, Metrics, PositionEvaluation, Query,
 };
@@ -68,10 +68,7 @@ impl<'a> RunContext<'a> {
         let (train, items) = (dataset.users_of(Split::Train), dataset.item_count());
         let assembly = plan.assembly(config);
         let drawer = Drawer::new(config, plan.batches, assembly, training, train, items)?;
-        Ok(match &self.known.items {
-            Some(known) => drawer.knowing(known, config.tower.id_dropout),
-            None => drawer,
-        })
+        Ok(drawer.knowing(&self.known, config.tower.id_dropout))
     }
 
     fn refuse_empty(&self, part: Split) -> Result<()> {
@@ -149,7 +146,7 @@ impl<'a> RunContext<'a> {
         let config = &self.config.evaluation;
         let query = |(at, &user): (usize, &usize)| {
             let window = windows.as_ref().map(|windows| windows[at].clone());
-            Query::for_list(sequences.get(user), window, config)
+            Query::for_list(sequences.get(user), window, config).by(user)
         };
         let queries = users.iter().enumerate().map(query);
         let queries: Vec<Query> = queries.filter(|query| !query.history.is_empty()).collect();
@@ -198,20 +195,24 @@ impl<'a> RunContext<'a> {
 /// # Errors
 /// [`crate::error::Misuse`] for fields that it has not.
 fn known(config: &Config, dataset: &Dataset) -> Result<Known> {
-    let fields = &config.tower.item_features;
-    if fields.is_empty() {
-        return Ok(Known::default());
-    }
-    let key = "tower.item_features";
-    let Some(features) = &dataset.item_features else {
-        misuse!(
-            "{key}: nothing is known of the items of {}: prepare it with --items FILE",
-            config.data.path.display()
-        );
+    let lists = |key: &str, fields: &[String], there: &Option<Features>, option| -> Result<_> {
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let Some(features) = there else {
+            misuse!(
+                "tower.{key}: {} has no such fields: prepare it with --{option} FILE",
+                config.data.path.display()
+            );
+        };
+        let own = features.select(fields, &format!("tower.{key}"))?;
+        Ok(Some(Arc::new(ValueLists::new(&own))))
     };
-    let lists = Arc::new(ValueLists::new(&features.select(fields, key)?));
-    let met = dataset.training_counts().iter().map(|&count| count > 0).collect();
-    Ok(Known { items: Some(KnownItems { lists, met }) })
+    let tower = &config.tower;
+    let items = lists("item_features", &tower.item_features, &dataset.item_features, "items")?;
+    let users = lists("user_features", &tower.user_features, &dataset.user_features, "users")?;
+    let met = || dataset.training_counts().iter().map(|&count| count > 0).collect();
+    Ok(Known { items: items.map(|lists| KnownItems { lists, met: met() }), users })
 }
 
 /// `count` of `users`, evenly spread; all of them if `count` is 0.

@@ -18,6 +18,10 @@ fn field(name: &str, kind: FieldKind, values: &[&str], bounds: &[f64]) -> Field 
 
 /// Codes 1 to 5 of a field of one value, 6 to 10 of one of up to three, 11 to 14 of a number.
 fn features() -> Features {
+    of(ITEMS)
+}
+
+fn of(count: usize) -> Features {
     let fields = vec![
         field("brand", FieldKind::Category, &["a", "b", "c"], &[]),
         field("tags", FieldKind::Categories, &["x", "y", "z"], &[]),
@@ -25,7 +29,7 @@ fn features() -> Features {
     ];
     let mut rng = stream(6, Purpose::Generation, 0);
     let mut all = Features { schema: Schema { fields }, starts: vec![0], codes: vec![] };
-    for _ in 0..ITEMS {
+    for _ in 0..count {
         all.codes.push(rng.random_range(1..=5));
         let count = rng.random_range(1..=3);
         let first = rng.random_range(6..=8);
@@ -36,17 +40,24 @@ fn features() -> Features {
     all
 }
 
-fn known(features: &Features) -> Known {
+fn known(features: &Features, users: bool) -> Known {
     let lists = Arc::new(ValueLists::new(features));
     let met = (1..=ITEMS).map(|id| id <= MET).collect();
-    Known { items: Some(KnownItems { lists, met }) }
+    let users = users.then(|| Arc::new(ValueLists::new(&of(SESSIONS))));
+    Known { items: Some(KnownItems { lists, met }), users }
 }
 
-/// `[items + 1, values + 1]`, float64: what each value counts for each item.
+fn known_to(config: &Config) -> Known {
+    let known = known(&features(), !config.tower.user_features.is_empty());
+    let items = known.items.filter(|_| !config.tower.item_features.is_empty());
+    Known { items, ..known }
+}
+
+/// `[of + 1, values + 1]`, float64: what each value counts for each item or user, behind a row of zeros.
 fn shares(features: &Features) -> Tensor {
     let columns = features.schema.rows();
-    let mut shares = vec![0.0; (ITEMS + 1) * columns];
-    for item in 0..ITEMS {
+    let mut shares = vec![0.0; (features.len() + 1) * columns];
+    for item in 0..features.len() {
         for range in [1..6, 6..11, 11..15] {
             let of_field = features.of(item).iter().filter(|code| range.contains(*code));
             let own: Vec<u32> = of_field.copied().collect();
@@ -66,14 +77,14 @@ fn met_sequences() -> Sequences {
 fn drawer<'a>(config: &Config, plan: &Plan, sequences: &'a Sequences) -> Drawer<'a> {
     let (members, assembly) = ((0..SESSIONS).collect(), plan.assembly(config));
     let drawer = Drawer::new(config, plan.batches, assembly, sequences, members, ITEMS).unwrap();
-    let known = known(&features());
-    drawer.knowing(&known.items.unwrap(), config.tower.id_dropout)
+    drawer.knowing(&known_to(config), config.tower.id_dropout)
 }
 
 fn model(config: &Config) -> Model {
-    Model::new(&config.tower, ITEMS, 1, Device::Cpu).knowing(&known(&features()), 1)
+    Model::new(&config.tower, ITEMS, 1, Device::Cpu).knowing(&known_to(config), 1)
 }
 
+const OF_USERS: &str = "user_features = [\"tags\", \"brand\"]\n";
 const FIELDS: &str = "item_features = [\"brand\", \"tags\", \"price\"]\n";
 
 fn drawn(drawer: &Drawer, step: u64) -> Batch {
@@ -81,8 +92,12 @@ fn drawn(drawer: &Drawer, step: u64) -> Batch {
 }
 
 /// By float64: the loss of a batch of users as the tables alone make it.
-fn plain(case: (&Config, &Model, &Batch), own: &Tensor, values: &Tensor) -> f64 {
-    let (config, model, batch) = case;
+fn plain(case: (&Config, &Model, &Batch, &[usize]), tables: &[Tensor]) -> f64 {
+    let (config, model, batch, users) = case;
+    let [own, values, of_users] = tables else { panic!("three tables") };
+    let users: Vec<i64> = users.iter().map(|&user| user as i64 + 1).collect();
+    let of_users =
+        shares(&of(SESSIONS)).matmul(of_users).index_select(0, &Tensor::from_slice(&users));
     let composition = batch.composition.as_ref().unwrap();
     let kept = Tensor::ones([ITEMS as i64 + 1, 1], (Kind::Double, Device::Cpu));
     let kept = match &composition.kept {
@@ -102,12 +117,32 @@ fn plain(case: (&Config, &Model, &Batch), own: &Tensor, values: &Tensor) -> f64 
     });
     let means = Tensor::stack(&means.collect::<Vec<_>>(), 0);
     let [kernel, bias] = [0, 1].map(|at| model.encoder.parameters()[at].1.to_kind(Kind::Double));
-    let users = unit(means.matmul(&kernel) + bias) * config.tower.scale;
+    let users = unit(means.matmul(&kernel) + bias + of_users) * config.tower.scale;
     let of = |slots: &Tensor| unit(rows(&batch.scored.index_select(0, slots)));
     let positive = (&users * of(&batch.targets)).sum_dim_intlist(1, false, Kind::Double);
     let negative = users.matmul(&of(&batch.shared).tr());
     let scores = Scores::all(positive, negative, ITEMS as f64);
     crate::loss::build(&config.loss).loss(&scores).double_value(&[])
+}
+
+/// Whose the histories of a batch are: each is the beginning of a sequence, which its target goes on.
+fn asked(sequences: &Sequences, batch: &Batch) -> Vec<usize> {
+    let ids = &batch.composition.as_ref().unwrap().ids;
+    let ids_of = |places: Tensor| {
+        let ids = ids.index_select(0, &(places - 1));
+        Vec::<i64>::try_from(ids).unwrap().into_iter().map(|id| id as u32).collect::<Vec<_>>()
+    };
+    let inputs = ids_of(batch.inputs.shallow_clone());
+    let targets = ids_of(batch.scored.index_select(0, &batch.targets));
+    let histories = batch.starts.windows(2).zip(targets);
+    let users = histories.map(|(own, target)| {
+        let read = [&inputs[own[0] as usize..own[1] as usize], &[target]].concat();
+        let fits = |user: &usize| sequences.get(*user).starts_with(&read);
+        let fitting: Vec<usize> = (0..SESSIONS).filter(fits).collect();
+        assert_eq!(fitting.len(), 1, "one user has this history");
+        fitting[0]
+    });
+    users.collect()
 }
 
 #[test]
@@ -118,7 +153,8 @@ fn gradients_of_tables_are_finite_differences() {
         (true, "reject = \"none\"\n[tower]\nid_dropout = 0.5\n"),
         (false, "reject = \"none\"\n[tower]\nid_dropout = 0.5\n"),
     ] {
-        let mut config = users(&format!("{text}dim = 5\n{FIELDS}[loss]\nkind = \"cro\"\n"));
+        let mut config =
+            users(&format!("{text}dim = 5\n{FIELDS}{OF_USERS}[loss]\nkind = \"cro\"\n"));
         config.train.fused = fused;
         let plan = Plan::of(&config, Device::Cpu);
         let sequences = met_sequences();
@@ -127,9 +163,10 @@ fn gradients_of_tables_are_finite_differences() {
         let mut stepper = Stepper::new(&config, &plan, &model, 9, Vec::new);
         let gradients = stepper.gradients(&model, &batch, 3);
         let tables: Vec<Tensor> =
-            model.items.tables().iter().map(|(_, own)| own.to_kind(Kind::Double)).collect();
-        let case = (&config, &model, &batch);
-        let loss = plain(case, &tables[0], &tables[1]);
+            model.tables().iter().map(|(_, own)| own.to_kind(Kind::Double)).collect();
+        let users = asked(&sequences, &batch);
+        let case = (&config, &model, &batch, &users[..]);
+        let loss = plain(case, &tables);
         assert!((loss - gradients.loss.double_value(&[])).abs() < 1e-4 * loss);
         for (at, gradient) in gradients.tables.iter().enumerate() {
             let whole = tables[at].zeros_like().to_kind(Kind::Float);
@@ -143,7 +180,7 @@ fn gradients_of_tables_are_finite_differences() {
                         .get(row)
                         .get(column)
                         .fill_(tables[at].double_value(&[row, column]) + by);
-                    plain(case, &tables[0], &tables[1])
+                    plain(case, &tables)
                 };
                 let step = 1e-5;
                 let expected = (shifted(step) - shifted(-step)) / (2.0 * step);
@@ -171,8 +208,10 @@ fn moved(config: &Config) -> Vec<Tensor> {
         assert!(loss.double_value(&[]).is_finite());
     }
     stepper.catch_up();
-    let unmet = model.items.read().weights().narrow(0, MET as i64 + 1, (ITEMS - MET) as i64);
-    assert_eq!(unmet.abs().max().double_value(&[]), 0.0, "what is never met has no vector");
+    if !config.tower.item_features.is_empty() {
+        let unmet = model.items.read().weights().narrow(0, MET as i64 + 1, (ITEMS - MET) as i64);
+        assert_eq!(unmet.abs().max().double_value(&[]), 0.0, "what is never met has no vector");
+    }
     model.snapshot().into_iter().map(|(_, own)| own).collect()
 }
 
@@ -191,9 +230,15 @@ fn loops_and_tensor_ops_move_all_weights_alike_whatever_encodes_draws_and_loses(
                     let loss = super::parts::LOSSES[point % super::parts::LOSSES.len()];
                     let optimizer = ["deferred-adam", "adam", "adagrad"][point % 3];
                     let dropout = if point % 2 == 0 { "" } else { "id_dropout = 0.3\n" };
+                    let fields = match point / 2 % 3 {
+                        0 => FIELDS.to_owned(),
+                        1 => [FIELDS, OF_USERS].concat(),
+                        _ if dropout.is_empty() => OF_USERS.to_owned(),
+                        _ => [FIELDS, OF_USERS].concat(),
+                    };
                     point += 1;
                     let text = format!(
-                        "data.path = \"\"\n[tower]\ndim = 4\nhistory = 5\n{dropout}{FIELDS}{tower}{encoder}\n[sampling]\nsamples = \"{samples}\"\nbatch = 6\ntop_k = {}\nnegatives = [{source}]\n[loss]\n{loss}\n[optimizer]\nkind = \"{optimizer}\"\nepsilon = 1e-4\n",
+                        "data.path = \"\"\n[tower]\ndim = 4\nhistory = 5\n{dropout}{fields}{tower}{encoder}\n[sampling]\nsamples = \"{samples}\"\nbatch = 6\ntop_k = {}\nnegatives = [{source}]\n[loss]\n{loss}\n[optimizer]\nkind = \"{optimizer}\"\nepsilon = 1e-4\n",
                         point % 2 * 3
                     );
                     let mut config = toml::from_str::<Settings>(&text).unwrap().checked().unwrap();
@@ -243,11 +288,11 @@ fn an_item_is_its_own_vector_and_what_its_features_add() {
             starts: (0..=ITEMS as u32).map(|at| 3 * at).collect(),
             ..features()
         };
-        let mut known = known(&missing);
+        let mut known = known(&missing, false);
         known.items.as_mut().unwrap().met = vec![true; ITEMS];
         let of_missing = Model::new(&config.tower, ITEMS, 1, Device::Cpu).knowing(&known, 1);
         assert_eq!(of_missing.item_vectors(), by_id.item_vectors());
-        assert_eq!(of_missing.users(&ids), by_id.users(&ids));
+        assert_eq!(of_missing.users(&ids, None), by_id.users(&ids, None));
     }
 }
 

@@ -26,7 +26,7 @@ fn a_step_moves_the_tables_by_the_gradients_of_what_was_read_and_scored() {
             .map(|own| history.iter().filter(|history| **history == own).count())
             .collect();
         let layout = Layout::packed(&lengths, Device::Cpu);
-        let vectors = model.queries(&read, &layout, Queries::Every, None);
+        let vectors = model.queries(&read, &layout, Queries::Every, None, None);
         let own = case.tensor_candidates().run((model, &model.items), &vectors.detach(), batch);
         (&vectors * &own.vectors).sum(None::<Kind>).backward();
         let tables: Vec<Tensor> = model.items.tables().into_iter().map(|(_, t)| t).collect();
@@ -214,7 +214,7 @@ fn row_gradients_are_the_gradient_of_the_table() {
             &batch.starts.windows(2).map(|own| (own[1] - own[0]) as usize).collect::<Vec<_>>(),
             Device::Cpu,
         );
-        let user = model.queries(&rows(&batch.inputs), &layout, Queries::Last, None) * 10.0;
+        let user = model.queries(&rows(&batch.inputs), &layout, Queries::Last, None, None) * 10.0;
         let of = |slots: &Tensor| model.scoring.items(&rows(&batch.scored.index_select(0, slots)));
         let positive = (&user * of(&batch.targets)).sum_dim_intlist(1, false, Kind::Float);
         let negative = user.matmul(&of(&batch.shared).tr());
