@@ -11,6 +11,7 @@ use croloss::step::{Plan, Stepper};
 use rand::RngExt;
 use tch::{Device, Tensor};
 
+use super::features::{FIELDS, known};
 use super::machine;
 use super::parts::{LOSSES, ORDERS, REJECTS, SOURCES};
 
@@ -26,10 +27,11 @@ const ENCODERS: [&str; 4] = [
 ];
 
 /// These go round, one further with each point.
-const TOWERS: [&str; 3] = [
+const TOWERS: [&str; 4] = [
     "normalize = true",
     "normalize = true\nrepeats = true",
     "normalize = false\ntied = false\noutput_bias = true\nactivation = \"elu\"",
+    FIELDS,
 ];
 const OPTIMIZERS: [&str; 4] = [
     "kind = \"deferred-adam\"",
@@ -43,7 +45,7 @@ fn sequences() -> Sequences {
     let mut all = Sequences { items: vec![], offsets: vec![0] };
     for _ in 0..20 {
         let length = rng.random_range(3..9);
-        all.items.extend((0..length).map(|_| rng.random_range(1..=ITEMS as u32)));
+        all.items.extend((0..length).map(|_| rng.random_range(1..ITEMS as u32)));
         all.offsets.push(all.items.len());
     }
     all
@@ -57,7 +59,8 @@ fn points() -> Vec<Config> {
             for samples in ["users", "positions"] {
                 for source in SOURCES {
                     at += 1;
-                    let tower = TOWERS[at % 3];
+                    // One further with each loss: each source meets all of them.
+                    let tower = TOWERS[(at + at / 8) % 4];
                     let reject = match REJECTS[at / 3 % 3] {
                         "session" if tower.contains("repeats") => "label",
                         reject => reject,
@@ -85,7 +88,9 @@ fn outcome(config: &Config, sequences: &Sequences, device: Device) -> Vec<Tensor
     let plan = Plan::of(config, device);
     let (members, assembly) = ((0..sequences.len()).collect(), plan.assembly(config));
     let drawer = Drawer::new(config, plan.batches, assembly, sequences, members, ITEMS).unwrap();
-    let model = Model::new(&config.tower, ITEMS, config.seed, device);
+    let known = known(config, ITEMS, sequences.len());
+    let drawer = drawer.knowing(&known, config.tower.id_dropout);
+    let model = Model::new(&config.tower, ITEMS, config.seed, device).knowing(&known, config.seed);
     let mut stepper = Stepper::new(config, &plan, &model, STEPS, || drawer.log_counts());
     let mut all = drawer.run(0..STEPS, |next| -> Vec<Tensor> {
         (0..STEPS).map(|step| stepper.step(&model, &next(), step)).collect()

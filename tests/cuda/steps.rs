@@ -13,6 +13,7 @@ use croloss::step::{Plan, Stepper};
 use rand::RngExt;
 
 use super::counts::{Counts, OfThread, counted};
+use super::features::{FIELDS, known};
 use super::machine;
 use crate::common::Place;
 
@@ -46,7 +47,9 @@ fn take(text: &str) {
     let (plan, sequences) = (Plan::of(&config, gpu), sequences());
     let (members, assembly) = ((0..sequences.len()).collect(), plan.assembly(&config));
     let drawer = Drawer::new(&config, plan.batches, assembly, &sequences, members, ITEMS).unwrap();
-    let model = Model::new(&config.tower, ITEMS, config.seed, gpu);
+    let known = known(&config, ITEMS, sequences.len());
+    let drawer = drawer.knowing(&known, config.tower.id_dropout);
+    let model = Model::new(&config.tower, ITEMS, config.seed, gpu).knowing(&known, config.seed);
     let mut stepper = Stepper::new(&config, &plan, &model, STEPS as u64, || drawer.log_counts());
     device::synchronize(gpu);
     drawer.run(0..STEPS as u64, |next| {
@@ -67,6 +70,12 @@ fn of_users() {
 #[ignore = "run by the tests below in a process that finds CUDA"]
 fn of_sessions() {
     take(SESSIONS);
+}
+
+#[test]
+#[ignore = "run by the tests below in a process that finds CUDA"]
+fn of_features() {
+    take(&format!("[tower]\n{FIELDS}\n{USERS}"));
 }
 
 /// What the last step asked for, and drawing a batch on average: launches, and copies from pinned
@@ -112,6 +121,19 @@ fn a_step_of_sessions_waits_for_nothing() {
         let (step, of_batch) = counts("steps::of_sessions");
         assert_eq!(of_batch[0], 0.0);
         check(&step, of_batch, 215.0);
+    }
+}
+
+/// A batch is sent in three parts: its own, what its items are composed of, its users.
+#[test]
+fn a_step_of_items_and_users_with_features_waits_for_nothing() {
+    if machine::pretended().is_some() {
+        let (step, of_batch) = counts("steps::of_features");
+        println!("{step:?}\nand a batch {of_batch:?}");
+        assert_eq!((step.synchronizations, step.to_device_pageable), (0, 0), "{step:?}");
+        assert_eq!((step.to_host_pageable, step.to_host_pinned), (0, 0), "{step:?}");
+        // One of Adam's tails for each of the three tables.
+        assert_eq!((step.to_device_pinned, of_batch[1]), (3, 3.0), "{step:?}");
     }
 }
 

@@ -1,0 +1,173 @@
+"""What the sweeps of claims.toml say together: each comparison on each data set, and pooled over them.
+
+Needs pandas, pyarrow, statsmodels and matplotlib.
+
+    python pooled.py runs/claims-A runs/claims-B ...
+
+writes pooled.csv, losses.csv and pooled.svg beside itself and prints the tables of docs/results.md. A comparison's
+effect is the relative difference of recall@N between two losses, in percent of the second. Its variance on a
+data set has two parts: the test users as draws (of each user's difference, averaged over seeds), and the seeds (of the
+mean difference of each). Over data sets it is a random-effects mean (Paule and Mandel) with the interval of Hartung,
+Knapp, Sidik and Jonkman.
+"""
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from statsmodels.stats.meta_analysis import combine_effects
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+AT = [20, 50, 100, 200, 500]
+HERE = Path(__file__).parent
+
+
+def loss(kind, kernel=None, alpha=None, rank_kernel=None):
+    return (kind, kernel, alpha, rank_kernel)
+
+
+CE, TRIPLET, BPR = loss("cross-entropy"), loss("triplet"), loss("bpr")
+CRO = loss("cro", "softplus", 1.0)
+LAMBDA = loss("cro-lambda", "softplus", 1.0, "sigmoid")
+
+
+def cro(kernel, alpha):
+    return loss("cro", kernel, alpha)
+
+
+COMPARISONS = [
+    ("CRO softplus α=1 to cross-entropy", CRO, CE),
+    ("Lambda to cross-entropy", LAMBDA, CE),
+    ("Lambda to CRO softplus α=1", LAMBDA, CRO),
+    ("triplet to cross-entropy", TRIPLET, CE),
+    ("BPR to cross-entropy", BPR, CE),
+    ("CRO sigmoid, α=0.6 to 1.2", cro("sigmoid", 0.6), cro("sigmoid", 1.2)),
+    ("CRO hinge, α=1 to 0", cro("hinge", 1.0), cro("hinge", 0.0)),
+    ("CRO softplus, α=1 to 0", cro("softplus", 1.0), cro("softplus", 0.0)),
+    ("CRO α=1, exponential to sigmoid", cro("exponential", 1.0), cro("sigmoid", 1.0)),
+    ("CRO α=1, softplus to sigmoid", cro("softplus", 1.0), cro("sigmoid", 1.0)),
+]
+
+
+def named(of):
+    kind, kernel, alpha, rank_kernel = of
+    kernels = " + ".join(part for part in (rank_kernel, kernel) if part)
+    return " ".join(part for part in (kind, kernels, "" if alpha is None else f"α={alpha:g}") if part)
+
+
+def read(folder):
+    """{loss: {seed: recall by user, [users, N]}} and the table of results, a row a run that is done."""
+    results = pd.read_csv(folder / "results.csv")
+    results = results[results.status == "done"]
+    runs = {}
+    for _, row in results.iterrows():
+        of = [None if pd.isna(row[f"loss.{key}"]) else row[f"loss.{key}"] for key in ("kind", "kernel", "alpha", "rank_kernel")]
+        ranks = pd.read_parquet(next(folder.glob(f"*-{row.id}")) / "ranks.parquet", columns=["user", "rank"])
+        found = pd.DataFrame({at: ranks["rank"] <= at for at in AT}).groupby(ranks.user).mean()
+        runs.setdefault(loss(*of), {})[row.seed] = found
+    return runs, results
+
+
+def effect(runs, first, second, at):
+    """Relative difference in percent, its variance, seeds; None where a side is missing."""
+    if first not in runs or second not in runs:
+        return None
+    seeds = sorted(set(runs[first]) & set(runs[second]))
+    by_seed = pd.DataFrame({seed: runs[first][seed][at] - runs[second][seed][at] for seed in seeds})
+    base = np.mean([runs[second][seed][at].mean() for seed in seeds])
+    of_users = by_seed.mean(axis=1).var(ddof=1) / len(by_seed)
+    of_seeds = by_seed.mean().var(ddof=1) / len(seeds) if len(seeds) > 1 else 0.0
+    scale = 100.0 / base
+    return by_seed.mean().mean() * scale, (of_users + of_seeds) * scale**2, len(seeds)
+
+
+def main(folders):
+    data = {folder.name.removeprefix("claims-"): read(folder) for folder in map(Path, folders)}
+    rows = []
+    for name, first, second in COMPARISONS:
+        for at in AT:
+            own = {d: effect(runs, first, second, at) for d, (runs, _) in data.items()}
+            own = {d: e for d, e in own.items() if e}
+            for d, (mean, variance, seeds) in own.items():
+                half = 1.96 * variance**0.5
+                rows.append((name, at, d, mean, mean - half, mean + half, seeds, np.nan))
+            effects, variances = [np.array([e[i] for e in own.values()]) for i in (0, 1)]
+            pooled = combine_effects(effects, variances, method_re="iterated", use_t=True)
+            frame = pooled.summary_frame()
+            mean, low, high = frame.loc["random effect wls", ["eff", "ci_low", "ci_upp"]]
+            rows.append((name, at, "pooled", mean, low, high, len(own), 100 * max(0.0, pooled.i2)))
+    table = pd.DataFrame(rows, columns=["comparison", "N", "data", "percent", "low", "high", "seeds_or_sets", "i2"])
+    table.round(3).to_csv(HERE / "pooled.csv", index=False)
+
+    columns = [*data, "pooled"]
+    print("| comparison | N | " + " | ".join(columns) + " | I² |")
+    print("|---|---:|" + "---:|" * (len(columns) + 1))
+    for (name, at), part in table.groupby(["comparison", "N"], sort=False):
+        cells = []
+        for column in columns:
+            own = part[part.data == column].iloc[0]
+            text = f"{own.percent:+.1f} ({own.low:+.1f} to {own.high:+.1f})"
+            cells.append(f"**{text}**" if own.low > 0 or own.high < 0 else text)
+        print(f"| {name} | {at} | " + " | ".join(cells) + f" | {part[part.data == 'pooled'].i2.iloc[0]:.0f} |")
+
+    # Which loss for which N: by validation, never by the test.
+    print()
+    means = []
+    for d, (runs, results) in data.items():
+        keys = ["loss.kind", "loss.kernel", "loss.alpha", "loss.rank_kernel"]
+        for key, part in results.groupby(keys, dropna=False):
+            of = loss(*[None if pd.isna(value) else value for value in key])
+            means.append({"data": d, "loss": named(of), "seeds": len(part), "steps": part.best_step.mean(),
+                          **{f"validation@{at}": part[f"validation.recall@{at}"].mean() for at in AT},
+                          **{f"test@{at}": part[f"test.recall@{at}"].mean() for at in AT}})
+    means = pd.DataFrame(means)
+    means.round(5).to_csv(HERE / "losses.csv", index=False)
+    print("| data | N | best in validation | its test recall, % | cross-entropy's | second and third in validation |")
+    print("|---|---:|---|---:|---:|---|")
+    for d, part in means.groupby("data", sort=False):
+        base = part[part.loss == "cross-entropy"].iloc[0]
+        for at in AT:
+            order = part.sort_values(f"validation@{at}", ascending=False)
+            best = order.iloc[0]
+            print(f"| {d} | {at} | {best.loss} | {100 * best[f'test@{at}']:.2f} | {100 * base[f'test@{at}']:.2f} | "
+                  + ", ".join(order.loss.iloc[1:3]) + " |")
+    print()
+    print("| loss | " + " | ".join(f"@{at}" for at in AT) + " | steps to the best, times cross-entropy's |")
+    print("|---|" + "---:|" * (len(AT) + 1))
+    gains = []
+    for name, part in means.groupby("loss", sort=False):
+        base = means[means.loss == "cross-entropy"].set_index("data")
+        own = part.set_index("data")
+        if len(own) < len(data):
+            continue
+        gain = [100 * (own[f"test@{at}"] / base[f"test@{at}"] - 1).mean() for at in AT]
+        gains.append((name, gain, (own.steps / base.steps).mean()))
+    for name, gain, cost in sorted(gains, key=lambda own: -np.mean(own[1])):
+        print(f"| {name} | " + " | ".join(f"{x:+.1f}" for x in gain) + f" | {cost:.1f} |")
+
+    figure, axes = plt.subplots(2, 5, figsize=(15, 6), sharex=False)
+    for axis, (name, _, _) in zip(axes.flat, COMPARISONS):
+        for column in columns:
+            own = table[(table.comparison == name) & (table.data == column)]
+            style = dict(color="black", lw=2, marker="o") if column == "pooled" else dict(alpha=0.6, marker=".")
+            axis.plot(own.N, own.percent, label=column, **style)
+            if column == "pooled":
+                axis.fill_between(own.N, own.low, own.high, color="black", alpha=0.12, lw=0)
+        axis.axhline(0, color="grey", lw=0.8)
+        axis.set_xscale("log")
+        axis.set_xticks(AT, [str(at) for at in AT])
+        axis.minorticks_off()
+        axis.set_title(name, fontsize=9)
+        axis.set_ylim(*np.clip(axis.get_ylim(), -60, 60))
+    axes[0, 0].set_ylabel("recall@N, relative, %")
+    axes[1, 0].set_ylabel("recall@N, relative, %")
+    axes[0, 0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(HERE / "pooled.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
