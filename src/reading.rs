@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::misuse;
 
 /// Far longer than any text that people or this program write for it.
-const LONGEST: u64 = 64 << 20;
+pub const LONGEST: u64 = 64 << 20;
 
 /// Opens an ordinary file. Whatever else has a name, a pipe or a device, may never end.
 ///

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::choice::one_of;
 use super::progress::Bar;
-use crate::data::{self, Dataset, Description, Format, Moment, Source, SplitBy};
+use crate::data::{self, Dataset, Description, FieldRule, Format, Moment, RecordSource, SplitBy};
 use crate::folders::{Claim, refuse_foreign};
 use crate::misuse;
 
@@ -98,6 +98,36 @@ pub struct Prepare {
     /// the latest of them [default: 0.02].
     #[arg(long, value_name = "SHARE")]
     validation_share: Option<f64>,
+    /// About one item in so many is cold: it leaves all sequences, and users whose last item is one
+    /// are asked for it.
+    #[arg(long, value_name = "N")]
+    cold_one_in: Option<u32>,
+    /// Which of these parts of the items is the cold one, from 0 [default: 0].
+    #[arg(long, value_name = "N")]
+    cold_part: Option<u32>,
+    /// A file of what is known of items: CSV, TSV, Parquet or JSON lines, told by its name, gzipped
+    /// or not (can be repeated).
+    #[arg(long, value_name = "FILE")]
+    items: Vec<PathBuf>,
+    /// The column of the items' ids there [default: as in the log].
+    #[arg(long, value_name = "COLUMN")]
+    item_id: Option<String>,
+    /// A field of items and its kind: category, categories, number or number:BUCKETS; without
+    /// --items a column of the log (can be repeated).
+    #[arg(long, value_name = "NAME=KIND", value_parser = field)]
+    item_field: Vec<(String, FieldRule)>,
+    /// Items that only --items tells of become items of the catalogue, too.
+    #[arg(long)]
+    keep_cold_items: bool,
+    /// A file of what is known of users, like --items.
+    #[arg(long, value_name = "FILE")]
+    users: Vec<PathBuf>,
+    /// The column of the users' ids there [default: as in the log].
+    #[arg(long, value_name = "COLUMN")]
+    user_id: Option<String>,
+    /// A field of users and its kind, like --item-field.
+    #[arg(long, value_name = "NAME=KIND", value_parser = field)]
+    user_field: Vec<(String, FieldRule)>,
     /// Replace the folder if it exists.
     #[arg(long)]
     force: bool,
@@ -122,6 +152,11 @@ fn keep(text: &str) -> Result<(String, Vec<String>), String> {
     Ok((column.to_owned(), values.split(',').map(str::to_owned).collect()))
 }
 
+fn field(text: &str) -> Result<(String, FieldRule), String> {
+    let (name, kind) = text.rsplit_once('=').ok_or("give NAME=KIND")?;
+    Ok((name.to_owned(), FieldRule::parse(kind)?))
+}
+
 impl Prepare {
     pub fn run(self) -> Result<()> {
         let (out, force) = (self.out.clone(), self.force);
@@ -132,22 +167,28 @@ impl Prepare {
         };
         refuse_foreign(&out, force, &Dataset::FOLDER)?;
         let source = &description.source;
-        refuse_input(&out, source)?;
-        let size = source.size().map_err(|error| match description.homepage.as_str() {
+        refuse_input(&out, &description)?;
+        let from = |error: anyhow::Error, option| match description.homepage.as_str() {
             "" => error,
             from => {
-                error.context(format!("get the data from {from} and name its file with --input"))
+                error.context(format!("get the data from {from} and name its file with {option}"))
             }
-        })?;
+        };
+        let size = source.size().map_err(|error| from(error, "--input"))?;
+        for (known, option) in [(&description.items, "--items"), (&description.users, "--users")] {
+            let there = known.as_ref().map_or(Ok(()), RecordSource::find);
+            there.map_err(|error| from(error, option))?;
+        }
         description.check()?;
         let claim = Claim::new(&out, force, &Dataset::FOLDER)?;
 
         let mut bar = Bar::of_bytes(size, "reading");
-        let log = source.read(&mut |done| bar.set(done))?;
-        bar.message("preparing");
-        let mut dataset =
-            data::prepare(&description.name, log, &description.rules, &description.split)?;
-        dataset.manifest.generated = description.generated;
+        let dataset = data::prepare_described(&description, &mut |done| {
+            bar.set(done);
+            if done == size {
+                bar.message("preparing");
+            }
+        })?;
         bar.message("writing");
         dataset.write(claim)?;
         drop(bar);
@@ -204,8 +245,32 @@ impl Prepare {
         all.split.test_days = self.test_days.or(all.split.test_days);
         all.split.event = self.split_event.or(all.split.event);
         all.split.validation_share = self.validation_share.or(all.split.validation_share);
+        all.split.cold_one_in = self.cold_one_in.or(all.split.cold_one_in);
+        all.split.cold_part = self.cold_part.or(all.split.cold_part);
+        records(&mut all.items, self.items, self.item_id, self.item_field, self.keep_cold_items);
+        records(&mut all.users, self.users, self.user_id, self.user_field, false);
         Ok(all)
     }
+}
+
+/// Lays options over what is known of items or users.
+fn records(
+    known: &mut Option<RecordSource>,
+    files: Vec<PathBuf>,
+    id: Option<String>,
+    fields: Vec<(String, FieldRule)>,
+    keep_cold: bool,
+) {
+    if files.is_empty() && id.is_none() && fields.is_empty() && !keep_cold {
+        return;
+    }
+    let known = known.get_or_insert_default();
+    if !files.is_empty() {
+        known.files = files;
+    }
+    known.id = id.or(known.id.take());
+    known.fields.extend(fields);
+    known.keep_cold |= keep_cold;
 }
 
 /// A data set's name as that of a folder in `data`, which it must not lead out of.
@@ -218,9 +283,12 @@ fn folder_name(name: &str) -> Result<&str> {
 }
 
 /// Refuses to replace a folder whose files are read.
-fn refuse_input(out: &Path, source: &Source) -> Result<()> {
+fn refuse_input(out: &Path, description: &Description) -> Result<()> {
     let Ok(out) = fs::canonicalize(out) else { return Ok(()) };
-    for file in source.files.iter().chain(&source.test_files) {
+    let source = &description.source;
+    let known = [&description.items, &description.users].into_iter().flatten();
+    let known = known.flat_map(|known| &known.files);
+    for file in source.files.iter().chain(&source.test_files).chain(known) {
         if fs::canonicalize(file).is_ok_and(|file| file.starts_with(&out)) {
             misuse!(
                 "{} lies in the folder that would be replaced: choose another --out",

@@ -97,6 +97,11 @@ impl Dataset {
             "items.parquet",
             "users.parquet",
             "sequences.parquet",
+            // What is known besides, where there is anything.
+            "features.toml",
+            "item_features.parquet",
+            "user_features.parquet",
+            "cold.parquet",
             // What is measured of baselines is kept with the data.
             "baselines.json",
         ],
@@ -137,7 +142,8 @@ impl Dataset {
         }
     }
 
-    /// SHA-256 of all content (sequences, times, catalogue, users, split), in hexadecimal. Two
+    /// SHA-256 of all content (sequences, times, catalogue, users, split, and where there are any
+    /// features and cold items), in hexadecimal. Two
     /// datasets of the same checksum are the same to whoever trains on them.
     pub fn checksum(&self) -> String {
         let mut hash = Numbers { hash: Sha256::new(), buffer: Vec::new() };
@@ -152,6 +158,18 @@ impl Dataset {
         }
         let names = self.items.iter().map(|item| &item.original).chain(&self.users);
         names.for_each(|name| hash.name(name));
+        for (of, features) in [("items", &self.item_features), ("users", &self.user_features)] {
+            if let Some(features) = features {
+                hash.name(of);
+                hash.features(features);
+            }
+        }
+        if let Some(cold) = &self.cold {
+            hash.name("cold");
+            hash.all(&cold.items, |item| item.to_le_bytes());
+            hash.all(&cold.targets, |(user, _)| user.to_le_bytes());
+            hash.all(&cold.targets, |(_, item)| item.to_le_bytes());
+        }
         hex(&hash.hash.finalize())
     }
 }
@@ -175,5 +193,17 @@ impl Numbers {
     fn name(&mut self, name: &str) {
         self.hash.update((name.len() as u64).to_le_bytes());
         self.hash.update(name);
+    }
+
+    fn features(&mut self, features: &Features) {
+        self.all(&features.schema.fields, |field| [field.kind as u8]);
+        for field in &features.schema.fields {
+            self.name(&field.name);
+            self.all(&field.values, |value| (value.len() as u64).to_le_bytes());
+            field.values.iter().for_each(|value| self.hash.update(value));
+            self.all(&field.bounds, |bound| bound.to_le_bytes());
+        }
+        self.all(&features.starts, |start| start.to_le_bytes());
+        self.all(&features.codes, |code| code.to_le_bytes());
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Deserialize;
 
+use super::field_rule::RecordSource;
 use super::read::Source;
 use super::rules::Rules;
 use super::split_rule::{SplitBy, SplitRule};
@@ -32,6 +33,12 @@ pub struct Description {
     pub rules: Rules,
     #[serde(default)]
     pub split: SplitRule,
+    /// What is known of items.
+    #[serde(default)]
+    pub items: Option<RecordSource>,
+    /// What is known of users.
+    #[serde(default)]
+    pub users: Option<RecordSource>,
 }
 
 impl Description {
@@ -55,6 +62,9 @@ impl Description {
     pub fn check(&self) -> Result<()> {
         self.rules.check()?;
         self.split.check()?;
+        for (who, known) in [("item", &self.items), ("user", &self.users)] {
+            known.as_ref().map_or(Ok(()), |known| known.check(who))?;
+        }
         let source = &self.source;
         let timed = source.time.is_some() || source.day.is_some();
         match self.split.by {

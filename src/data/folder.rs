@@ -1,4 +1,5 @@
-//! The dataset on disk: `items.parquet`, `users.parquet`, `sequences.parquet`, `dataset.toml`.
+//! The dataset on disk: `items.parquet`, `users.parquet`, `sequences.parquet`, `dataset.toml`, and what
+//! is known of items and users besides.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,9 @@ use super::parquet::{Parquet, write};
 use super::split::Split;
 use crate::files;
 use crate::folders::Claim;
+
+mod cold;
+mod features;
 
 const ITEMS: &str = "items.parquet";
 const USERS: &str = "users.parquet";
@@ -48,6 +52,10 @@ impl Dataset {
             self.write_items(&folder.join(ITEMS))?;
             self.write_users(&folder.join(USERS))?;
             self.write_sequences(&folder.join(SEQUENCES))?;
+            self.write_features(folder)?;
+            if let Some(cold) = &self.cold {
+                cold::write_targets(&folder.join(cold::FILE), cold)?;
+            }
             let text = toml::to_string(&manifest).context("cannot write the manifest as TOML")?;
             files::write_file(&folder.join(FILE), text)
         })
@@ -56,12 +64,17 @@ impl Dataset {
     fn write_items(&self, path: &Path) -> Result<()> {
         write(path, self.items.len(), |rows| {
             let ids = rows.start as u32 + 1..rows.end as u32 + 1;
-            let items = &self.items[rows];
-            vec![
+            let items = &self.items[rows.clone()];
+            let mut columns = vec![
                 column("item", ids.collect()),
                 Column::new("original".into(), strings(items.iter().map(|item| &item.original))),
                 column("count", items.iter().map(|item| item.count).collect()),
-            ]
+            ];
+            if let Some(cold) = &self.cold {
+                let is_cold = |row: usize| cold.items.binary_search(&(row as u32 + 1)).is_ok();
+                columns.push(column(cold::COLUMN, rows.map(is_cold).collect::<Vec<bool>>()));
+            }
+            columns
         })
     }
 
@@ -156,7 +169,14 @@ impl Dataset {
             offsets.push(0);
         }
         let sequences = Sequences { items: ids, offsets };
-        let (item_features, user_features, cold) = (None, None, None);
+        let [item_features, user_features] = features::read(folder, items.len(), users.len())?;
+        let cold = match manifest.split.cold_one_in {
+            Some(_) => {
+                let (marked, targets) = (folder.join(ITEMS), folder.join(cold::FILE));
+                Some(cold::read(&marked, &targets, &sequences, items.len())?)
+            }
+            None => None,
+        };
         let dataset = Dataset {
             items,
             users,
@@ -293,6 +313,9 @@ where
 fn strings<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
     names.map(String::as_str).collect()
 }
+
+#[cfg(test)]
+mod known_tests;
 
 #[cfg(test)]
 mod tests;

@@ -67,6 +67,11 @@ impl Builder {
         Ok(())
     }
 
+    /// The numbers of user and item of the event that was appended last.
+    pub fn last(&self) -> [u32; 2] {
+        [&self.user, &self.item].map(|numbers| numbers.last().copied().unwrap_or_default())
+    }
+
     /// What the event that was appended last is later than its time, in billionths.
     pub fn push_part(&mut self, part: u32) {
         if part > 0 {
@@ -87,7 +92,7 @@ impl Builder {
 
     /// What is appended from now on is of the test files.
     pub fn begin_test(&mut self) {
-        self.test_from = Some((self.users.numbers.len(), self.user.len()));
+        self.test_from = Some((self.users.len(), self.user.len()));
     }
 
     /// The number of events so far.
@@ -132,14 +137,14 @@ impl Builder {
 
 /// Gives each distinct string a number from 0, in order of first appearance.
 #[derive(Default)]
-struct Interner {
+pub(super) struct Interner {
     numbers: HashMap<Box<str>, u32>,
     /// Logs are often grouped by user: the last one is found without a look-up.
     last: (String, u32),
 }
 
 impl Interner {
-    fn number(&mut self, name: &str) -> Result<u32> {
+    pub fn number(&mut self, name: &str) -> Result<u32> {
         if self.last.0 == name && !self.numbers.is_empty() {
             return Ok(self.last.1);
         }
@@ -157,7 +162,13 @@ impl Interner {
         Ok(number)
     }
 
-    fn into_names(self) -> Vec<String> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// All of them, each in the place of its number.
+    pub fn into_names(self) -> Vec<String> {
         let mut names = vec![String::new(); self.numbers.len()];
         for (name, number) in self.numbers {
             names[number as usize] = name.into();

@@ -41,6 +41,41 @@ pub struct Manifest {
     pub span: Option<Span>,
     #[serde(default)]
     pub files: Vec<SourceFile>,
+    /// What is known of items, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<KnownCounts>,
+    /// What is known of users, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<KnownCounts>,
+}
+
+/// What preparation found of the fields of items or users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownCounts {
+    /// Values of categories that fewer have share one code.
+    pub min_count: u64,
+    /// Records of what is not in the dataset.
+    pub left_out: u64,
+    /// Items that came into the catalogue by their records.
+    #[serde(default)]
+    pub kept_cold: u64,
+    pub fields: Vec<FieldCounts>,
+    /// Where it was read; none: in the log.
+    #[serde(default)]
+    pub files: Vec<SourceFile>,
+}
+
+/// What preparation found of one field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldCounts {
+    pub name: String,
+    /// Items or users that have a value.
+    pub known: u64,
+    /// Values that too few have.
+    pub rare: u64,
+    /// How often the log says something else later on, which does not count.
+    #[serde(default)]
+    pub others: u64,
 }
 
 /// How much there is.
@@ -96,6 +131,15 @@ pub struct DroppedCounts {
     pub short_test_users: u64,
     #[serde(default)]
     pub short_test_user_interactions: u64,
+    /// Of cold items: the interactions that went with them, and users who have no others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cold_item_interactions: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cold_users: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Manifest {

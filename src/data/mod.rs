@@ -1,9 +1,13 @@
 //! From raw logs to datasets: readers, preparation rules, the dataset folder, the generator.
 
+mod cold_rule;
 mod cut;
 mod dataset;
+mod describe;
 mod description;
 mod features;
+mod field_rule;
+mod field_value;
 mod folder;
 mod generate;
 mod interactions;
@@ -12,22 +16,28 @@ mod pages;
 pub(crate) mod parquet;
 mod prepare;
 mod read;
+mod records;
 mod rules;
 mod shares;
 mod span;
 mod split;
 mod split_rule;
 mod split_users;
+mod vocabulary;
 mod windows;
 
 pub use cut::Cut;
 pub use dataset::{Cold, Dataset, Item, Sequences};
+pub use describe::prepare_described;
 pub use description::Description;
 pub use features::{Features, Field, FieldKind, Schema};
+pub use field_rule::{FieldRule, RecordSource};
+pub use field_value::FieldValue;
 pub use generate::{Preset, Size, generate};
 pub use interactions::Interactions;
-pub use manifest::{Counts, DroppedCounts, Manifest};
+pub use manifest::{Counts, DroppedCounts, FieldCounts, KnownCounts, Manifest};
 pub use prepare::prepare;
+pub use read::records::{Record, read_records};
 pub(crate) use read::time::parse as parse_time;
 pub use read::{Format, Log, Source, SourceFile};
 pub use rules::Rules;

@@ -124,10 +124,17 @@ impl<R: MmapBytesReader> Parquet<R> {
     }
 }
 
-/// Bytes of all texts of a frame.
+/// Bytes of all texts of a frame, those in lists among them.
 fn text_of(frame: &DataFrame) -> u64 {
-    let texts = frame.columns().iter().filter_map(|column| column.str().ok());
-    texts.map(|texts| texts.iter().flatten().map(|text| text.len() as u64).sum::<u64>()).sum()
+    let bytes = |texts: &StringChunked| -> u64 {
+        texts.iter().flatten().map(|text| text.len() as u64).sum()
+    };
+    let of = |column: &Column| match (column.str(), column.list()) {
+        (Ok(texts), _) => bytes(texts),
+        (_, Ok(lists)) => lists.get_inner().str().map_or(0, bytes),
+        _ => 0,
+    };
+    frame.columns().iter().map(of).sum()
 }
 
 /// What polars reads of a file. Some of what can be wrong with one it meets with a panic.
@@ -169,13 +176,21 @@ mod tests {
 
     use super::*;
 
-    /// A file of these two columns.
+    /// A file of these two columns, and one of lists of the texts.
     fn file(numbers: &[u32], texts: &[&str]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f.parquet");
         write(&path, numbers.len(), |rows| {
             let (numbers, texts) = (&numbers[rows.clone()], &texts[rows]);
-            vec![Column::new("number".into(), numbers), Column::new("text".into(), texts)]
+            let list = |text: &&str| Series::new("".into(), vec![*text; text.len().min(3)]);
+            let lists: Vec<Series> = texts.iter().map(list).collect();
+            let lists = match lists.is_empty() {
+                true => {
+                    Column::full_null("list".into(), 0, &DataType::List(DataType::String.into()))
+                }
+                false => Column::new("list".into(), lists),
+            };
+            vec![Column::new("number".into(), numbers), Column::new("text".into(), texts), lists]
         })
         .unwrap();
         std::fs::read(&path).unwrap()
@@ -185,7 +200,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<usize> {
         let mut parquet = Parquet::new(Path::new("f"), Cursor::new(bytes.to_vec()))?;
         let mut rows = 0;
-        parquet.frames(&["number", "text"], |frame| {
+        parquet.frames(&["number", "text", "list"], |frame| {
             rows += frame.height();
             Ok(())
         })?;

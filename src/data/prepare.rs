@@ -13,6 +13,7 @@ use super::split_rule::SplitRule;
 use super::split_users::UserFacts;
 use kept::{Dropped, Kept};
 
+mod cold;
 mod kept;
 
 /// Filters, orders, numbers and splits a log, as the published preparations do:
@@ -20,15 +21,17 @@ mod kept;
 /// 0. with `short_users_first`, users with fewer than `min_user_count` interactions are dropped;
 /// 1. items with fewer than `min_item_count` interactions are dropped;
 /// 2. users with fewer than `min_user_count` remaining interactions are dropped;
-/// 3. the remaining users, in the order of first appearance in the log, are split;
-/// 4. where the split is one of sessions, items that nobody has met who trains or validates leave
+/// 3. where the split has a rule for cold items, these leave the sequences, and then users who have
+///    no others; they keep their rows of the catalogue;
+/// 4. the remaining users, in the order of first appearance in the log, are split;
+/// 5. where the split is one of sessions, items that nobody has met who trains or validates leave
 ///    the test and the catalogue, and then users of the test with fewer than `min_user_count`
 ///    remaining interactions are dropped;
-/// 5. a user's events are ordered by time, equal times as in the log;
-/// 6. items are numbered from 1 by falling popularity, ties by first appearance in the log.
+/// 6. a user's events are ordered by time, equal times as in the log;
+/// 7. items are numbered from 1 by falling popularity, ties by first appearance in the log.
 ///
 /// Popularity is that of the first step, over all parts of the split. An item all of whose users
-/// were dropped keeps its row in the catalogue, unless the fourth step takes it.
+/// were dropped keeps its row in the catalogue, unless the fifth step takes it.
 ///
 /// # Errors
 /// Filters that leave nothing; a split that cannot be made.
@@ -59,13 +62,21 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
     }
     (report.short_users, report.short_user_interactions) = drop_short_users(&mut kept, rules)?;
 
+    let cold = match split.cold_one_in {
+        Some(_) => Some(cold::Met::take(&mut kept, &events.items, split, &mut report)?),
+        None => None,
+    };
     let mut split_users = parts(&kept, &events, split)?;
     if split.is_of_sessions() {
         drop_unseen(&mut kept, &split_users, rules, &mut report)?;
         split_users.retain(|(user, _)| kept.users[*user]);
     }
 
-    let (catalogue, numbers) = number(&popularity, &kept.items);
+    let is_cold = |item: usize| cold.as_ref().is_some_and(|cold| cold.items[item]);
+    let listed: Vec<bool> =
+        kept.items.iter().enumerate().map(|(item, kept)| *kept || is_cold(item)).collect();
+    let (catalogue, numbers) = number(&popularity, &listed);
+    let cold = cold.map(|cold| cold.asked(&events, &split_users, split, &numbers)).transpose()?;
     let (sequences, times) = sequences(&kept, &events, &split_users, &numbers);
     let span = Span::of(&events);
     let cuts = split.cuts(&sequences, times.as_deref(), span)?;
@@ -80,7 +91,7 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
         cuts,
         item_features: None,
         user_features: None,
-        cold: None,
+        cold,
         manifest: Manifest {
             name: name.to_owned(),
             rules: rules.clone(),

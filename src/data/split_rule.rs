@@ -133,6 +133,12 @@ pub struct SplitRule {
     /// given: the latest, of equal times or without times the last of the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_share: Option<f64>,
+    /// About one item in so many is cold: no sequence keeps it. See [`super::Cold`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_one_in: Option<u32>,
+    /// Which of these parts of the items is the cold one, from 0; 0 if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_part: Option<u32>,
 }
 
 /// A time as a number, or as a date in quotes.
@@ -195,7 +201,7 @@ impl SplitRule {
         {
             misuse!("validation_share = {share}: must be above 0 and below 1");
         }
-        Ok(())
+        self.check_cold()
     }
 
     /// Whether the rules for sessions hold: items that nobody meets who trains or validates leave
@@ -225,6 +231,7 @@ impl SplitRule {
         if self.by == SplitBy::Seed {
             rule.seed = Some(self.seed.unwrap_or(1));
         }
+        rule.cold_part = self.cold_one_in.map(|_| self.cold_part.unwrap_or_default());
         if self.is_of_sessions() {
             rule.event = Some(self.moment());
             rule.validation_share = Some(self.share());

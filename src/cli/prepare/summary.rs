@@ -8,6 +8,8 @@ use crate::cli::table::{self, count};
 use crate::data::{Dataset, Split, distinct};
 use crate::eval::held_out_from;
 
+mod known;
+
 /// Prints what was kept and what was dropped, and where it lies now.
 ///
 /// # Errors
@@ -45,6 +47,8 @@ pub fn print(dataset: &Dataset, out: &Path) -> Result<()> {
             rows.extend(unknown(dataset, part, users.len()));
         }
     }
+    rows.extend(known::fields(dataset));
+    rows.extend(known::cold(dataset));
     let manifest = &dataset.manifest;
     rows.push(["left out by keep: interactions".into(), count(dropped.left_out)]);
     let mut tell = |what: String, number: u64, interactions: u64| {

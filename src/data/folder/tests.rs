@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::data::{Manifest, SplitBy, SplitRule, UserFacts};
 
-fn sample(timed: bool) -> Dataset {
+pub fn sample(timed: bool) -> Dataset {
     let sequences: Vec<Vec<u32>> =
         (0..10u32).map(|user| (0..=user).map(|at| 1 + (user * at + at) % 4).collect()).collect();
     let mut offsets = vec![0];
@@ -35,7 +35,7 @@ fn sample(timed: bool) -> Dataset {
     dataset
 }
 
-fn saved(dataset: &Dataset) -> (TempDir, PathBuf) {
+pub fn saved(dataset: &Dataset) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("sample");
     dataset.save(&out, false).unwrap();

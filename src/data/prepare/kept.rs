@@ -54,6 +54,22 @@ impl<'a> Kept<'a> {
         remove(&mut self.items, popularity, goes)
     }
 
+    /// `[users]`: the last kept event of each by time, of equal times the last in the log.
+    pub fn last(&self) -> Vec<Option<usize>> {
+        let events = self.events;
+        let order = |event: usize| {
+            let part = events.part.as_ref().map_or(0, |part| part[event]);
+            (events.time.as_ref().map_or(0, |time| time[event]), part)
+        };
+        let mut last: Vec<Option<usize>> = vec![None; self.users.len()];
+        for (event, user, _) in self.events() {
+            if last[user].is_none_or(|other| order(event) >= order(other)) {
+                last[user] = Some(event);
+            }
+        }
+        last
+    }
+
     /// `[users]`: the day, or else the time, of each user's first or last kept event, 0 where there
     /// is none; of equal times the first or last in the log. `None` if the log has neither.
     pub fn times(&self, moment: Moment) -> Option<Vec<i64>> {

@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 use polars::prelude::StringChunked;
 
 use super::time;
+use super::told_by_log::ToldByLog;
 use crate::config::nearest;
 use crate::data::interactions::Builder;
 use crate::error::{Misuse, short};
@@ -18,6 +19,8 @@ pub(super) struct Reader<'a> {
     pub time: Option<&'a str>,
     pub day: Option<&'a str>,
     pub keep: Vec<(&'a str, HashSet<&'a str>)>,
+    /// Columns that tell of items and users.
+    pub told: ToldByLog<'a>,
     pub header: bool,
     pub builder: Builder,
     pub left_out: u64,
@@ -34,6 +37,53 @@ pub(super) struct Columns<'a> {
     pub day: Option<&'a StringChunked>,
     /// In the order of [`Reader::keep`].
     pub keep: Vec<&'a StringChunked>,
+    /// In the order of [`ToldByLog::columns`].
+    pub told: Vec<&'a StringChunked>,
+}
+
+/// Who takes the rows of a table of text.
+pub(super) trait Rows {
+    /// Whether the first record names the columns.
+    fn has_header(&self) -> bool;
+
+    /// The names of the wanted columns; one may be there more than once.
+    fn names(&self) -> impl Iterator<Item = &str>;
+
+    /// Takes the rows of a piece of the table at `path`. `get` finds a wanted column by its name,
+    /// `line` tells where row number `n` of the piece begins.
+    fn take_rows<'c>(
+        &mut self,
+        get: &dyn Fn(&str) -> Result<&'c StringChunked>,
+        path: &Path,
+        line: &dyn Fn(usize) -> usize,
+    ) -> Result<()>;
+
+    /// Is told the bytes of the file on disk that have been gone through.
+    fn went_by(&mut self, bytes: u64);
+}
+
+impl Rows for Reader<'_> {
+    fn has_header(&self) -> bool {
+        self.header
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.wanted()
+    }
+
+    fn take_rows<'c>(
+        &mut self,
+        get: &dyn Fn(&str) -> Result<&'c StringChunked>,
+        path: &Path,
+        line: &dyn Fn(usize) -> usize,
+    ) -> Result<()> {
+        let columns = self.columns(get)?;
+        self.take(&columns, |row| at(path, line(row)))
+    }
+
+    fn went_by(&mut self, bytes: u64) {
+        (self.progress)(self.done + bytes);
+    }
 }
 
 impl Reader<'_> {
@@ -45,7 +95,14 @@ impl Reader<'_> {
     /// The names of the wanted columns; one may be wanted in more than one role.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &str> {
         let keep = self.keep.iter().map(|(column, _)| *column);
-        [self.user, self.item].into_iter().chain(self.time).chain(self.day).chain(keep)
+        let own = [self.user, self.item].into_iter().chain(self.time).chain(self.day);
+        own.chain(keep).chain(self.told.columns())
+    }
+
+    /// Whether rows may have nothing in this column.
+    pub(super) fn is_optional(&self, column: &str) -> bool {
+        let required = self.wanted().count() - self.told.columns().count();
+        !self.wanted().take(required).any(|name| name == column)
     }
 
     /// The wanted columns, each found by `get`, which is given its name.
@@ -59,6 +116,7 @@ impl Reader<'_> {
             time: self.time.map(&mut get).transpose()?,
             day: self.day.map(&mut get).transpose()?,
             keep: self.keep.iter().map(|(column, _)| get(column)).collect::<Result<_>>()?,
+            told: self.told.columns().map(get).collect::<Result<_>>()?,
         })
     }
 
@@ -77,10 +135,13 @@ impl Reader<'_> {
         }
         let mut times = columns.time.map(|column| column.iter());
         let mut days = columns.day.map(|column| column.iter());
+        let mut told: Vec<_> = columns.told.iter().map(|column| column.iter()).collect();
         for (row, (user, item)) in columns.user.iter().zip(columns.item.iter()).enumerate() {
             let [time, day] = [&mut times, &mut days]
                 .map(|column| column.as_mut().map(|c| c.next().flatten().unwrap_or_default()));
+            let told = told.iter_mut().map(|column| column.next().flatten().unwrap_or_default());
             if !kept[row] {
+                told.for_each(drop);
                 self.left_out += 1;
                 continue;
             }
@@ -108,6 +169,7 @@ impl Reader<'_> {
             let (time, day) = (parsed(time, self.time)?, parsed(day, self.day)?);
             let whole = time.map(|(whole, _)| whole);
             self.builder.push(user.unwrap_or_default(), item.unwrap_or_default(), whole)?;
+            self.told.take(self.builder.last(), told, || place(row))?;
             time.into_iter().for_each(|(_, part)| self.builder.push_part(part));
             day.into_iter().for_each(|(day, _)| self.builder.push_day(day));
         }

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use polars::prelude::*;
 
 use super::blocks::{Block, Blocks, records};
-use super::columns::{Reader, at, no_column};
+use super::columns::{Rows, at, no_column};
 use super::input::{Input, SourceFile};
 use crate::misuse;
 
@@ -18,7 +18,7 @@ const MOST_COLUMNS: usize = 1 << 16;
 /// Reads a file whose fields are separated by `separator`; within a pair of `quote` separators and
 /// line ends are text.
 pub(super) fn read(
-    reader: &mut Reader,
+    rows: &mut impl Rows,
     path: &Path,
     separator: u8,
     quote: Option<u8>,
@@ -30,7 +30,7 @@ pub(super) fn read(
         let Some((_, first)) = records(&block, quote).next() else {
             continue;
         };
-        let header = reader.header && table.is_none();
+        let header = rows.has_header() && table.is_none();
         let table = match &table {
             Some(table) => table,
             None => {
@@ -43,11 +43,11 @@ pub(super) fn read(
                     );
                 }
                 let first = split(first, separator, quote);
-                table.insert(Table::new(reader, path, separator, quote, first)?)
+                table.insert(Table::new(rows, path, separator, quote, first)?)
             }
         };
-        table.take(reader, path, &block, usize::from(header))?;
-        (reader.progress)(reader.done + input.consumed());
+        table.take(rows, path, &block, usize::from(header))?;
+        rows.went_by(input.consumed());
     }
     input.finish()
 }
@@ -64,16 +64,16 @@ struct Table {
 
 impl Table {
     fn new(
-        reader: &Reader,
+        rows: &impl Rows,
         path: &Path,
         separator: u8,
         quote: Option<u8>,
         first: Vec<String>,
     ) -> Result<Table> {
         let numbers: Vec<String> = (1..=first.len()).map(|number| number.to_string()).collect();
-        let names = if reader.header { first } else { numbers.clone() };
+        let names = if rows.has_header() { first } else { numbers.clone() };
         let mut projection = Vec::new();
-        for wanted in reader.wanted() {
+        for wanted in rows.names() {
             let mut found = (0..names.len()).filter(|at| names[*at] == wanted);
             match found.next() {
                 Some(_) if found.next().is_some() => misuse!(
@@ -96,8 +96,8 @@ impl Table {
         Ok(Table { names, separator, quote, options, numbers })
     }
 
-    /// Takes the events of a block but for its first `skip` records.
-    fn take(&self, reader: &mut Reader, path: &Path, block: &Block, skip: usize) -> Result<()> {
+    /// Takes the rows of a block but for its first `skip` records.
+    fn take(&self, rows: &mut impl Rows, path: &Path, block: &Block, skip: usize) -> Result<()> {
         let records: Vec<_> = records(block, self.quote).skip(skip).collect();
         // Begins with a header in any case, so that polars never takes a first record for the
         // magic bytes of compressed data.
@@ -113,8 +113,8 @@ impl Table {
             text.push('\n');
             text.push_str(record);
         }
-        let place = |row: usize| at(path, records.get(row).map_or(0, |(line, _)| *line));
-        let unreadable = || format!("{}: not readable as a table from here on", place(0));
+        let line = |row: usize| records.get(row).map_or(0, |(line, _)| *line);
+        let unreadable = || format!("{}: not readable as a table from here on", at(path, line(0)));
         let frame = self
             .options
             .clone()
@@ -124,11 +124,11 @@ impl Table {
         if frame.height() != records.len() {
             bail!("{} (is there a stray quote?)", unreadable());
         }
-        let columns = reader.columns(|wanted| {
+        let get = |wanted: &str| {
             let index = self.names.iter().position(|name| name == wanted).unwrap_or_default();
             Ok(frame.column(&self.numbers[index])?.str()?)
-        })?;
-        reader.take(&columns, place)
+        };
+        rows.take_rows(&get, path, &line)
     }
 }
 

@@ -53,8 +53,11 @@ fn take(reader: &mut Reader, path: &Path, block: &Block, list: &str) -> Result<(
         for event in events.chunks_exact(keys.len()) {
             users.append_value(&user);
             for ((value, column), key) in event.iter().zip(&mut columns).zip(&keys) {
-                let value = value.as_deref().ok_or_else(|| lacking(&place, list, key, text))?;
-                column.append_value(value);
+                match value.as_deref() {
+                    Some(value) => column.append_value(value),
+                    None if reader.is_optional(key) => column.append_null(),
+                    None => return Err(lacking(&place, list, key, text)),
+                }
             }
             places.push(*line);
         }

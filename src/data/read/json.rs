@@ -39,8 +39,11 @@ fn take(reader: &mut Reader, path: &Path, block: &Block) -> Result<()> {
     for ((line, text), parsed) in lines.iter().zip(parsed) {
         let values = parsed.map_err(|error| no_object(&at(path, *line), text, error))?;
         for ((value, column), key) in values.iter().zip(&mut columns).zip(&keys) {
-            let value = value.as_deref().ok_or_else(|| no_value(&at(path, *line), key, text))?;
-            column.append_value(value);
+            match value.as_deref() {
+                Some(value) => column.append_value(value),
+                None if reader.is_optional(key) => column.append_null(),
+                None => return Err(no_value(&at(path, *line), key, text)),
+            }
         }
     }
     let columns: Vec<StringChunked> = columns.into_iter().map(|column| column.finish()).collect();

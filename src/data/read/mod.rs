@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::interactions::{Builder, Interactions};
+use super::records::{AskedField, Records};
 use crate::misuse;
 
 mod blocks;
@@ -18,10 +19,13 @@ mod json;
 mod objects;
 mod parquet;
 mod plain;
+pub(super) mod records;
 pub(crate) mod time;
+mod told_by_log;
 
 use columns::Reader;
 pub use input::SourceFile;
+use told_by_log::ToldByLog;
 
 /// How a log is written; [`Format::about`] says what each is. All may be gzipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +184,19 @@ impl Source {
     /// or too many fields, text that is not UTF-8, gzip data cut off, no interactions at all, a user
     /// in both training and test files.
     pub fn read(&self, progress: &mut dyn FnMut(u64)) -> Result<Log> {
+        Ok(self.read_told([&[], &[]], progress)?.0)
+    }
+
+    /// [`Source::read`], and what columns of the log tell of users and of items. The first cell of a
+    /// user or an item that is not empty counts.
+    ///
+    /// # Errors
+    /// Those of [`Source::read`]; a cell that is no value of its field's kind.
+    pub(super) fn read_told(
+        &self,
+        [of_users, of_items]: [&[AskedField]; 2],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Log, [Records; 2])> {
         if self.files.is_empty() {
             misuse!("no input file is given");
         }
@@ -190,6 +207,15 @@ impl Source {
             .collect::<Result<_>>()?;
         for format in &formats {
             self.check(*format)?;
+            if let (false, Some(field)) =
+                (format.has_columns(), of_users.iter().chain(of_items).next())
+            {
+                misuse!(
+                    "the formats user-item and sequences have no column that could tell the field \
+                     `{}`: give a file that does, with --items or --users",
+                    field.name
+                );
+            }
         }
         let mut reader = Reader {
             user: self.user.as_deref().unwrap_or_default(),
@@ -203,6 +229,7 @@ impl Source {
                     (column.as_str(), values.iter().map(String::as_str).collect())
                 })
                 .collect(),
+            told: ToldByLog::new(of_users, of_items),
             header: self.header,
             builder: Builder::default(),
             left_out: 0,
@@ -235,7 +262,9 @@ impl Source {
             (reader.progress)(reader.done);
             files.push(file);
         }
-        Ok(Log { left_out: reader.left_out, interactions: reader.builder.finish()?, files })
+        let interactions = reader.builder.finish()?;
+        let told = reader.told.finish(&interactions.users, &interactions.items)?;
+        Ok((Log { left_out: reader.left_out, interactions, files }, told))
     }
 
     fn check(&self, format: Format) -> Result<()> {

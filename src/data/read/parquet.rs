@@ -17,10 +17,20 @@ const UNPACKED: usize = 32;
 
 /// Reads a file row group by row group.
 pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
+    open(path, &mut Log { reader, path })
+}
+
+/// Who reads an open file, which takes `size` bytes on disk.
+pub(super) trait Read {
+    fn read<R: MmapBytesReader>(&mut self, parquet: Parquet<R>, size: u64) -> Result<()>;
+}
+
+/// Has a file read, gzipped or not.
+pub(super) fn open(path: &Path, read: &mut impl Read) -> Result<SourceFile> {
     let mut input = Input::open(path)?;
     if !input.is_gzipped() {
         let file = input.finish()?;
-        take(reader, path, file.size, Parquet::open(path)?)?;
+        read.read(Parquet::open(path)?, file.size)?;
         return Ok(file);
     }
     // Parquet is read from its end and in leaps: what is packed is unpacked to memory first.
@@ -35,8 +45,19 @@ pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
         _ => {}
     }
     let file = input.finish()?;
-    take(reader, path, file.size, Parquet::new(path, Cursor::new(unpacked))?)?;
+    read.read(Parquet::new(path, Cursor::new(unpacked))?, file.size)?;
     Ok(file)
+}
+
+struct Log<'l, 'r> {
+    reader: &'l mut Reader<'r>,
+    path: &'l Path,
+}
+
+impl Read for Log<'_, '_> {
+    fn read<R: MmapBytesReader>(&mut self, parquet: Parquet<R>, size: u64) -> Result<()> {
+        take(self.reader, self.path, size, parquet)
+    }
 }
 
 fn take<R: MmapBytesReader>(
@@ -82,15 +103,15 @@ fn take<R: MmapBytesReader>(
 
 // polars, as it is built here, cannot read all that Parquet can hold: what it is given is checked.
 
-fn is_text(kind: &ArrowDataType) -> bool {
+pub(super) fn is_text(kind: &ArrowDataType) -> bool {
     matches!(kind, ArrowDataType::Utf8 | ArrowDataType::LargeUtf8 | ArrowDataType::Utf8View)
 }
 
-fn is_whole(kind: &ArrowDataType) -> bool {
+pub(super) fn is_whole(kind: &ArrowDataType) -> bool {
     use ArrowDataType::{Int32, Int64, UInt32, UInt64};
     matches!(kind, Int32 | Int64 | UInt32 | UInt64)
 }
 
-fn is_float(kind: &ArrowDataType) -> bool {
+pub(super) fn is_float(kind: &ArrowDataType) -> bool {
     matches!(kind, ArrowDataType::Float32 | ArrowDataType::Float64)
 }

@@ -1,0 +1,111 @@
+//! What the columns of a log tell of its items and users.
+
+use anyhow::{Context, Result};
+
+use crate::data::field_value::FieldValue;
+use crate::data::interactions::Interner;
+use crate::data::records::{AskedField, Records, RecordsBuilder};
+
+/// What is told of an item or user that nothing was told of yet.
+const NOTHING: u32 = u32::MAX;
+
+/// Columns of a log that tell of its users and of its items.
+#[derive(Default)]
+pub(super) struct ToldByLog<'a> {
+    of_users: Vec<Told<'a>>,
+    of_items: Vec<Told<'a>>,
+}
+
+/// One of them.
+struct Told<'a> {
+    field: AskedField<'a>,
+    cells: Interner,
+    /// By their numbers.
+    texts: Vec<String>,
+    /// `[users]` or `[items]`: the cell that counts, the first that is not empty.
+    first: Vec<u32>,
+    /// Later cells that say otherwise.
+    others: u64,
+}
+
+impl<'a> ToldByLog<'a> {
+    pub fn new(users: &[AskedField<'a>], items: &[AskedField<'a>]) -> ToldByLog<'a> {
+        let told = |fields: &[AskedField<'a>]| {
+            let told = |field: &AskedField<'a>| Told {
+                field: *field,
+                cells: Interner::default(),
+                texts: vec![],
+                first: vec![],
+                others: 0,
+            };
+            fields.iter().map(told).collect()
+        };
+        ToldByLog { of_users: told(users), of_items: told(items) }
+    }
+
+    /// The names of the columns, those of users first.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.of_users.iter().chain(&self.of_items).map(|told| told.field.column)
+    }
+
+    /// Takes the cells of an event of the user and the item of these numbers.
+    pub fn take<'c>(
+        &mut self,
+        [user, item]: [u32; 2],
+        cells: impl Iterator<Item = &'c str>,
+        place: impl Fn() -> String,
+    ) -> Result<()> {
+        let users = self.of_users.iter_mut().map(|told| (told, user));
+        let all = users.chain(self.of_items.iter_mut().map(|told| (told, item)));
+        for ((told, number), cell) in all.zip(cells) {
+            told.take(number as usize, cell).with_context(&place)?;
+        }
+        Ok(())
+    }
+
+    /// All that was told of the users and of the items of these ids.
+    pub fn finish(self, users: &[String], items: &[String]) -> Result<[Records; 2]> {
+        Ok([records(self.of_users, users)?, records(self.of_items, items)?])
+    }
+}
+
+impl Told<'_> {
+    fn take(&mut self, number: usize, cell: &str) -> Result<()> {
+        if self.first.len() <= number {
+            self.first.resize(number + 1, NOTHING);
+        }
+        let first = &mut self.first[number];
+        match *first {
+            _ if cell.is_empty() => {}
+            NOTHING => {
+                *first = self.cells.number(cell)?;
+                if self.cells.len() > self.texts.len() {
+                    self.texts.push(cell.to_owned());
+                    let AskedField { name, kind, .. } = self.field;
+                    FieldValue::of_cell(cell, kind).told(name, kind)?;
+                }
+            }
+            first => self.others += u64::from(self.texts[first as usize] != cell),
+        }
+        Ok(())
+    }
+}
+
+fn records(told: Vec<Told>, ids: &[String]) -> Result<Records> {
+    let fields: Vec<AskedField> = told.iter().map(|told| told.field).collect();
+    let mut builder = RecordsBuilder::new(&fields);
+    if !fields.is_empty() {
+        for (number, id) in ids.iter().enumerate() {
+            let value = |told: &Told| match told.first.get(number) {
+                None | Some(&NOTHING) => FieldValue::Missing,
+                Some(&cell) => FieldValue::of_cell(&told.texts[cell as usize], told.field.kind),
+            };
+            builder.add(id, &told.iter().map(value).collect::<Vec<_>>())?;
+        }
+    }
+    let mut records = builder.finish();
+    for (field, told) in records.fields.iter_mut().zip(&told) {
+        field.others = told.others;
+    }
+    Ok(records)
+}
