@@ -14,7 +14,7 @@ use crate::model::{Known, KnownItems, Model, ValueLists};
 use crate::profile::Profile;
 use crate::random::{Purpose, stream};
 use crate::step::{Plan, Stepper};
-use crate::train::refuse_too_large;
+use crate::train::{ValueRows, refuse_too_large};
 
 /// Values of a field: about as many as Taobao has categories.
 const VALUES: u32 = 10_000;
@@ -52,7 +52,9 @@ pub fn timed(
 ) -> Result<StepTimes> {
     let members = (0..sequences.len()).collect();
     let plan = Plan::open(config)?;
-    refuse_too_large(config, plan.device, rows)?;
+    let of_field = VALUES as usize + 2;
+    let values = ValueRows { items: config.tower.item_features.len() * of_field, users: 0 };
+    refuse_too_large(config, plan.device, rows, values)?;
     taken(config, &plan, sequences, members, items, rows, steps)
 }
 

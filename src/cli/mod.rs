@@ -11,6 +11,7 @@ mod choice;
 mod compare;
 mod device;
 mod doctor;
+mod embed;
 mod evaluate;
 mod export;
 mod generate;
@@ -49,6 +50,7 @@ enum Command {
     Report(report::Report),
     Best(best::Best),
     Export(export::Export),
+    Embed(embed::Embed),
     Index(index::Index),
     Recommend(Box<recommend::Recommend>),
     Serve(serve::Serve),
@@ -69,6 +71,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Report(command) => command.run(),
         Command::Best(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Embed(command) => command.run(),
         Command::Index(command) => command.run(),
         Command::Recommend(command) => command.run(),
         Command::Serve(command) => command.run(),

@@ -165,6 +165,16 @@ impl Schema {
         Ok(codes)
     }
 
+    /// From JSON, as serde writes it.
+    ///
+    /// # Errors
+    /// What is no schema; those of [`Schema::check`].
+    pub fn parse(json: &str) -> Result<Schema> {
+        let schema: Schema = serde_json::from_str(json)?;
+        schema.check()?;
+        Ok(schema)
+    }
+
     /// # Errors
     /// Two fields of one name; values or bounds that are not ascending; more codes than 2³².
     pub fn check(&self) -> Result<()> {

@@ -13,12 +13,12 @@ use super::manifest::Manifest;
 use super::{readme, towers};
 use crate::config::Config;
 use crate::data::parquet::Parquet;
-use crate::data::{Dataset, Item};
+use crate::data::{Dataset, Item, Schema};
 use crate::device;
 use crate::files::{self, Sink, hex};
 use crate::folders::{Claim, FolderKind};
 use crate::misuse;
-use crate::model::Model;
+use crate::model::{FeatureTable, Model};
 use crate::reading;
 
 /// The version of the folder's layout.
@@ -31,13 +31,16 @@ const VECTORS_NPY: &str = "item_vectors.npy";
 const VECTORS: &str = "item_vectors.safetensors";
 const README: &str = "README.md";
 const ITEMS: &str = "items.parquet";
+/// The fields that the item tower reads, where it reads any.
+const FEATURES: &str = "features.json";
 /// The column of `items.parquet` that exports of earlier versions do not have.
 const TRAINING_COUNT: &str = "training_count";
 /// The name of the item vectors in their file.
 const TENSOR: &str = "item_vectors";
 
 /// The files that the manifest lists, and those of them that are read here.
-const LISTED: [&str; 7] = [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, README];
+const LISTED: [&str; 8] =
+    [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, README, FEATURES];
 const READ: [&str; 3] = [USER_TOWER, VECTORS, ITEMS];
 
 /// An export that was read back, all files found whole.
@@ -62,6 +65,7 @@ impl Export {
             ITEMS,
             CONFIG,
             README,
+            FEATURES,
             // What `croloss index` adds.
             "index.usearch",
             "index.json",
@@ -106,8 +110,12 @@ impl Export {
                 .with_context(|| cannot(&safetensors))?;
             write_items(dataset, &folder.join(ITEMS))?;
             files::write(&folder.join(CONFIG), toml)?;
-            files::write(&folder.join(README), readme::text(&manifest))?;
-            for name in LISTED {
+            let schema = model.items.features().map(FeatureTable::schema);
+            if let Some(schema) = schema {
+                files::write(&folder.join(FEATURES), serde_json::to_string(schema)?)?;
+            }
+            files::write(&folder.join(README), readme::text(&manifest, schema))?;
+            for name in LISTED.iter().copied().filter(|name| folder.join(name).exists()) {
                 manifest.files.insert(name.into(), files::sha256(&folder.join(name))?);
             }
             let text = serde_json::to_string_pretty(&manifest)? + "\n";
@@ -259,12 +267,41 @@ impl Export {
         Ok((path, parquet))
     }
 
+    /// The fields that the item tower reads, where it reads any.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read, or is broken.
+    pub fn features(&self) -> Result<Option<Schema>> {
+        if !self.manifest.files.contains_key(FEATURES) {
+            return Ok(None);
+        }
+        let path = self.file(FEATURES)?;
+        let schema = Schema::parse(&reading::text(&path)?);
+        schema.map(Some).with_context(|| format!("{} is altered: export again", path.display()))
+    }
+
     /// The user tower, on `device`.
     ///
     /// # Errors
     /// Names the file that cannot be read.
     pub fn user_tower(&self, device: Device) -> Result<tch::CModule> {
-        let path = self.file(USER_TOWER)?;
+        self.tower(USER_TOWER, device)
+    }
+
+    /// The item tower, on `device`.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read, or that the manifest does not list.
+    pub fn item_tower(&self, device: Device) -> Result<tch::CModule> {
+        ensure!(
+            self.manifest.files.contains_key(ITEM_TOWER),
+            "{MANIFEST} does not list {ITEM_TOWER}: export again"
+        );
+        self.tower(ITEM_TOWER, device)
+    }
+
+    fn tower(&self, name: &str, device: Device) -> Result<tch::CModule> {
+        let path = self.file(name)?;
         tch::CModule::load_on_device(&path, device).with_context(|| path.display().to_string())
     }
 }

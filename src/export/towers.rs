@@ -15,6 +15,27 @@ def forward(self, ids: Tensor) -> Tensor:
     return self.finish(torch.embedding(self.items, ids))
 ";
 
+/// The same where items have features. With codes, int64 `[..., k]`, padded with 0, items are what these
+/// say of them, beside their own vectors, of which id 0 has none. FIRST has the first code of each field,
+/// FIELDS is one more than there are.
+const ITEM_TOWER_WITH_FEATURES: &str = "
+def features(self, codes: Tensor) -> Tensor:
+    first = torch.tensor(FIRST, dtype=codes.dtype, device=codes.device)
+    field = torch.bucketize(codes, first, right=True)
+    known = (codes != 0).to(self.values.dtype)
+    count = torch.zeros(codes.size()[:-1] + [FIELDS], dtype=known.dtype, device=codes.device)
+    share = known / count.scatter_add(-1, field, torch.ones_like(known)).gather(-1, field)
+    start = torch.arange(count.numel() // FIELDS, dtype=codes.dtype, device=codes.device) * codes.size(-1)
+    sums = torch.embedding_bag(self.values, codes.reshape(-1), start, False, 0, False, share.reshape(-1))
+    return sums[0].view(codes.size()[:-1] + [self.values.size(1)])
+
+def forward(self, ids: Tensor, codes: Optional[Tensor] = None) -> Tensor:
+    if codes is None:
+        return self.finish(torch.embedding(self.items, ids))
+    own, added = torch.embedding(self.own, ids), self.features(codes)
+    return self.finish(own + torch.constant_pad_nd(added, [0, own.size(-1) - added.size(-1)]))
+";
+
 /// Histories `[batch, length]` of int64 item ids, padded with 0 on either side, to vectors
 /// `[batch, dim]`. Only the latest HISTORY items are read; a history without items has the vector
 /// of the bias.
@@ -167,7 +188,20 @@ pub(super) fn save_user(
 
 /// Writes the item tower.
 pub(super) fn save_item(model: &Model, extra_files: &[(&str, String)], path: &Path) -> Result<()> {
-    let parameters = [("items", model.items.scored_table().to_device(Device::Cpu))];
-    let source = model.scoring.item_script() + ITEM_TOWER;
+    let mut parameters = vec![("items", model.items.scored_table())];
+    let mut source = model.scoring.item_script();
+    match model.items.features() {
+        None => source += ITEM_TOWER,
+        Some(features) => {
+            let first = features.schema().first_codes();
+            source += &ITEM_TOWER_WITH_FEATURES
+                .replace("FIRST", &format!("{first:?}"))
+                .replace("FIELDS", &(first.len() + 1).to_string());
+            parameters.push(("own", model.items.scored().weights()));
+            parameters.push(("values", features.table().1));
+        }
+    }
+    let on_host = |(name, own): (&'static str, Tensor)| (name, own.to_device(Device::Cpu));
+    let parameters: Vec<(&str, Tensor)> = parameters.into_iter().map(on_host).collect();
     Script { class: "ItemTower", source: &source, parameters: &parameters, extra_files }.save(path)
 }

@@ -6,17 +6,14 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use super::initial::draw_glorot;
-use crate::data::Features;
+use crate::data::{Features, Schema};
 use crate::device::{ComputePath, Parcel, memory};
 use crate::host::features::{self, Places, Values};
 use crate::optim::{Distinct, RowGradient, TouchedRows};
 
 /// The values of each item or user.
 pub struct ValueLists {
-    /// Rows of the table of values, padding among them.
-    rows: usize,
-    /// Rows that stand for what is missing.
-    missing: Vec<i64>,
+    schema: Schema,
     /// `[of + 1]`
     starts: Vec<u32>,
     codes: Vec<u32>,
@@ -69,17 +66,21 @@ impl ValueLists {
             }
         }
         Self {
-            rows: features.schema.rows(),
-            missing: first.into_iter().map(i64::from).collect(),
+            schema: features.schema.clone(),
             starts: features.starts.clone(),
             codes: features.codes.clone(),
             counts,
         }
     }
 
+    /// The fields that the values are of.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// Rows of a table of their vectors, padding among them.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.schema.rows()
     }
 
     /// The values of these items or users, counted from 0; `None` has none.
@@ -136,11 +137,17 @@ impl FeatureTable {
         (seed, part): (u64, u64),
         device: Device,
     ) -> Self {
-        let weights = Tensor::zeros([lists.rows as i64, dim], (Kind::Float, Device::Cpu));
+        let weights = Tensor::zeros([lists.rows() as i64, dim], (Kind::Float, Device::Cpu));
         draw_glorot(&weights, seed, part);
-        let zero = [&[0], &lists.missing[..]].concat();
+        let missing = lists.schema.first_codes().into_iter().map(i64::from);
+        let zero: Vec<i64> = std::iter::once(0).chain(missing).collect();
         let _ = weights.shallow_clone().index_fill_(0, &Tensor::from_slice(&zero), 0.0);
         Self { name, weights: weights.to_device(device), lists }
+    }
+
+    /// The fields that the values are of.
+    pub fn schema(&self) -> &Schema {
+        self.lists.schema()
     }
 
     /// Its name among the saved weights, and the table, sharing its memory.

@@ -91,6 +91,11 @@ impl Items {
         self.scored.as_ref().unwrap_or(&self.read)
     }
 
+    /// What is known of items besides their ids, where anything is.
+    pub fn features(&self) -> Option<&FeatureTable> {
+        self.features.as_ref()
+    }
+
     /// The vectors of items that encoders read: of `ids` (int64, any shape) `[..., dim]`.
     pub fn read_of(&self, ids: &Tensor) -> Tensor {
         let Some(features) = &self.features else { return self.read.gather(ids) };

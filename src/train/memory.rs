@@ -10,6 +10,7 @@ use crate::config::{Config, EncoderConfig, OptimizerKind, TowerConfig, Transform
 use crate::device;
 use crate::eval::BYTES_A_SCORE as BYTES;
 use crate::misuse;
+use crate::model::Known;
 
 /// The most memory that this process has held, in MiB.
 pub fn peak_memory_mib() -> u64 {
@@ -19,10 +20,29 @@ pub fn peak_memory_mib() -> u64 {
     kib.unwrap_or_default() / 1024
 }
 
+/// Rows of the tables of values, 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ValueRows {
+    pub items: usize,
+    pub users: usize,
+}
+
+impl ValueRows {
+    /// Of what a model knows.
+    pub fn of(known: &Known) -> Self {
+        Self {
+            items: known.items.as_ref().map_or(0, |known| known.lists.rows()),
+            users: known.users.as_ref().map_or(0, |lists| lists.rows()),
+        }
+    }
+}
+
 /// What a training takes, in bytes. Batches, which are small beside tables, are not counted.
 struct Needed {
     /// Weights and the optimisers' state.
     training: u64,
+    /// All items' vectors while users are ranked, where items have features.
+    composed: u64,
     /// What tensor ops on a GPU take besides: a place a row of deferred Adam; while users are ranked
     /// the squares of the vectors, their lengths, and one user's scores.
     on_gpu: u64,
@@ -31,21 +51,25 @@ struct Needed {
 }
 
 impl Needed {
-    fn of(config: &Config, items: usize) -> Self {
+    fn of(config: &Config, items: usize, values: ValueRows) -> Self {
         let TowerConfig { dim, tied, output_bias, normalize, .. } = config.tower;
         let (rows, dim) = (items as u64 + 1, dim as u64);
         let tables: &[u64] = if tied { &[dim] } else { &[dim, dim + u64::from(output_bias)] };
         let parameters = least_parameters(&config.tower);
         let scored = *tables.last().expect("there is a table");
+        let composed = if values.items > 0 { rows * 4 * scored } else { 0 };
         let ranking = rows * (if normalize { 4 * scored + 4 } else { 0 } + BYTES as u64);
         let by = |moments: u64, row: u64, kept_row: u64, scratch: u64, places: u64| {
             let of = |copies: u64, by_row: u64| -> u64 {
-                tables.iter().map(|width| rows * (4 * width * copies + by_row)).sum()
+                let table = |rows: u64, width: u64| rows * (4 * width * copies + by_row);
+                let by_item = tables.iter().map(|width| table(rows, *width));
+                by_item.sum::<u64>() + table((values.items + values.users) as u64, dim)
             };
             // A parameter's gradient stands beside it.
             let parameters = 4 * parameters * (2 + moments);
             Self {
                 training: of(1 + moments + scratch, row) + parameters,
+                composed,
                 on_gpu: ranking + of(0, places),
                 checkpoint: of(1 + moments, kept_row) + parameters,
             }
@@ -87,13 +111,18 @@ pub fn free() -> u64 {
 ///
 /// # Errors
 /// [`crate::error::Misuse`] with both figures and what to change.
-pub fn refuse_too_large(config: &Config, device: Device, items: usize) -> Result<Option<String>> {
+pub fn refuse_too_large(
+    config: &Config,
+    device: Device,
+    items: usize,
+    values: ValueRows,
+) -> Result<Option<String>> {
     let of_gpu = match device::free_memory(device) {
         // It does not tell.
         Some(0) => return Ok(None),
         bytes => bytes.map(|bytes| (device::name(device), bytes as u64)),
     };
-    compared(&Needed::of(config, items), free(), of_gpu, config, items)
+    compared(&Needed::of(config, items, values), free(), of_gpu, config, items)
 }
 
 /// `host` bytes are free there; `gpu` has a name and free bytes, where the training is on one.
@@ -106,12 +135,16 @@ fn compared(
 ) -> Result<Option<String>> {
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
     let dim = config.tower.dim;
+    let all = needed.training + needed.composed;
     let (all, what, free, whose, on_host) = match gpu {
         Some((name, bytes)) => {
-            let all = needed.training + needed.on_gpu;
+            let all = all + needed.on_gpu;
             (all, "weights, optimiser and ranking", bytes, format!("memory of {name}"), 0)
         }
-        None => (needed.training, "weights and optimiser", host, "memory".into(), needed.training),
+        None if needed.composed > 0 => {
+            (all, "weights, optimiser and ranking", host, "memory".into(), all)
+        }
+        None => (all, "weights and optimiser", host, "memory".into(), all),
     };
     if all > free {
         misuse!(
@@ -138,9 +171,11 @@ fn compared(
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use crate::data::{Features, Field, FieldKind, Schema};
     use crate::device::ComputePath;
-    use crate::model::Model;
+    use crate::model::{Known, KnownItems, Model, ValueLists};
     use crate::optim::Optimisers;
+    use std::sync::Arc;
     use tch::Tensor;
 
     fn config(text: &str) -> Config {
@@ -154,10 +189,72 @@ mod tests {
         assert!(free() > 1 << 20);
     }
 
+    fn bytes(tensor: &Tensor) -> u64 {
+        tensor.numel() as u64 * tensor.kind().elt_size_in_bytes() as u64
+    }
+
+    /// What the weights and the optimisers' state of a model take.
+    fn kept(config: &Config, model: &Model) -> u64 {
+        let (parameters, tables) = (model.parameters(), model.tables());
+        let path = ComputePath::HostLoops;
+        let optimisers = Optimisers::new(&config.optimizer, 10, path, parameters, tables);
+        model.weights().iter().map(|(_, own)| bytes(own)).sum::<u64>()
+            + optimisers.state().iter().map(|(_, own)| bytes(own)).sum::<u64>()
+    }
+
+    /// Items of a brand each, one for each item.
+    fn brands(items: usize) -> Known {
+        let values = (0..items).map(|brand| format!("{brand:04}")).collect();
+        let kind = FieldKind::Category;
+        let schema =
+            Schema { fields: vec![Field { name: "brand".into(), kind, values, bounds: vec![] }] };
+        let features = Features {
+            starts: (0..=items as u32).collect(),
+            codes: (3..items as u32 + 3).collect(),
+            schema,
+        };
+        let lists = Arc::new(ValueLists::new(&features));
+        let met = vec![true; items];
+        Known { users: Some(lists.clone()), items: Some(KnownItems { lists, met }) }
+    }
+
+    #[test]
+    fn features_take_a_table_and_while_users_are_ranked_a_catalogue() {
+        for kind in ["deferred-adam", "adam", "adagrad"] {
+            for tower in
+                ["dim = 16", "dim = 16\ntied = false\noutput_bias = true\nnormalize = false"]
+            {
+                let loss = if tower.contains("tied") { "loss.kind = \"bce\"\n" } else { "" };
+                let text = format!("{loss}optimizer.kind = \"{kind}\"\n[tower]\n{tower}\n");
+                let plain = config(&text);
+                let own = config(&format!(
+                    "{text}item_features = [\"brand\"]\nuser_features = [\"brand\"]"
+                ));
+                let model = Model::new(&own.tower, 2_000, 1, Device::Cpu);
+                let without = kept(&plain, &model);
+                let known = brands(2_000);
+                let model = model.knowing(&known, 1);
+                let values = [ValueRows::default(), ValueRows::of(&known)];
+                let needed =
+                    [Needed::of(&plain, 2_000, values[0]), Needed::of(&own, 2_000, values[1])];
+                let more = kept(&own, &model) - without;
+                let told = needed[1].checkpoint - needed[0].checkpoint;
+                // A number or two stand for the whole state.
+                assert!(told <= more && told + 64 > more, "{kind}, {tower}: {told} of {more}");
+                assert!(needed[1].training - needed[0].training >= told);
+                assert_eq!(needed[0].composed, 0);
+                assert_eq!(needed[1].composed, bytes(&model.items.scored_table()));
+                let all = needed[1].training + needed[1].composed;
+                let of = |free| compared(&needed[1], free, None, &own, 2_000);
+                assert!(of(all).is_ok());
+                let error = of(all - 1).unwrap_err().to_string();
+                assert!(error.contains("weights, optimiser and ranking"), "{error}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_needed_is_what_the_tensors_of_a_training_take() {
-        let bytes =
-            |tensor: &Tensor| tensor.numel() as u64 * tensor.kind().elt_size_in_bytes() as u64;
         for kind in ["deferred-adam", "adam", "adagrad"] {
             for tower in [
                 "dim = 16",
@@ -166,12 +263,8 @@ mod tests {
             ] {
                 let config = config(&format!("optimizer.kind = \"{kind}\"\n[tower]\n{tower}"));
                 let model = Model::new(&config.tower, 2_000, 1, Device::Cpu);
-                let path = ComputePath::HostLoops;
-                let (parameters, tables) = (model.parameters(), model.items.tables());
-                let optimisers = Optimisers::new(&config.optimizer, 10, path, parameters, tables);
-                let kept: u64 = model.weights().iter().map(|(_, own)| bytes(own)).sum::<u64>()
-                    + optimisers.state().iter().map(|(_, own)| bytes(own)).sum::<u64>();
-                let needed = Needed::of(&config, 2_000);
+                let kept = kept(&config, &model);
+                let needed = Needed::of(&config, 2_000, ValueRows::default());
                 let of_gradients = 4 * least_parameters(&config.tower);
                 let told = needed.checkpoint - of_gradients;
                 assert!(told <= kept && told as f64 > 0.9 * kept as f64, "{kind} {told} {kept}");
@@ -183,7 +276,7 @@ mod tests {
     #[test]
     fn a_refusal_has_both_figures_and_a_tight_one_is_told() {
         let config = config("tower.dim = 64");
-        let needed = Needed::of(&config, 1 << 24);
+        let needed = Needed::of(&config, 1 << 24, ValueRows::default());
         let table = 4u64 << 30;
         assert!(needed.training > 3 * table && needed.training < 3 * table + (1 << 27));
         let of = |free| compared(&needed, free, None, &config, 1 << 24);
@@ -206,7 +299,7 @@ mod tests {
     #[test]
     fn a_hundred_million_items_fit_into_eighty_gigabytes() {
         let config = config("tower.dim = 32");
-        let needed = Needed::of(&config, 100_000_000);
+        let needed = Needed::of(&config, 100_000_000, ValueRows::default());
         let table = 12_800_000_000;
         let tables = 3 * table + 400_000_000;
         assert!(needed.training >= tables && needed.training < tables + 100_000);

@@ -21,7 +21,7 @@ mod warm_start;
 
 pub use context::RunContext;
 pub use event::Event;
-pub use memory::{free as free_memory, peak_memory_mib, refuse_too_large};
+pub use memory::{ValueRows, free as free_memory, peak_memory_mib, refuse_too_large};
 pub use opening::Start;
 pub use run_folder::{
     Ending, Failure, LogIds, LogLine, LogTail, LogWriter, RunFolder, RunInfo, RunResult,

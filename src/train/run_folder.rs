@@ -22,6 +22,7 @@ use crate::files;
 use crate::locks::Lock;
 use crate::misuse;
 
+pub(super) use for_next::KnownFields;
 pub use info::RunInfo;
 pub use log::{LogLine, LogTail, LogWriter};
 pub use ranks::{LogIds, TargetRanks};
@@ -33,6 +34,7 @@ const LOG: &str = "metrics.jsonl";
 const WEIGHTS: &str = "best.safetensors";
 const RANKS: &str = "ranks.parquet";
 const ITEMS: &str = "items.parquet";
+const FEATURES: &str = "features.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const RESULT: &str = "result.json";
 const DIVERGED: &str = "diverged.json";
@@ -47,13 +49,14 @@ const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = "run.lock";
 
 /// The files of a run, by name or by how the name starts.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     CONFIG,
     INFO,
     LOG,
     EVENTS,
     WEIGHTS,
     ITEMS,
+    FEATURES,
     OPTIMIZER,
     RANKS,
     RESULT,
@@ -298,7 +301,7 @@ impl RunFolder {
 
     /// [`RunFolder::write_result`] when all else is on the disk; then checkpoints go.
     pub(super) fn finish(&self, result: &RunResult) -> Result<()> {
-        for name in [WEIGHTS, ITEMS, OPTIMIZER, RANKS, LOG] {
+        for name in [WEIGHTS, ITEMS, FEATURES, OPTIMIZER, RANKS, LOG] {
             let file = self.path.join(name);
             if file.exists() {
                 files::sync(&file)?;

@@ -9,9 +9,9 @@ use super::advice;
 use super::context::RunContext;
 use super::event::Event;
 use super::exact::Exact;
-use super::memory::{peak_memory_mib, refuse_too_large};
+use super::memory::{ValueRows, peak_memory_mib, refuse_too_large};
 use super::opening::Start;
-use super::run_folder::{LogIds, RunInfo, RunResult, TargetRanks};
+use super::run_folder::{KnownFields, LogIds, RunInfo, RunResult, TargetRanks};
 use super::training::{Training, how_to_go_on, named};
 use super::warm_start::WarmStart;
 use crate::config::{Config, Metric};
@@ -41,10 +41,13 @@ pub fn train(
     let sequences = dataset.training();
     let (plan, drawer) = (&context.plan, context.drawer(&sequences)?);
     let schedule = config.schedule(drawer.per_epoch())?;
-    let tight = refuse_too_large(config, plan.device, dataset.item_count())?;
+    let values = ValueRows::of(&context.known);
+    let tight = refuse_too_large(config, plan.device, dataset.item_count(), values)?;
     // A checkpoint holds what the first weights have become.
     let warm = match &config.train.warm_start {
-        Some(from) if !start.has_checkpoint(out) => Some(WarmStart::read(from, config, dataset)?),
+        Some(from) if !start.has_checkpoint(out) => {
+            Some(WarmStart::read(from, config, dataset, &context.known)?)
+        }
         _ => None,
     };
     let opened = start.open(out, config, &dataset.manifest.checksum)?;
@@ -65,6 +68,7 @@ pub fn train(
         version: env!("CARGO_PKG_VERSION").into(),
     })?;
     run.keep_items(&config.data.path)?;
+    run.keep_features(&KnownFields::of(&context.known))?;
     let mut training = Training::new(&context, &opened, schedule, &drawer, warm)?;
     training.go_on(&drawer, observe).map_err(|error| training.say_what_is_kept(error))?;
     let step = training.standing.step;

@@ -1,17 +1,21 @@
-//! The weights of an earlier run as those to start from, item by item as the log calls them.
+//! The weights of an earlier run as those to start from, item by item as the log calls them, and
+//! value by value of their fields.
+
+mod values;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tch::{Device, Tensor};
 
 use super::checkpoint::differences;
-use super::run_folder::RunFolder;
+use super::run_folder::{KnownFields, RunFolder};
 use crate::config::{Config, ScheduleKind};
-use crate::data::Dataset;
+use crate::data::{Dataset, Features, Schema};
 use crate::misuse;
-use crate::model::Model;
+use crate::model::{Known, KnownItems, Model, ValueLists};
 use crate::optim::{State, entry};
 use crate::step::Stepper;
 
@@ -20,41 +24,44 @@ pub struct WarmStart {
     weights: State,
     /// Where that run has kept it and it fits.
     optimisers: Option<State>,
-    items: Items,
+    items: Shared,
+    /// Of the tables of values, where items or users have features.
+    item_values: Option<Shared>,
+    user_values: Option<Shared>,
     /// What is to be told.
     pub note: String,
 }
 
-/// The items that both catalogues hold: their rows there and here.
-struct Items {
+/// What both runs know: the rows of a table there and here.
+struct Shared {
     there: Tensor,
     here: Tensor,
 }
 
 impl WarmStart {
-    /// Reads the run at `path` for a training by `config` on `dataset`.
+    /// Reads the run at `path` for a training by `config` on `dataset`, of which `known` is known.
     ///
     /// # Errors
     /// [`crate::error::Misuse`] when there is no run whose weights would fit, or no item of
     /// `dataset` is known there.
-    pub fn read(path: &Path, config: &Config, dataset: &Dataset) -> Result<Self> {
+    pub fn read(path: &Path, config: &Config, dataset: &Dataset, known: &Known) -> Result<Self> {
         let run = RunFolder::open(path)?;
         let trained = run.config(&[])?;
-        let catalogue = run.items()?;
+        let (catalogue, fields) = (run.items()?, run.features(&trained)?);
         let weights = Tensor::read_safetensors(run.weights_path())
             .with_context(|| format!("cannot use {}", run.weights_path().display()))?;
-        if let Some(why) = misfit(&weights, catalogue.len(), config) {
+        if let Some(why) = misfit(&weights, catalogue.len(), &fields, config) {
             let keys = differences(&trained, config)?;
             let keys: Vec<String> =
                 keys.into_iter().filter(|key| key.starts_with("tower.")).collect();
             misuse!("{} has weights of another shape: {why} ({})", path.display(), keys.join(", "));
         }
-        let known: HashMap<&str, i64> =
+        let rows: HashMap<&str, i64> =
             catalogue.iter().zip(1..).map(|(item, id)| (item.original.as_str(), id)).collect();
         let ids = dataset.items.iter().zip(1i64..);
-        let pairs = ids.filter_map(|(item, id)| Some((*known.get(item.original.as_str())?, id)));
-        let (there, here): (Vec<i64>, Vec<i64>) = pairs.unzip();
-        if here.is_empty() {
+        let items =
+            Shared::of(ids.filter_map(|(item, id)| Some((*rows.get(item.original.as_str())?, id))));
+        if items.len() == 0 {
             misuse!(
                 "{} knows none of the items in {}: are they named alike?",
                 path.display(),
@@ -64,10 +71,20 @@ impl WarmStart {
         let mut note = format!(
             "starts from {}: {} items are known there, {} are new, {} are gone",
             path.display(),
-            here.len(),
-            dataset.item_count() - here.len(),
-            catalogue.len() - here.len()
+            items.len(),
+            dataset.item_count() - items.len(),
+            catalogue.len() - items.len()
         );
+        let own = KnownFields::of(known);
+        let mut shared = |here: Option<Schema>, there: Option<Schema>, whose| {
+            let (here, there) = here.zip(there)?;
+            let shared = Shared::of(values::shared(&there, &here).into_iter());
+            let (all, known) = (here.rows() - 1, shared.len());
+            note += &format!("; of {all} values of {whose} fields {known} are known there");
+            Some(shared)
+        };
+        let item_values = shared(own.items, fields.items, "items'");
+        let user_values = shared(own.users, fields.users, "users'");
         let mut optimisers = run.optimisers()?;
         // A rate that changes with the steps counts them from the first one.
         let goes_on = trained.optimizer.kind == config.optimizer.kind
@@ -77,24 +94,32 @@ impl WarmStart {
                      optimizer.kind and a constant optimizer.schedule";
             optimisers = None;
         }
-        let items = Items { there: Tensor::from_slice(&there), here: Tensor::from_slice(&here) };
-        Ok(Self { weights, optimisers, items, note })
+        Ok(Self { weights, optimisers, items, item_values, user_values, note })
     }
 
-    /// Puts what is taken over in the place of a training's at its start. New items keep their
-    /// initial vectors, and nothing is known of their gradients.
+    /// Puts what is taken over in the place of a training's at its start. New items and values keep
+    /// their initial vectors, and nothing is known of their gradients.
     ///
     /// # Errors
     /// When the optimisers' state is broken.
     pub fn apply(self, model: &Model, stepper: &mut Stepper) -> Result<()> {
-        let tables: Vec<&str> = model.items.tables().iter().map(|(name, _)| *name).collect();
-        let is_by_item = |name: &str| tables.contains(&name.split('/').next().unwrap_or(name));
-        let Self { items, .. } = &self;
+        let by_item = model.items.tables_by_item().into_iter().map(|(name, _)| (name, &self.items));
+        let values = [
+            (model.items.features(), &self.item_values),
+            (model.user_features.as_ref(), &self.user_values),
+        ];
+        let by_value = values
+            .into_iter()
+            .filter_map(|(features, shared)| Some((features?.table().0, shared.as_ref()?)));
+        let tables: HashMap<&str, &Shared> = by_item.chain(by_value).collect();
         let of = |state: &State, own: State| -> Result<State> {
             let filled = |(name, own): (String, Tensor)| {
                 let saved = entry(state, &name)?;
-                let by_item = is_by_item(&name) && saved.dim() > 0;
-                let value = if by_item { items.taken(saved, &own) } else { saved.shallow_clone() };
+                let shared = tables.get(name.split('/').next().unwrap_or(&name));
+                let value = match shared.filter(|_| saved.dim() > 0) {
+                    Some(shared) => shared.taken(saved, &own),
+                    None => saved.shallow_clone(),
+                };
                 Ok((name, value))
             };
             own.into_iter().map(filled).collect()
@@ -108,19 +133,40 @@ impl WarmStart {
     }
 }
 
-impl Items {
-    /// `own` with the rows of `saved` for the items that both know.
+impl Shared {
+    /// From pairs of rows, there and here.
+    fn of(pairs: impl Iterator<Item = (i64, i64)>) -> Self {
+        let (there, here): (Vec<i64>, Vec<i64>) = pairs.unzip();
+        Self { there: Tensor::from_slice(&there), here: Tensor::from_slice(&here) }
+    }
+
+    fn len(&self) -> usize {
+        self.here.numel()
+    }
+
+    /// `own` with the rows of `saved` that both know.
     fn taken(&self, saved: &Tensor, own: &Tensor) -> Tensor {
         let rows = saved.index_select(0, &self.there).to_device(own.device());
         own.index_copy(0, &self.here.to_device(own.device()), &rows)
     }
 }
 
-/// Which weight of a catalogue of `items` items is not what `config` asks for, if any.
-fn misfit(weights: &State, items: usize, config: &Config) -> Option<String> {
-    // Of one item: shapes are the same but for the rows of tables.
-    let small = Model::new(&config.tower, 1, config.seed, Device::Cpu);
-    let tables: Vec<&str> = small.items.tables().iter().map(|(name, _)| *name).collect();
+/// Which weight of a catalogue of `items` items, with such `fields`, is not what `config` asks for, if
+/// any.
+fn misfit(weights: &State, items: usize, fields: &KnownFields, config: &Config) -> Option<String> {
+    // Of one item: shapes are the same but for the rows of its tables.
+    let lists = |asked: &[String], there: &Option<Schema>| {
+        let schema = there.clone().unwrap_or_default();
+        let features = Features { schema, starts: vec![0; 2], codes: vec![] };
+        (!asked.is_empty()).then(|| Arc::new(ValueLists::new(&features)))
+    };
+    let of_items = lists(&config.tower.item_features, &fields.items);
+    let known = Known {
+        items: of_items.map(|lists| KnownItems { lists, met: vec![true] }),
+        users: lists(&config.tower.user_features, &fields.users),
+    };
+    let small = Model::new(&config.tower, 1, config.seed, Device::Cpu).knowing(&known, config.seed);
+    let tables: Vec<&str> = small.items.tables_by_item().iter().map(|(name, _)| *name).collect();
     let asked = small.weights();
     if let Some((name, _)) =
         weights.iter().find(|(name, _)| asked.iter().all(|(own, _)| own != name))

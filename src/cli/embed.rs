@@ -1,0 +1,86 @@
+//! `croloss embed`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::table::{self, count};
+use crate::config::DeviceChoice;
+use crate::data::{Record, read_records};
+use crate::export::{Embedder, Export};
+use crate::files::{refuse_existing, write_file, write_with};
+use crate::misuse;
+use crate::step::Plan;
+
+/// Make vectors of items by their fields, of items too that an export does not hold
+///
+/// Rows are float32 and stand in the order of the file; their inner products with a user's vector
+/// are scores, as those of the export's item vectors are. Beside X.npy the ids are written into
+/// X.ids.txt, one a line.
+#[derive(clap::Args)]
+pub struct Embed {
+    /// A folder that `croloss export` wrote of a model with tower.item_features
+    export: PathBuf,
+    /// What is known of the items: CSV, TSV, Parquet or JSON lines, told by its name, gzipped or
+    /// not; the fields are columns or keys of their names
+    #[arg(long, value_name = "FILE")]
+    items: PathBuf,
+    /// The column of the items' ids there
+    #[arg(long, value_name = "COLUMN", default_value = "item")]
+    id: String,
+    /// The file to write, a .npy
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace the files if they exist
+    #[arg(long)]
+    force: bool,
+}
+
+impl Embed {
+    pub fn run(self) -> Result<()> {
+        if self.out.extension().is_none_or(|extension| extension != "npy") {
+            misuse!("{}: vectors are written as .npy", self.out.display());
+        }
+        let ids = self.out.with_extension("ids.txt");
+        for path in [&self.out, &ids] {
+            refuse_existing(path, self.force)?;
+        }
+        Plan::open_for_ranking(DeviceChoice::Cpu, 0)?;
+        let embedder = Embedder::open(&Export::open(&self.export)?)?;
+        let records = read_records(&self.items, &embedder.schema, &self.id)?;
+        refuse_broken_ids(&records)?;
+        let embedded = embedder.embed(&records)?;
+        write_with(&self.out, |staging| {
+            let written = embedded.vectors.write_npy(staging);
+            written.with_context(|| format!("cannot write {}", staging.display()))?;
+            let lines: String = records.iter().map(|record| format!("{}\n", record.id)).collect();
+            write_file(&ids, lines)
+        })?;
+
+        let all = records.len() as u64;
+        let mut rows = vec![
+            ["items".to_owned(), count(all)],
+            ["… known to the export: with their own vectors".into(), count(embedded.known)],
+        ];
+        for (field, told) in embedder.schema.fields.iter().zip(&embedded.told) {
+            let share = 100.0 * told.known as f64 / all as f64;
+            rows.push([
+                format!("field {}: known of so many items", field.name),
+                format!("{share:.2} %"),
+            ]);
+            if told.unknown > 0 {
+                rows.push(["… items with a value unknown here".into(), count(told.unknown)]);
+            }
+        }
+        table::print(rows)?;
+        table::say(format_args!("\nVectors: {}; ids: {}", self.out.display(), ids.display()))
+    }
+}
+
+/// Refuses ids that a file of one id a line cannot hold.
+fn refuse_broken_ids(records: &[Record]) -> Result<()> {
+    match records.iter().find(|record| record.id.contains(['\n', '\r'])) {
+        Some(record) => misuse!("{}: the id has a line end in it", record.place),
+        None => Ok(()),
+    }
+}
