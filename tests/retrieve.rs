@@ -330,7 +330,7 @@ fn the_index_finds_its_share_for_users_of_amazon_beauty() {
         users.iter().take(1000).map(|&user| dataset.sequences.get(user)).collect();
     let tower = export.user_tower(Device::Cpu).unwrap();
     let users: Tensor =
-        user_vectors(&tower, &histories, export.manifest.history, Device::Cpu).unwrap();
+        user_vectors(&tower, &histories, None, export.manifest.history, Device::Cpu).unwrap();
     let exact = Exact::new(&export.item_vectors(Device::Cpu).unwrap(), None).unwrap();
     let mut index = Index::open(&export, None).unwrap();
     let about = json(&place.path("beauty-towers/index.json"));

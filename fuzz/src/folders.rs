@@ -211,11 +211,13 @@ fn recommend(export: &Export, search: impl Fn() -> Result<Search>) -> Result<()>
         popular: Some(MostPopular::new(&export.training_counts()?, None)),
         repeats: export.manifest.repeats.clone(),
         history: export.manifest.history,
+        user_fields: export.user_features()?.map(Into::into),
         device: Device::Cpu,
     };
     let (free, allow) = (Choice::default(), Choice { allow: Some(vec![0]), deny: vec![] });
     for (history, choice) in [(&[1, 2, 1][..], &free), (&[], &free), (&[1], &allow)] {
-        let ask = Ask { history, top: 5, exclude_seen: history.len() == 1, choice };
+        let exclude_seen = history.len() == 1;
+        let ask = Ask { history, fields: &[], top: 5, exclude_seen, choice };
         for hit in recommender.recommend(&[ask])?.concat() {
             assert!((hit.row as usize) < items);
             let _ = recommender.catalogue.original(hit.row);
@@ -228,7 +230,7 @@ fn recommend(export: &Export, search: impl Fn() -> Result<Search>) -> Result<()>
 struct Ones(i64);
 
 impl UserTower for Ones {
-    fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
+    fn vectors(&self, histories: &Tensor, _: Option<&[&[u32]]>) -> Result<Tensor> {
         if self.0 > 1 << 20 {
             bail!("an export of such vectors is larger than any input");
         }

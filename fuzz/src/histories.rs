@@ -52,6 +52,7 @@ fn seeds() -> Vec<Vec<u8>> {
             1,
             b"{\"user\":7,\"history\":[\"a\",7],\"allow\":[],\"deny\":[\"b\"]}\n\n{\"history\":[]}",
         ),
+        of(1, b"{\"history\":[],\"fields\":{\"age\":31,\"tags\":[\"a\",null,true]}}"),
     ];
     texts.into_iter().chain(parquet).collect()
 }
@@ -76,6 +77,7 @@ fn wish_seeds() -> Vec<Vec<u8>> {
     [
         "{\"histories\":[[\"a\",7],[]],\"top\":5,\"exclude_seen\":true,\"allow\":[\"\\u00e4\"],\"deny\":[-1]}",
         " {\"histories\": [[\"\\ud83d\\ude00\"]], \"allow\": null}",
+        "{\"histories\":[[],[]],\"fields\":[null,{\"age\":31,\"tags\":[\"a\",2.5]}]}",
         "[[[\"a\"]],5]",
     ]
     .map(|seed| seed.as_bytes().to_vec())

@@ -1,6 +1,6 @@
 //! `croloss index`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -8,6 +8,7 @@ use super::device::threads;
 use super::progress::Bar;
 use super::table::{self, count};
 use crate::config::DeviceChoice;
+use crate::data::Schema;
 use crate::export::Export;
 use crate::misuse;
 use crate::retrieve::{Catalogue, Exact, Index as Built, Requests, measure, popular, user_vectors};
@@ -66,17 +67,19 @@ impl Index {
         let counts: Vec<u64> = items.iter().map(|item| item.count).collect();
         let originals = items.into_iter().map(|item| item.original).collect();
         let catalogue = Catalogue::new(originals);
-        let histories = match &self.input {
-            Some(path) => read(&Requests::open(path)?, &catalogue)?,
-            None => popular(&counts, HISTORIES).into_iter().map(|item| vec![item]).collect(),
+        let schema = export.user_features()?;
+        let asked = match &self.input {
+            Some(path) => read(path, &catalogue, schema.as_ref())?,
+            None => {
+                popular(&counts, HISTORIES).into_iter().map(|item| (vec![item], vec![])).collect()
+            }
         };
-        ensure!(
-            !histories.is_empty(),
-            "no history has a known item: there is nothing to measure with"
-        );
-        let histories: Vec<&[u32]> = histories.iter().map(Vec::as_slice).collect();
+        ensure!(!asked.is_empty(), "no history has a known item: there is nothing to measure with");
+        let (histories, fields): (Vec<&[u32]>, Vec<&[u32]>) =
+            asked.iter().map(|(history, fields)| (&history[..], &fields[..])).unzip();
         let tower = export.user_tower(device)?;
-        let users = user_vectors(&tower, &histories, export.manifest.history, device)?;
+        let fields = schema.as_ref().map(|_| &fields[..]);
+        let users = user_vectors(&tower, &histories, fields, export.manifest.history, device)?;
 
         let mut bar = Bar::new(counts.len() as u64, "indexing");
         let mut index = Built::build(&vectors, &mut |done| bar.set(done))?;
@@ -113,14 +116,22 @@ impl Index {
     }
 }
 
-/// The first histories of a file that have a known item.
-fn read(requests: &Requests, catalogue: &Catalogue) -> Result<Vec<Vec<u32>>> {
-    let mut histories = vec![];
-    requests.read(&mut |rows, _| {
-        let known = rows.iter().map(|row| catalogue.known(&row.history).ids);
-        let wanted = HISTORIES - histories.len();
-        histories.extend(known.filter(|ids| !ids.is_empty()).take(wanted));
+/// The first histories of a file that have a known item, each with the codes of its user's fields.
+fn read(
+    path: &Path,
+    catalogue: &Catalogue,
+    schema: Option<&Schema>,
+) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
+    let mut asked = vec![];
+    Requests::open(path)?.read(&mut |rows, _| {
+        for row in rows {
+            let known = catalogue.known(&row.history).ids;
+            if asked.len() < HISTORIES && !known.is_empty() {
+                let place = || format!("{}:{}", path.display(), row.line);
+                asked.push((known, row.codes(schema).with_context(place)?));
+            }
+        }
         Ok(())
     })?;
-    Ok(histories)
+    Ok(asked)
 }

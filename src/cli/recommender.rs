@@ -84,6 +84,7 @@ impl RecommenderOptions {
             popular,
             repeats: export.manifest.repeats.clone(),
             history: export.manifest.history,
+            user_fields: export.user_features()?.map(Arc::new),
             device,
         })
     }
@@ -119,6 +120,7 @@ impl RecommenderOptions {
             search: Search::Exact(Exact::new(&vectors, rows)?),
             popular,
             repeats: model.additions(),
+            user_fields: model.user_features.as_ref().map(|own| own.schema().clone().into()),
             tower: Box::new(model) as AnyTower,
             history: run.config.tower.history,
             device,

@@ -26,8 +26,9 @@ fn from_one(most: i64) -> RangedI64ValueParser<u32> {
 ///
 /// POST /recommend takes {"histories": [["a", 7]], "top": 10, "exclude_seen": false} and gives
 /// {"recommendations": [{"items": [{"item": "c", "score": 0.9}], "unknown": 0}]}; lists "allow" and
-/// "deny" say which items a request may be given; /openapi.json describes it in full, /healthz says
-/// whether the service is up, /metrics counts for Prometheus.
+/// "deny" say which items a request may be given, and where the model reads fields of users, a list
+/// "fields" says what is known of the user of each history; /openapi.json describes it in full,
+/// /healthz says whether the service is up, /metrics counts for Prometheus.
 /// SIGHUP and POST /reload have the export loaded anew, and all requests from then on answered by it;
 /// SIGTERM and SIGINT end it when all accepted requests are answered.
 #[derive(clap::Args)]
@@ -46,7 +47,7 @@ pub struct Serve {
     /// Most items in a history
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = from_one(MOST))]
     max_history: u32,
-    /// Most ids in allow, and in deny
+    /// Most ids in allow, and in deny, and values in a field of a user
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(..=MOST))]
     max_listed: u32,

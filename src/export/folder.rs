@@ -33,14 +33,16 @@ const README: &str = "README.md";
 const ITEMS: &str = "items.parquet";
 /// The fields that the item tower reads, where it reads any.
 const FEATURES: &str = "features.json";
+/// The fields of users that their tower reads, where it reads any.
+const USER_FEATURES: &str = "user_features.json";
 /// The column of `items.parquet` that exports of earlier versions do not have.
 const TRAINING_COUNT: &str = "training_count";
 /// The name of the item vectors in their file.
 const TENSOR: &str = "item_vectors";
 
 /// The files that the manifest lists, and those of them that are read here.
-const LISTED: [&str; 8] =
-    [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, README, FEATURES];
+const LISTED: [&str; 9] =
+    [USER_TOWER, ITEM_TOWER, VECTORS_NPY, VECTORS, ITEMS, CONFIG, README, FEATURES, USER_FEATURES];
 const READ: [&str; 3] = [USER_TOWER, VECTORS, ITEMS];
 
 /// An export that was read back, all files found whole.
@@ -66,6 +68,7 @@ impl Export {
             CONFIG,
             README,
             FEATURES,
+            USER_FEATURES,
             // What `croloss index` adds.
             "index.usearch",
             "index.json",
@@ -110,11 +113,14 @@ impl Export {
                 .with_context(|| cannot(&safetensors))?;
             write_items(dataset, &folder.join(ITEMS))?;
             files::write(&folder.join(CONFIG), toml)?;
-            let schema = model.items.features().map(FeatureTable::schema);
-            if let Some(schema) = schema {
-                files::write(&folder.join(FEATURES), serde_json::to_string(schema)?)?;
+            let items = model.items.features().map(FeatureTable::schema);
+            let users = model.user_features.as_ref().map(FeatureTable::schema);
+            for (name, schema) in [(FEATURES, items), (USER_FEATURES, users)] {
+                if let Some(schema) = schema {
+                    files::write(&folder.join(name), serde_json::to_string(schema)?)?;
+                }
             }
-            files::write(&folder.join(README), readme::text(&manifest, schema))?;
+            files::write(&folder.join(README), readme::text(&manifest, items, users))?;
             for name in LISTED.iter().copied().filter(|name| folder.join(name).exists()) {
                 manifest.files.insert(name.into(), files::sha256(&folder.join(name))?);
             }
@@ -272,10 +278,22 @@ impl Export {
     /// # Errors
     /// Names the file that cannot be read, or is broken.
     pub fn features(&self) -> Result<Option<Schema>> {
-        if !self.manifest.files.contains_key(FEATURES) {
+        self.schema(FEATURES)
+    }
+
+    /// The fields of users that their tower reads, where it reads any.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read, or is broken.
+    pub fn user_features(&self) -> Result<Option<Schema>> {
+        self.schema(USER_FEATURES)
+    }
+
+    fn schema(&self, name: &str) -> Result<Option<Schema>> {
+        if !self.manifest.files.contains_key(name) {
             return Ok(None);
         }
-        let path = self.file(FEATURES)?;
+        let path = self.file(name)?;
         let schema = Schema::parse(&reading::text(&path)?);
         schema.map(Some).with_context(|| format!("{} is altered: export again", path.display()))
     }
@@ -283,9 +301,21 @@ impl Export {
     /// The user tower, on `device`.
     ///
     /// # Errors
-    /// Names the file that cannot be read.
+    /// Names the file that cannot be read; a tower that does not read [`Export::user_features`].
     pub fn user_tower(&self, device: Device) -> Result<tch::CModule> {
-        self.tower(USER_TOWER, device)
+        let tower = self.tower(USER_TOWER, device)?;
+        if let Some(schema) = self.user_features()? {
+            let cannot = || self.folder.join(USER_TOWER).display().to_string();
+            let all = tower.named_parameters().with_context(cannot)?;
+            let values = all.iter().find(|(name, _)| name == towers::USER_VALUES);
+            let rows = values.and_then(|(_, values)| values.size().first().copied());
+            ensure!(
+                rows == Some(schema.rows() as i64),
+                "{} does not read the values of {USER_FEATURES}: export again",
+                cannot()
+            );
+        }
+        Ok(tower)
     }
 
     /// The item tower, on `device`.

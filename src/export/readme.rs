@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 use super::manifest::Manifest;
 use crate::data::{Field, FieldKind, Schema};
 
-/// Markdown that tells what is in the folder and how to use it; `schema`: of the item tower's fields,
-/// where it reads any.
-pub(super) fn text(manifest: &Manifest, schema: Option<&Schema>) -> String {
+/// Markdown that tells what is in the folder and how to use it; `items` and `users`: the fields that
+/// the item tower and the user tower read, where they read any.
+pub(super) fn text(manifest: &Manifest, items: Option<&Schema>, users: Option<&Schema>) -> String {
     let values = [
         ("{dataset}", manifest.dataset.clone()),
         ("{croloss}", manifest.croloss.clone()),
@@ -17,20 +17,25 @@ pub(super) fn text(manifest: &Manifest, schema: Option<&Schema>) -> String {
         ("{history}", manifest.history.to_string()),
     ];
     let repeats = manifest.repeats.as_ref().map_or("", |_| include_str!("repeats.md"));
-    let mut text = include_str!("readme.md").replace("{repeats}", repeats);
-    let (file, section) = match schema {
-        None => ("", String::new()),
-        Some(schema) => (FEATURES, include_str!("features.md").replace("{item}", &item(schema))),
-    };
-    text = text.replace("{features file}", file).replace("{features}", &section);
+    let text = include_str!("readme.md").replace("{repeats}", repeats);
+    let of_items = items
+        .map(|schema| include_str!("features.md").replace("{item}", &record(schema)))
+        .unwrap_or_default();
+    let of_users = users
+        .map(|schema| include_str!("user_features.md").replace("{user}", &record(schema)))
+        .unwrap_or_default();
+    let text = text.replace("{features file}", items.map_or("", |_| FEATURES));
+    let text = text.replace("{users file}", users.map_or("", |_| USER_FEATURES));
+    let text = text.replace("{features}", &of_items).replace("{users}", &of_users);
     values.iter().fold(text, |text, (name, value)| text.replace(name, value))
 }
 
-/// Its row in the table of files.
+/// Their rows in the table of files.
 const FEATURES: &str = "| `features.json` | the fields of items and their values, from which the item tower's codes are made |\n";
+const USER_FEATURES: &str = "| `user_features.json` | the fields of users and their values, from which the user tower's codes are made |\n";
 
-/// An item that has a value in each field, as Python and JSON write it.
-fn item(schema: &Schema) -> String {
+/// What has a value in each field, as Python and JSON write it.
+fn record(schema: &Schema) -> String {
     let value = |field: &Field| match field.kind {
         FieldKind::Number => field.bounds.first().copied().unwrap_or_default().into(),
         FieldKind::Category => plain(&field.values).next().unwrap_or("?").into(),

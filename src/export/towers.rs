@@ -37,10 +37,38 @@ def forward(self, ids: Tensor, codes: Optional[Tensor] = None) -> Tensor:
 ";
 
 /// Histories `[batch, length]` of int64 item ids, padded with 0 on either side, to vectors
-/// `[batch, dim]`. Only the latest HISTORY items are read; a history without items has the vector
-/// of the bias.
-const MEAN_POOL_TOWER: &str = "
+/// `[batch, dim]`.
+const USER_TOWER: &str = "
 def forward(self, history: Tensor) -> Tensor:
+    return self.finish(self.encoded(history))
+";
+
+/// The same where users have features: int64 codes `[batch, k]`, padded with 0; a field of which
+/// there is no code is missing, without codes all are. FIRST has the first code of each field, that
+/// for what is missing, FIELDS is one more than there are.
+const USER_TOWER_WITH_FEATURES: &str = "
+def user_features(self, codes: Tensor) -> Tensor:
+    first = torch.tensor(FIRST, dtype=codes.dtype, device=codes.device)
+    field = torch.bucketize(codes, first, right=True)
+    known = (codes != 0).to(self.user_values.dtype)
+    count = torch.zeros(codes.size(0), FIELDS, dtype=known.dtype, device=codes.device)
+    count = count.scatter_add(1, field, known)
+    share = known / count.gather(1, field).clamp(min=1.0)
+    start = torch.arange(codes.size(0), dtype=codes.dtype, device=codes.device) * codes.size(1)
+    sums = torch.embedding_bag(self.user_values, codes.reshape(-1), start, False, 0, False, share.reshape(-1))
+    missing = (count[:, 1:] == 0).to(known.dtype)
+    return sums[0] + torch.matmul(missing, torch.embedding(self.user_values, first))
+
+def forward(self, history: Tensor, fields: Optional[Tensor] = None) -> Tensor:
+    if fields is None:
+        fields = torch.zeros(history.size(0), 1, dtype=history.dtype, device=history.device)
+    return self.finish(self.encoded(history) + self.user_features(fields))
+";
+
+/// What encoders make of histories, before unit length: `[batch, dim]`. Only the latest HISTORY items
+/// are read; a history without items has the vector of the bias.
+const MEAN_POOL_TOWER: &str = "
+def encoded(self, history: Tensor) -> Tensor:
     known = history != 0
     if history.size(1) > HISTORY:
         later = known.flip([1]).cumsum(1).flip([1])
@@ -48,7 +76,7 @@ def forward(self, history: Tensor) -> Tensor:
     mask = known.to(self.items.dtype).unsqueeze(-1)
     total = (torch.embedding(self.items, history) * mask).sum(1)
     mean = total / mask.sum(1).clamp(min=1.0)
-    return self.finish(torch.addmm(self.bias, mean, self.kernel))
+    return torch.addmm(self.bias, mean, self.kernel)
 ";
 
 /// The latest HISTORY items of each history, moved to the left, and how many they are; the last
@@ -63,7 +91,7 @@ def latest(self, history: Tensor) -> Tuple[Tensor, Tensor]:
 
 def last(self, x: Tensor, length: Tensor) -> Tensor:
     at = (length - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, x.size(2))
-    return self.finish(torch.gather(x, 1, at).squeeze(1))
+    return torch.gather(x, 1, at).squeeze(1)
 ";
 
 /// As [`crate::model::Transformer`].
@@ -80,7 +108,7 @@ def attention(self, x: Tensor) -> Tensor:
     weights = torch.softmax(scores.masked_fill(later, float('-inf')), -1)
     return torch.matmul(weights, parts[2]).transpose(1, 2).reshape(batch, longest, width)
 
-def forward(self, history: Tensor) -> Tensor:
+def encoded(self, history: Tensor) -> Tensor:
     ids, length = self.latest(history)
     at = torch.arange(ids.size(1), device=ids.device).unsqueeze(0)
     position = HISTORY - 1 - (length.unsqueeze(1) - 1 - at).clamp(min=0)
@@ -118,7 +146,7 @@ def add_network(self, i: int, x: Tensor, read: Tensor) -> Tensor:
 
 /// As [`crate::model::Gru`].
 const GRU_TOWER: &str = "
-def forward(self, history: Tensor) -> Tensor:
+def encoded(self, history: Tensor) -> Tensor:
     ids, length = self.latest(history)
     x = torch.embedding(self.items, ids)
     start = torch.zeros(1, x.size(0), x.size(2), dtype=x.dtype, device=x.device)
@@ -145,6 +173,9 @@ def repeats(self, history: Tensor) -> Tensor:
     return torch.where(last, gains, torch.zeros_like(gains))
 ";
 
+/// The name of the table of users' features in their tower.
+pub(super) const USER_VALUES: &str = "user_values";
+
 /// Writes the user tower. `extra_files` are stored in the file beside the code.
 pub(super) fn save_user(
     model: &Model,
@@ -166,13 +197,25 @@ pub(super) fn save_user(
     };
     let additions = model.additions();
     let repeats = additions.as_ref().map_or("", |_| REPEATS);
-    let source = [model.scoring.user_script(), source, repeats.into()]
+    let forward = match &model.user_features {
+        None => USER_TOWER.to_owned(),
+        Some(features) => {
+            let first = features.schema().first_codes();
+            USER_TOWER_WITH_FEATURES
+                .replace("FIRST", &format!("{first:?}"))
+                .replace("FIELDS", &(first.len() + 1).to_string())
+        }
+    };
+    let source = [model.scoring.user_script(), source, forward, repeats.into()]
         .concat()
         .replace("HISTORY", &tower.history.to_string());
     // A parameter's name is one of Python's.
     let short = |name: &str| name.trim_start_matches("encoder.").replace('.', "_");
     let mut parameters = model.encoder.parameters();
     parameters.push(("items", model.items.read_table()));
+    if let Some(features) = &model.user_features {
+        parameters.push((USER_VALUES, features.table().1));
+    }
     if let Some(additions) = additions {
         let gains = [additions.by_count, additions.by_recency];
         parameters.push(("repeat_gains", Tensor::from_slice2(&gains)));

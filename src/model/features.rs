@@ -58,13 +58,7 @@ impl ValueLists {
     /// Those of a dataset's items or users.
     pub fn new(features: &Features) -> Self {
         let first = features.schema.first_codes();
-        let field = |code: u32| first.partition_point(|&first| first <= code);
-        let mut counts = Vec::with_capacity(features.codes.len());
-        for of in 0..features.len() {
-            for own in features.of(of).chunk_by(|&a, &b| field(a) == field(b)) {
-                counts.extend(own.iter().map(|_| own.len() as u32));
-            }
-        }
+        let counts = (0..features.len()).flat_map(|of| counts(&first, features.of(of))).collect();
         Self {
             schema: features.schema.clone(),
             starts: features.starts.clone(),
@@ -95,6 +89,28 @@ impl ValueLists {
         }
         lists
     }
+
+    /// The values that lists of codes name, as [`Schema::codes`] gives them; of an empty list every
+    /// field is missing.
+    pub fn of_codes(&self, all: &[&[u32]]) -> PairLists {
+        let first = self.schema.first_codes();
+        let mut lists = PairLists { starts: vec![0], ..Default::default() };
+        for (&codes, owner) in all.iter().zip(0..) {
+            let codes = if codes.is_empty() { &first } else { codes };
+            lists.owners.extend(codes.iter().map(|_| owner));
+            lists.codes.extend(codes.iter().map(|&code| i64::from(code)));
+            lists.counts.extend(counts(&first, codes).map(i64::from));
+            lists.starts.push(lists.codes.len() as i64);
+        }
+        lists
+    }
+}
+
+/// Of each of one's `codes` how many there are in its field; `first`: the first code of each field.
+fn counts(first: &[u32], codes: &[u32]) -> impl Iterator<Item = u32> {
+    let field = |code: u32| first.partition_point(|&first| first <= code);
+    let fields = codes.chunk_by(move |&a, &b| field(a) == field(b));
+    fields.flat_map(|own| std::iter::repeat_n(own.len() as u32, own.len()))
 }
 
 impl Pairs {
@@ -206,5 +222,61 @@ impl FeatureTable {
     /// `[of, dim]`: the vectors of these items or users, counted from 0; zeros for `None`.
     pub fn vectors_of(&self, all: impl Iterator<Item = Option<usize>>) -> Tensor {
         self.vectors(&Pairs::sent(&self.lists.of(all), self.weights.device(), false))
+    }
+
+    /// `[lists, dim]`: the vectors that lists of codes stand for, as [`Schema::codes`] gives them; of
+    /// an empty list every field is missing.
+    pub fn vectors_of_codes(&self, all: &[&[u32]]) -> Tensor {
+        self.vectors(&Pairs::sent(&self.lists.of_codes(all), self.weights.device(), false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Field, FieldKind};
+
+    /// Codes 1 to 4, and 5 to 8.
+    fn table() -> FeatureTable {
+        let field = |name: &str, kind| {
+            let values = vec!["a".into(), "b".into()];
+            Field { name: name.into(), kind, values, bounds: vec![] }
+        };
+        let fields = vec![field("one", FieldKind::Category), field("many", FieldKind::Categories)];
+        let schema = Schema { fields };
+        let features =
+            Features { schema, starts: vec![0, 2, 5, 7], codes: vec![3, 7, 1, 6, 8, 1, 5] };
+        let lists = Arc::new(ValueLists::new(&features));
+        let table = FeatureTable::drawn("values", lists, 3, (1, 4), Device::Cpu);
+        // What training makes of what is missing.
+        for code in [1, 5] {
+            let _ = table.weights.get(code).fill_(code as f64);
+        }
+        table
+    }
+
+    #[test]
+    fn codes_stand_for_means_over_the_values_of_each_field() {
+        let table = table();
+        let rows = Vec::<Vec<f32>>::try_from(&table.weights).unwrap();
+        let of = |shares: &[(usize, f32)]| -> Vec<f32> {
+            (0..3)
+                .map(|at| shares.iter().map(|(row, share)| share * rows[*row][at]).sum())
+                .collect()
+        };
+        let lists: [&[u32]; 4] = [&[4, 6, 7, 8], &[], &[1, 6, 8], &[2, 5]];
+        let third = 1.0 / 3.0;
+        let expected = [
+            of(&[(4, 1.0), (6, third), (7, third), (8, third)]),
+            of(&[(1, 1.0), (5, 1.0)]),
+            of(&[(1, 1.0), (6, 0.5), (8, 0.5)]),
+            of(&[(2, 1.0), (5, 1.0)]),
+        ];
+        let found = table.vectors_of_codes(&lists);
+        assert!(found.allclose(&Tensor::from_slice2(&expected), 1e-6, 1e-7, false), "{found}");
+        // The third of these the dataset has, too.
+        let known = table.vectors_of([Some(1), None].into_iter());
+        assert_eq!(known.get(0), found.get(2));
+        assert_eq!(known.get(1), found.get(2).zeros_like());
     }
 }

@@ -11,36 +11,50 @@ use super::exact::some;
 use super::most_popular::MostPopular;
 use super::search::Search;
 use crate::batch::pad;
+use crate::data::Schema;
 use crate::host::top_k::Hit;
 use crate::model::{Additions, Model};
 
 /// Users whose vectors are made at once.
 const USERS: usize = 2048;
 
-/// Turns histories into user vectors.
+/// Turns histories, and what is known of users besides, into user vectors.
 pub trait UserTower {
-    /// User vectors `[batch, dim]` of int64 histories `[batch, length]`, padded with 0 at the end.
+    /// User vectors `[batch, dim]` of int64 histories `[batch, length]`, padded with 0 at the end;
+    /// `fields`: for a tower that reads users' fields their codes, of each user a list, as
+    /// [`Ask::fields`]; `None`: nothing is known of anyone.
     ///
     /// # Errors
     /// What libtorch says.
-    fn vectors(&self, histories: &Tensor) -> Result<Tensor>;
+    fn vectors(&self, histories: &Tensor, fields: Option<&[&[u32]]>) -> Result<Tensor>;
 }
 
 impl UserTower for Model {
-    fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
-        Ok(self.users(histories, None))
+    fn vectors(&self, histories: &Tensor, fields: Option<&[&[u32]]>) -> Result<Tensor> {
+        let nothing: &[u32] = &[];
+        let features = self.user_features.as_ref().map(|own| match fields {
+            Some(fields) => own.vectors_of_codes(fields),
+            None => own.vectors_of_codes(&vec![nothing; histories.size()[0] as usize]),
+        });
+        Ok(self.users(histories, features.as_ref()))
     }
 }
 
 impl UserTower for CModule {
-    fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
-        Ok(self.forward_ts(&[histories])?)
+    fn vectors(&self, histories: &Tensor, fields: Option<&[&[u32]]>) -> Result<Tensor> {
+        Ok(match fields {
+            Some(fields) => {
+                let codes = pad(fields).to_device(histories.device());
+                self.forward_ts(&[histories, &codes])?
+            }
+            None => self.forward_ts(&[histories])?,
+        })
     }
 }
 
 impl<T: UserTower + ?Sized> UserTower for Box<T> {
-    fn vectors(&self, histories: &Tensor) -> Result<Tensor> {
-        (**self).vectors(histories)
+    fn vectors(&self, histories: &Tensor, fields: Option<&[&[u32]]>) -> Result<Tensor> {
+        (**self).vectors(histories, fields)
     }
 }
 
@@ -48,6 +62,9 @@ impl<T: UserTower + ?Sized> UserTower for Box<T> {
 pub struct Ask<'a> {
     /// Item ids, oldest first; of any length.
     pub history: &'a [u32],
+    /// The codes of the user's fields, as [`Schema::codes`] gives them; of an empty list every field
+    /// is missing.
+    pub fields: &'a [u32],
     /// How many items, at most.
     pub top: usize,
     /// Whether items of the history are left out.
@@ -67,6 +84,8 @@ pub struct Recommender<T> {
     pub repeats: Option<Additions>,
     /// The latest items of a history that the tower reads.
     pub history: usize,
+    /// The fields of users that the tower reads; `None`: it reads none.
+    pub user_fields: Option<Arc<Schema>>,
     pub device: Device,
 }
 
@@ -99,7 +118,9 @@ impl<T: UserTower> Recommender<T> {
             return Ok(vec![]);
         }
         let histories: Vec<&[u32]> = asks.iter().map(|ask| ask.history).collect();
-        let users = user_vectors(&self.tower, &histories, self.history, self.device)?;
+        let fields: Vec<&[u32]> = asks.iter().map(|ask| ask.fields).collect();
+        let fields = self.user_fields.as_ref().map(|_| &fields[..]);
+        let users = user_vectors(&self.tower, &histories, fields, self.history, self.device)?;
         let barred: Vec<Vec<u32>> = asks.iter().map(|ask| barred(ask)).collect();
         let gains: Vec<Vec<(u32, f32)>> =
             asks.iter().zip(&barred).map(|(ask, barred)| self.gains(ask, barred)).collect();
@@ -158,20 +179,21 @@ impl<T: UserTower> Recommender<T> {
 }
 
 /// The vectors `[histories, dim]` of users with these histories, of which a tower on `device` reads
-/// the `latest` items.
+/// the `latest` items, and these `fields`, if it reads such.
 ///
 /// # Errors
 /// What libtorch says.
 pub fn user_vectors<T: UserTower>(
     tower: &T,
     histories: &[&[u32]],
+    fields: Option<&[&[u32]]>,
     latest: usize,
     device: Device,
 ) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let read: Vec<&[u32]> =
         histories.iter().map(|h| &h[h.len().saturating_sub(latest)..]).collect();
-    tower.vectors(&pad(&read).to_device(device))
+    tower.vectors(&pad(&read).to_device(device), fields)
 }
 
 /// What a hit gains, if it does.
@@ -189,8 +211,11 @@ fn barred(ask: &Ask) -> Vec<u32> {
 mod tests {
     use super::super::exact::Exact;
     use super::super::index::Index;
+    use super::super::user_fields::tests::schema;
     use super::*;
     use crate::config::TowerConfig;
+    use crate::data::Features;
+    use crate::model::{Known, ValueLists};
 
     /// Of fifty items, by a tower that reads three.
     fn recommender(popular: Option<MostPopular>) -> Recommender<Model> {
@@ -199,15 +224,73 @@ mod tests {
         let search = Search::Exact(Exact::new(&tower.item_vectors(), None).unwrap());
         let names = (1..=50).map(|id| format!("i{id}")).collect();
         let catalogue = Arc::new(Catalogue::new(names));
-        let (repeats, device) = (None, Device::Cpu);
-        Recommender { catalogue, tower, search, popular, repeats, history: 3, device }
+        Recommender {
+            catalogue,
+            tower,
+            search,
+            popular,
+            repeats: None,
+            history: 3,
+            user_fields: None,
+            device: Device::Cpu,
+        }
+    }
+
+    /// For all fifty items.
+    fn wish<'a>(history: &'a [u32], choice: &'a Choice) -> Ask<'a> {
+        Ask { history, fields: &[], top: 50, exclude_seen: false, choice }
+    }
+
+    /// The model's fields are heard, each user's own, beside users of whom nothing is known.
+    #[test]
+    fn fields_of_users_move_their_vectors() {
+        let schema = schema();
+        let users = Features { schema: schema.clone(), starts: vec![0], codes: vec![] };
+        let known = Known { items: None, users: Some(Arc::new(ValueLists::new(&users))) };
+        let plain = recommender(None);
+        let config = TowerConfig { dim: 4, history: 3, ..Default::default() };
+        let tower = Model::new(&config, 50, 1, Device::Cpu).knowing(&known, 1);
+        let (_, table) = tower.user_features.as_ref().unwrap().table();
+        let _ = table.get(1).fill_(0.3);
+        let rows = Vec::<Vec<f32>>::try_from(&table).unwrap();
+        let histories: [&[u32]; 3] = [&[1, 2], &[1, 2], &[7]];
+        let fields: [&[u32]; 3] = [&[4, 8, 11, 12], &[], &[1, 7, 9]];
+        // What is missing of the other fields is 0, as before a training.
+        let added: Vec<Vec<f32>> = vec![
+            (0..4).map(|d| rows[4][d] + rows[8][d] + (rows[11][d] + rows[12][d]) / 2.0).collect(),
+            vec![0.3; 4],
+            (0..4).map(|d| 0.3 + rows[7][d]).collect(),
+        ];
+        let expected = tower.users(&pad(&histories), Some(&Tensor::from_slice2(&added)));
+        let found = user_vectors(&tower, &histories, Some(&fields), 3, Device::Cpu).unwrap();
+        assert!(found.allclose(&expected, 1e-6, 1e-7, false), "{found} {expected}");
+        let unknown = user_vectors(&tower, &histories, None, 3, Device::Cpu).unwrap();
+        assert_eq!(unknown.get(1), found.get(1));
+        assert_ne!(unknown.get(0), found.get(0));
+        // The same through all that recommends; and who reads no fields hears none.
+        let free = Choice::default();
+        let asks: Vec<Ask> = histories
+            .iter()
+            .zip(fields)
+            .map(|(history, fields)| Ask { fields, ..wish(history, &free) })
+            .collect();
+        let deaf = plain.recommend(&asks).unwrap();
+        assert_eq!(deaf[0], deaf[1]);
+        let user_fields = Some(Arc::new(schema));
+        let hears = Recommender { tower, user_fields, ..plain };
+        for (hits, user) in hears.recommend(&asks).unwrap().iter().zip(0..) {
+            let scores = hears.tower.item_vectors().matmul(&expected.get(user));
+            let (best, row) = scores.max_dim(0, false);
+            assert!((f64::from(hits[0].score) - best.double_value(&[])).abs() < 1e-6);
+            assert_eq!(i64::from(hits[0].row), row.int64_value(&[]));
+        }
     }
 
     #[test]
     fn what_was_seen_is_left_out_and_nothing_else() {
         let recommender = recommender(None);
         let (history, choice) = ([9, 9, 1, 2, 3, 4], Choice::default());
-        let ask = |top, exclude_seen| Ask { history: &history, top, exclude_seen, choice: &choice };
+        let ask = |top, exclude_seen| Ask { top, exclude_seen, ..wish(&history, &choice) };
         let answers = recommender.recommend(&[ask(50, false), ask(10, true), ask(50, true)]);
         let [all, ten, rest] = answers.unwrap().try_into().unwrap();
         let unseen: Vec<Hit> =
@@ -215,8 +298,9 @@ mod tests {
         assert_eq!((all.len(), unseen.len()), (50, 45));
         assert_eq!((&ten[..], &rest), (&unseen[..10], &unseen));
         // The tower reads the latest three.
-        let vectors =
-            |history: &[u32]| user_vectors(&recommender.tower, &[history], 3, Device::Cpu).unwrap();
+        let vectors = |history: &[u32]| {
+            user_vectors(&recommender.tower, &[history], None, 3, Device::Cpu).unwrap()
+        };
         assert_eq!(vectors(&history), vectors(&[2, 3, 4]));
     }
 
@@ -244,10 +328,7 @@ mod tests {
         let mut index = Index::build(&exact.tower.item_vectors(), &mut |_| {}).unwrap();
         index.serve_only(None);
         let index = Recommender { search: Search::Approximate(index), ..recommender(None) };
-        let plain = |history, choice| {
-            let ask = Ask { history, top: 50, exclude_seen: false, choice };
-            exact.recommend(&[ask]).unwrap().remove(0)
-        };
+        let plain = |history, choice| exact.recommend(&[wish(history, choice)]).unwrap().remove(0);
         let mut expected = vec![];
         let mut asks = vec![];
         for (history, gains) in histories.into_iter().zip(gains) {
@@ -267,7 +348,7 @@ mod tests {
                 all.sort_by(|a, b| b.score.total_cmp(&a.score));
                 all.truncate(top);
                 expected.push(all);
-                asks.push(Ask { history, top, exclude_seen, choice });
+                asks.push(Ask { top, exclude_seen, ..wish(history, choice) });
             }
         }
         for mut recommender in [recommender(None), index] {
@@ -291,9 +372,8 @@ mod tests {
         let allow = Choice { allow: Some((10..30).collect()), deny: vec![12, 13, 40] };
         let none = Choice { allow: Some(vec![]), deny: vec![] };
         let history = [21, 4, 33];
-        let of = |history, choice| Ask { history, top: 9, exclude_seen: true, choice };
-        let whole = Ask { history: &history, top: 50, exclude_seen: false, choice: &free };
-        let mut asks = vec![whole];
+        let of = |history, choice| Ask { top: 9, exclude_seen: true, ..wish(history, choice) };
+        let mut asks = vec![wish(&history, &free)];
         for choice in [&free, &allow, &deny, &none] {
             asks.extend([of(&history[..], choice), of(&[], choice)]);
         }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
-use crate::retrieve::{Catalogue, Hit, Id, Known, POPULARITY};
+use crate::data::Schema;
+use crate::error::cut;
+use crate::retrieve::{Catalogue, Hit, Id, Known, POPULARITY, UserFields, parse_json};
 
 /// How many items are recommended if a request does not say.
 pub const TOP: usize = 10;
@@ -22,6 +24,8 @@ pub struct Wish {
     pub allow: Option<Vec<Id>>,
     /// Original ids of items that may not be given.
     pub deny: Option<Vec<Id>>,
+    /// What is known of the user of each history besides it; `None`: nothing.
+    pub fields: Option<Vec<Option<UserFields>>>,
 }
 
 fn top() -> usize {
@@ -35,15 +39,7 @@ impl Wish {
         if body.trim_ascii_start().starts_with(b"[") {
             return Err("the body is an array where an object is expected".into());
         }
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let wish: Wish =
-            serde_path_to_error::deserialize(&mut json).map_err(|error| {
-                match error.path().to_string().as_str() {
-                    "." => error.inner().to_string(),
-                    path => format!("{path}: {}", error.inner()),
-                }
-            })?;
-        json.end().map_err(|error| error.to_string())?;
+        let wish: Wish = parse_json(body)?;
         if wish.top == 0 || wish.top > limits.top {
             return Err(format!("top: {} is not in 1..={}", wish.top, limits.top));
         }
@@ -58,7 +54,34 @@ impl Wish {
         for (what, ids) in [("allow", &wish.allow), ("deny", &wish.deny)] {
             many(what.into(), ids.as_ref().map_or(0, Vec::len), limits.listed)?;
         }
+        if let Some(fields) = &wish.fields {
+            let (found, wanted) = (fields.len(), wish.histories.len());
+            if found != wanted {
+                return Err(format!("fields: {found} where there are {wanted} histories"));
+            }
+            for (at, fields) in fields.iter().enumerate() {
+                for (name, values) in fields.iter().flat_map(UserFields::lists) {
+                    many(format!("fields[{at}].{}", cut(name, 80)), values, limits.listed)?;
+                }
+            }
+        }
         Ok(wish)
+    }
+
+    /// Of each history the codes of its user's fields, by those that the model reads of users, if it
+    /// reads any; none where nothing is known. What is wrong is said in a sentence for the client.
+    pub fn codes(&self, schema: Option<&Schema>) -> Result<Vec<Vec<u32>>, String> {
+        let Some(all) = &self.fields else { return Ok(vec![vec![]; self.histories.len()]) };
+        if schema.is_none() {
+            return Err("fields: this model reads no fields of users".into());
+        }
+        let of = |(at, fields): (usize, &Option<UserFields>)| match fields {
+            None => Ok(vec![]),
+            Some(fields) => fields
+                .codes(schema)
+                .map_err(|error| fields.wrong_at(&format!("fields[{at}]"), &error)),
+        };
+        all.iter().enumerate().map(of).collect()
     }
 }
 
@@ -120,6 +143,7 @@ impl<'a> Answer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retrieve::user_fields_tests::schema;
     use std::time::Duration;
 
     fn parse(body: &str) -> Result<Wish, String> {
@@ -140,7 +164,8 @@ mod tests {
     fn a_body_is_read_and_its_mistakes_are_named() {
         let wish = parse(r#"{"histories": [["a", "b"], []]}"#).unwrap();
         let histories = vec![vec![Id("a".into()), Id("b".into())], vec![]];
-        let plain = Wish { histories, top: 10, exclude_seen: false, allow: None, deny: None };
+        let plain =
+            Wish { histories, top: 10, exclude_seen: false, allow: None, deny: None, fields: None };
         assert_eq!(wish, plain);
         let wish = parse(r#"{"histories": [], "allow": [], "deny": ["a", 7]}"#).unwrap();
         assert_eq!(wish.allow, Some(vec![]));
@@ -170,11 +195,51 @@ mod tests {
             (r#"{"histories": [], "deny": ["a", 1, 2]}"#, "deny: 3 where at most 2"),
             (r#"{"histories": [], "allow": "a"}"#, "allow: invalid type: string"),
             (r#"{"histories": [], "deny": [1.5]}"#, "deny[0]: invalid type: floating point"),
+            (r#"{"histories": [[]], "fields": []}"#, "fields: 0 where there are 1 histories"),
+            (r#"{"histories": [], "fields": [null]}"#, "fields: 1 where there are 0 histories"),
+            (r#"{"histories": [[]], "fields": {}}"#, "fields: invalid type: map"),
+            (r#"{"histories": [[], []], "fields": [null, 7]}"#, "fields[1]: invalid type: integer"),
+            (
+                r#"{"histories": [[]], "fields": [{"age": {}}]}"#,
+                "fields[0].age: invalid type: map, expected text or a number",
+            ),
+            (
+                r#"{"histories": [[]], "fields": [{"tags": [["a"]]}]}"#,
+                "fields[0].tags[0]: invalid type: sequence",
+            ),
+            (
+                r#"{"histories": [[]], "fields": [{"tags": ["a", "b", "c"]}]}"#,
+                "fields[0].tags: 3 where at most 2",
+            ),
             (r#"{"histories": []} x"#, "trailing"),
         ] {
             let error = parse(body).unwrap_err();
             assert!(error.contains(words), "{body}: {error}");
         }
+    }
+
+    #[test]
+    fn fields_become_codes_and_their_mistakes_are_named() {
+        let wish = |fields: &str| {
+            parse(&format!(r#"{{"histories": [["a"], []], "fields": {fields}}}"#)).unwrap()
+        };
+        let schema = schema();
+        let codes = |fields| wish(fields).codes(Some(&schema));
+        let told = r#"[null, {"country": "UK", "tags": ["b", "b"]}]"#;
+        assert_eq!(codes(told).unwrap(), [vec![], vec![4, 5, 12]]);
+        assert_eq!(codes("[{}, null]").unwrap(), [vec![1, 5, 9], vec![]]);
+        let nothing: Vec<Vec<u32>> = vec![vec![]; 2];
+        assert_eq!(codes("null").unwrap(), nothing);
+        assert_eq!(wish("null").codes(None).unwrap(), nothing);
+        for (fields, expected) in [
+            (r#"[null, {"age": "x"}]"#, "fields[1].age: \"x\" is no finite number"),
+            (r#"[{"ages": 5}, null]"#, "fields[0]: there is no field `ages`: did you mean `age`?"),
+        ] {
+            let said = codes(fields).unwrap_err();
+            assert!(said.starts_with(expected), "{said}");
+        }
+        let said = wish("[null, null]").codes(None).unwrap_err();
+        assert_eq!(said, "fields: this model reads no fields of users");
     }
 
     #[test]

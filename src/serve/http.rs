@@ -86,7 +86,11 @@ impl Service {
                 None => self.reload().await,
             },
             "/metrics" => Reply::ok(TEXT, self.metrics.text()),
-            "/openapi.json" => Reply::ok(JSON, openapi::document(&self.limits).to_string()),
+            "/openapi.json" => {
+                let served = self.current.get();
+                let document = openapi::document(&self.limits, served.user_fields.as_deref());
+                Reply::ok(JSON, document.to_string())
+            }
             _ => Reply::ok(TEXT, "ok\n"),
         };
         self.metrics.answered(path, reply.status.as_u16(), start.elapsed());
@@ -121,20 +125,27 @@ impl Service {
             .map_err(|error| Reply::error(StatusCode::BAD_REQUEST, error))?;
         // From here to the answer: another export may take its place meanwhile.
         let served = self.current.get();
-        let Served { catalogue, cold_start, queue } = &*served;
+        let Served { catalogue, cold_start, user_fields, queue } = &*served;
+        let fields = wish
+            .codes(user_fields.as_deref())
+            .map_err(|error| Reply::error(StatusCode::BAD_REQUEST, error))?;
         let histories: Vec<Known> =
             wish.histories.iter().map(|history| catalogue.known(history)).collect();
         self.metrics.unknown(histories.iter().map(|known| known.unknown).sum());
-        let ids = histories.iter().filter(|known| *cold_start || !known.ids.is_empty());
+        let asked = histories.iter().zip(fields);
+        let asked = asked.filter(|(known, _)| *cold_start || !known.ids.is_empty());
+        let (ids, fields) = asked.map(|(known, codes)| (known.ids.clone(), codes)).unzip();
         let job = Job {
-            histories: ids.map(|known| known.ids.clone()).collect(),
+            histories: ids,
+            fields,
             top: wish.top,
             exclude_seen: wish.exclude_seen,
             choice: Choice::of(catalogue, wish.allow.as_deref(), wish.deny.as_deref()),
         };
         let popular = job.histories.iter().filter(|ids| ids.is_empty()).count();
         let (items, text) = size_of_answer(&wish, catalogue);
-        let while_made = text + items * (size_of::<Hit>() + size_of::<Scored>());
+        let codes: usize = job.fields.iter().map(|codes| size_of_val(&codes[..])).sum();
+        let while_made = text + items * (size_of::<Hit>() + size_of::<Scored>()) + codes;
         let room = self.unsent.room(while_made, self.limits.timeout).await;
         let room = room.ok_or_else(|| {
             let words = "too many answers wait for their clients to take them";

@@ -35,7 +35,7 @@ pub struct Limits {
     pub histories: usize,
     /// Items a history.
     pub history: usize,
-    /// Ids in `allow`, and in `deny`.
+    /// Ids in `allow`, and in `deny`; values in a field of a user.
     pub listed: usize,
     /// Items recommended a history.
     pub top: usize,

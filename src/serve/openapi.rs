@@ -1,13 +1,50 @@
 //! The description of the service for clients.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Limits;
 use super::api::TOP;
+use crate::data::{Field, FieldKind, Schema};
 use crate::retrieve::POPULARITY;
 
-/// An OpenAPI 3.1 document.
-pub fn document(limits: &Limits) -> Value {
+/// An OpenAPI 3.1 document; `user_fields`: those that are read of users, if any are.
+pub fn document(limits: &Limits, user_fields: Option<&Schema>) -> Value {
+    let mut document = plain(limits);
+    if let Some(schema) = user_fields {
+        document["components"]["schemas"]["Wish"]["properties"]["fields"] = fields(limits, schema);
+    }
+    document
+}
+
+/// Fields of users, by name and kind.
+fn fields(limits: &Limits, schema: &Schema) -> Value {
+    let of = |field: &Field| {
+        let (kinds, what) = match field.kind {
+            FieldKind::Category => (vec!["string", "number", "boolean"], "One value."),
+            FieldKind::Categories => (vec!["array", "string", "number", "boolean"], "Values."),
+            FieldKind::Number => (vec!["number", "string"], "A finite number."),
+        };
+        let kinds = [kinds, vec!["null"]].concat();
+        let mut described = json!({"type": kinds, "description": what});
+        if field.kind == FieldKind::Categories {
+            described["maxItems"] = limits.listed.into();
+            described["items"] = json!({"type": ["string", "number", "boolean", "null"]});
+        }
+        (field.name.clone(), described)
+    };
+    json!({
+        "type": ["array", "null"],
+        "maxItems": limits.histories,
+        "description": "What is known of the user of each history besides it, one for each. Null, and a field that is left out: nothing. Values that the model does not know count as unknown.",
+        "items": {
+            "type": ["object", "null"],
+            "additionalProperties": false,
+            "properties": schema.fields.iter().map(of).collect::<Map<_, _>>(),
+        },
+    })
+}
+
+fn plain(limits: &Limits) -> Value {
     let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
     let answer = |what: &str, kind: &str, schema: Value| json!({"description": what, "content": {kind: {"schema": schema}}});
     let failed = |what: &str| answer(what, "application/json", reference("Failure"));

@@ -21,6 +21,8 @@ const BATCH: usize = 128;
 /// One request's histories, each with a known item or answered by what is popular.
 pub struct Job {
     pub histories: Vec<Vec<u32>>,
+    /// Of each history the codes of its user's fields; none: nothing is known of them.
+    pub fields: Vec<Vec<u32>>,
     pub top: usize,
     pub exclude_seen: bool,
     pub choice: Choice,
@@ -98,6 +100,6 @@ fn work<T: UserTower>(
 
 fn asks(job: &Job) -> impl Iterator<Item = Ask<'_>> {
     let Job { top, exclude_seen, ref choice, .. } = *job;
-    let ask = move |history| Ask { history, top, exclude_seen, choice };
-    job.histories.iter().map(move |history| ask(history))
+    let ask = move |(history, fields)| Ask { history, fields, top, exclude_seen, choice };
+    job.histories.iter().map(Vec::as_slice).zip(job.fields.iter().map(Vec::as_slice)).map(ask)
 }

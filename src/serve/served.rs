@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use super::metrics::Metrics;
 use super::queue::Queue;
+use crate::data::Schema;
 use crate::retrieve::{Catalogue, Recommender, UserTower};
 
 /// A catalogue, and the thread that scores it.
@@ -16,6 +17,8 @@ pub struct Served {
     pub catalogue: Arc<Catalogue>,
     /// Whether histories without a known item are answered by what is popular.
     pub cold_start: bool,
+    /// The fields of users that are read, if any are.
+    pub user_fields: Option<Arc<Schema>>,
     pub queue: Queue,
 }
 
@@ -26,9 +29,12 @@ impl Served {
         recommender: Recommender<T>,
         metrics: Arc<Metrics>,
     ) -> Result<Self> {
-        let (catalogue, cold_start) =
-            (recommender.catalogue.clone(), recommender.popular.is_some());
-        Ok(Self { catalogue, cold_start, queue: Queue::start(recommender, metrics)? })
+        Ok(Self {
+            catalogue: recommender.catalogue.clone(),
+            cold_start: recommender.popular.is_some(),
+            user_fields: recommender.user_fields.clone(),
+            queue: Queue::start(recommender, metrics)?,
+        })
     }
 }
 

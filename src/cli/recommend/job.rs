@@ -17,19 +17,26 @@ pub struct UserHistory {
     pub user: String,
     pub known: Known,
     pub choice: Choice,
+    /// Codes of the user's fields; none: nothing is known of them.
+    pub fields: Vec<u32>,
 }
 
 impl UserHistory {
-    /// A user of a dataset.
-    pub fn of_user(user: &str, items: &[u32]) -> Self {
+    /// Of someone of whom nothing else is known.
+    pub fn plain(place: &str, user: &str, known: Known) -> Self {
+        let (choice, fields) = (Choice::default(), vec![]);
+        Self { place: place.into(), user: user.into(), known, choice, fields }
+    }
+
+    /// A user of a dataset, with the codes of the user's fields.
+    pub fn of_user(user: &str, items: &[u32], fields: &[u32]) -> Self {
         let known = Known { ids: items.to_vec(), unknown: 0 };
-        Self { place: "--user".into(), user: user.into(), known, choice: Choice::default() }
+        Self { fields: fields.to_vec(), ..Self::plain("--user", user, known) }
     }
 
     /// Someone whom the dataset does not have.
     pub fn of_stranger(user: &str) -> Self {
-        let (known, choice) = (Known::default(), Choice::default());
-        Self { place: "not in the dataset".into(), user: user.into(), known, choice }
+        Self::plain("not in the dataset", user, Known::default())
     }
 }
 
@@ -83,8 +90,8 @@ impl Job {
         }
         let (top, exclude_seen) = (self.top, self.exclude_seen);
         let ask = |user| {
-            let UserHistory { known, choice, .. }: &UserHistory = user;
-            Ask { history: &known.ids, top, exclude_seen, choice }
+            let UserHistory { known, choice, fields, .. }: &UserHistory = user;
+            Ask { history: &known.ids, fields, top, exclude_seen, choice }
         };
         let asks: Vec<Ask> = good.iter().map(ask).collect();
         let found = recommender.recommend(&asks)?;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::progress::Bar;
 use super::recommender::RecommenderOptions;
 use super::table::{self, count};
-use crate::data::Dataset;
+use crate::data::{Dataset, Features, Schema};
 use crate::export::Export;
 use crate::retrieve::{Answers, Choice, Recommender, Request, Requests, UserTower};
 use crate::train::TrainedRun;
@@ -22,7 +22,9 @@ mod job;
 /// Histories come from the command line, from a file, or from the users of a dataset. A file is CSV,
 /// JSON lines or Parquet with a column `history` (original item ids, oldest first; in CSV separated
 /// by blanks, in JSON lines a list) and, if you like, a column `user`, which is written back. A line
-/// of JSON may have lists `allow`, of the only items to recommend, and `deny`, of items not to.
+/// of JSON may have lists `allow`, of the only items to recommend, and `deny`, of items not to, and,
+/// where the model reads fields of users, `fields`: {"age": 31, "tags": ["a", "b"]}. Without it, and in
+/// all other histories but those of a dataset's users, nothing is known of the user.
 ///
 /// Items that are not known are passed over, with a warning. A history without any known item gets
 /// nothing, unless --cold-start says what, and is reported; only if that is so for all of them, the
@@ -141,13 +143,20 @@ impl Recommend {
             let path = self.input.as_deref().unwrap_or(&self.from).display();
             input.read(&mut |rows, done| {
                 let catalogue = &recommender.catalogue;
-                let history = |row: Request| UserHistory {
-                    place: format!("{path}:{}", row.line),
-                    known: catalogue.known(&row.history),
-                    choice: Choice::of(catalogue, row.allow.as_deref(), row.deny.as_deref()),
-                    user: row.user,
+                let history = |row: Request| {
+                    let place = format!("{path}:{}", row.line);
+                    let fields = row.codes(recommender.user_fields.as_deref());
+                    let fields = fields.with_context(|| place.clone())?;
+                    Ok(UserHistory {
+                        place,
+                        fields,
+                        known: catalogue.known(&row.history),
+                        choice: Choice::of(catalogue, row.allow.as_deref(), row.deny.as_deref()),
+                        user: row.user,
+                    })
                 };
-                job.take(recommender, rows.into_iter().map(history).collect())?;
+                let histories: Result<Vec<UserHistory>> = rows.into_iter().map(history).collect();
+                job.take(recommender, histories?)?;
                 bar.set(done);
                 Ok(())
             })?;
@@ -157,8 +166,7 @@ impl Recommend {
             let histories = self.history.iter().zip(1..).map(|(history, number)| {
                 let items: Vec<&str> = history.split_whitespace().collect();
                 let known = recommender.catalogue.known(&items);
-                let choice = Choice::default();
-                UserHistory { place: "--history".into(), user: number.to_string(), known, choice }
+                UserHistory::plain("--history", &number.to_string(), known)
             });
             job.take(recommender, histories.collect())?;
         }
@@ -171,8 +179,12 @@ impl Recommend {
         dataset: &Dataset,
         job: &mut Job,
     ) -> Result<()> {
-        let history =
-            |user: usize| UserHistory::of_user(&dataset.users[user], dataset.sequences.get(user));
+        let known = recommender.user_fields.as_deref();
+        let known = known.map(|schema| fields_of(dataset, schema)).transpose()?;
+        let history = |user: usize| {
+            let fields = known.as_ref().map_or(&[][..], |known| known.of(user));
+            UserHistory::of_user(&dataset.users[user], dataset.sequences.get(user), fields)
+        };
         if self.all_users {
             let mut bar = Bar::new(dataset.users.len() as u64, "recommending");
             for start in (0..dataset.users.len()).step_by(Job::BLOCK) {
@@ -190,4 +202,16 @@ impl Recommend {
         };
         job.take(recommender, self.user.iter().map(given).collect())
     }
+}
+
+/// What a dataset knows of its users, of the fields of `schema`.
+fn fields_of(dataset: &Dataset, schema: &Schema) -> Result<Features> {
+    let own = dataset.user_features.as_ref().context("the dataset has no fields of users")?;
+    let names: Vec<String> = schema.fields.iter().map(|field| field.name.clone()).collect();
+    let own = own.select(&names, "tower.user_features")?;
+    ensure!(
+        own.schema == *schema,
+        "the dataset's fields of users have other values than the model's"
+    );
+    Ok(own)
 }
