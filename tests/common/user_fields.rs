@@ -27,7 +27,7 @@ pub struct Trained {
 /// What is known of the `n`-th user of the log; of some nothing.
 pub fn told(n: usize) -> Option<Value> {
     let tags: Vec<&str> = ["a", "b", "c"].into_iter().take(n % 4).collect();
-    (n % 6 > 0).then(|| match n % 5 {
+    (!n.is_multiple_of(6)).then(|| match n % 5 {
         0 => json!({"tags": tags}),
         1 => json!({"country": "UK", "age": null, "plan": "x"}),
         _ => {
@@ -121,7 +121,7 @@ impl Trained {
 
     /// All items with their scores, the best first.
     pub fn best(&self, history: &[i64], told: &Value) -> Scored {
-        let user = self.users(&[history.to_vec()], &[told.clone()]);
+        let user = self.users(&[history.to_vec()], std::slice::from_ref(told));
         let scores = numbers(&user.matmul(&self.model.item_vectors().tr()));
         let names = self.dataset.items.iter().map(|item| item.original.clone());
         let mut all: Scored = names.zip(scores.into_iter().map(f64::from)).collect();

@@ -98,6 +98,6 @@ fn cold_items_are_ranked_with_the_rest_by_recommend_index_and_serve() {
     expected.sort_by(|a, b| b.0.total_cmp(&a.0));
     assert_eq!(given.len(), COLD);
     for ((_, own), (score, _)) in given.iter().zip(&expected) {
-        assert!((f64::from(*own) - score).abs() < 1e-5, "{said} {expected:?}");
+        assert!((*own - score).abs() < 1e-5, "{said} {expected:?}");
     }
 }
