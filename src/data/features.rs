@@ -5,23 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::distinct::distinct;
+use super::field_kind::FieldKind;
 use super::field_value::{FieldValue, Told};
-use super::shares::distinct;
 use crate::config::nearest;
 use crate::error::cut;
 use crate::misuse;
-
-/// What a field's values are and how they become codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FieldKind {
-    /// One value.
-    Category,
-    /// A list of values.
-    Categories,
-    /// A number, by the quantile it lies in.
-    Number,
-}
 
 /// One field and its vocabulary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,20 +45,6 @@ pub struct Features {
     /// Those of one field behind those of another, in the order of the fields; each has one code of
     /// each field or more.
     pub codes: Vec<u32>,
-}
-
-impl FieldKind {
-    /// Every kind, in the order of help.
-    pub const ALL: [FieldKind; 3] = [FieldKind::Category, FieldKind::Categories, FieldKind::Number];
-
-    /// The name in descriptions and options.
-    pub fn name(self) -> &'static str {
-        match self {
-            FieldKind::Category => "category",
-            FieldKind::Categories => "categories",
-            FieldKind::Number => "number",
-        }
-    }
 }
 
 impl Field {
@@ -253,10 +228,11 @@ impl Features {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn field(name: &str, kind: FieldKind, values: &[&str], bounds: &[f64]) -> Field {
+    /// A field of these values or bounds.
+    pub fn field(name: &str, kind: FieldKind, values: &[&str], bounds: &[f64]) -> Field {
         let values = values.iter().map(|value| value.to_string()).collect();
         Field { name: name.into(), kind, values, bounds: bounds.to_vec() }
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 
-use super::features::FieldKind;
+use super::field_kind::FieldKind;
 use crate::misuse;
 
 /// Buckets of a number where nothing else is said.

@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 
-use super::features::FieldKind;
+use super::field_kind::FieldKind;
 use crate::error::short;
 
 /// What a record says of a field, as it was read; empty text is missing.

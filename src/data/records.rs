@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::features::FieldKind;
+use super::field_kind::FieldKind;
 use super::field_value::{FieldValue, Told};
 use super::interactions::Interner;
 

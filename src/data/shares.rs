@@ -1,6 +1,7 @@
 //! What of a dataset is repeats, and what has no order of its own.
 
 use super::dataset::Dataset;
+use super::distinct::distinct;
 
 impl Dataset {
     /// Interactions with an item that their user had before.
@@ -22,14 +23,6 @@ impl Dataset {
         };
         Some(self.sequences.offsets.windows(2).map(tied).sum())
     }
-}
-
-/// The items, each once, by rising id.
-pub fn distinct(items: &[u32]) -> Vec<u32> {
-    let mut items = items.to_vec();
-    items.sort_unstable();
-    items.dedup();
-    items
 }
 
 #[cfg(test)]

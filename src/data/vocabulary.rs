@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::features::{Features, Field, FieldKind, Schema};
+use super::features::{Features, Field, Schema};
+use super::field_kind::FieldKind;
 use super::field_rule::FieldRule;
 use super::field_value::Told;
 use super::manifest::FieldCounts;

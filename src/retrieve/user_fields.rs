@@ -76,16 +76,10 @@ impl<'de> Visitor<'de> for Reader {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::data::{Field, FieldKind};
+    use crate::data::{FieldKind, test_field as field};
 
     /// Codes 1 to 4, 5 to 8 and 9 to 12.
     pub fn schema() -> Schema {
-        let field = |name: &str, kind, values: &[&str], bounds: &[f64]| Field {
-            name: name.into(),
-            kind,
-            values: values.iter().map(|value| value.to_string()).collect(),
-            bounds: bounds.to_vec(),
-        };
         let fields = vec![
             field("country", FieldKind::Category, &["DE", "UK"], &[]),
             field("age", FieldKind::Number, &[], &[30.0]),

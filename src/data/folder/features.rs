@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{column, for_each};
 use crate::data::dataset::Dataset;
-use crate::data::features::{Features, FieldKind, Schema};
+use crate::data::features::{Features, Schema};
+use crate::data::field_kind::FieldKind;
 use crate::data::parquet::write;
 use crate::{files, misuse, reading};
 

@@ -6,17 +6,13 @@ use std::path::Path;
 use super::tests::{sample, saved};
 use super::*;
 use crate::data::dataset::Cold;
-use crate::data::features::{Features, Field, FieldKind, Schema};
+use crate::data::features::tests::field;
+use crate::data::features::{Features, Schema};
+use crate::data::field_kind::FieldKind;
 
 /// Items of three fields, users of one; the items 3 and 4 are cold.
 fn known() -> Dataset {
     let mut dataset = sample(true);
-    let field = |name: &str, kind, values: &[&str], bounds: &[f64]| Field {
-        name: name.into(),
-        kind,
-        values: values.iter().map(|value| value.to_string()).collect(),
-        bounds: bounds.to_vec(),
-    };
     // Codes 1 to 3, 4 to 8 and 9 to 12.
     let fields = vec![
         field("brand\"\n", FieldKind::Category, &["Zoë"], &[]),

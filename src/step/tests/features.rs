@@ -4,17 +4,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::batch::Drawer;
-use crate::data::{Features, Field, FieldKind, Schema};
+use crate::data::{Features, FieldKind, Schema, test_field as field};
 use crate::loss::Scores;
 use crate::model::{Known, KnownItems, ValueLists};
 
 /// Items above this are never met in training.
 const MET: usize = 50;
-
-fn field(name: &str, kind: FieldKind, values: &[&str], bounds: &[f64]) -> Field {
-    let values = values.iter().map(|value| value.to_string()).collect();
-    Field { name: name.into(), kind, values, bounds: bounds.to_vec() }
-}
 
 /// Codes 1 to 5 of a field of one value, 6 to 10 of one of up to three, 11 to 14 of a number.
 fn features() -> Features {

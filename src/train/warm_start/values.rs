@@ -55,11 +55,7 @@ fn middles(bounds: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn field(name: &str, kind: FieldKind, values: &[&str], bounds: &[f64]) -> Field {
-        let values = values.iter().map(|value| value.to_string()).collect();
-        Field { name: name.into(), kind, values, bounds: bounds.to_vec() }
-    }
+    use crate::data::test_field as field;
 
     /// The rows of a schema by name: of buckets by their number.
     fn names(schema: &Schema) -> Vec<String> {

@@ -10,7 +10,7 @@ use super::super::columns::no_column;
 use super::super::input::SourceFile;
 use super::super::parquet::{Read, is_float, is_text, is_whole, open};
 use super::Taker;
-use crate::data::features::FieldKind;
+use crate::data::field_kind::FieldKind;
 use crate::data::field_value::FieldValue;
 use crate::data::parquet::Parquet;
 
