@@ -1,6 +1,6 @@
 //! `results.csv` and `results.parquet`: one row a point.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::config_columns::{flat, plain};
 use super::study::metrics_of;
-use crate::eval::value_of;
+use crate::eval::{ColdRecall, value_of};
 use crate::files;
 use crate::sweep::{PointResult, Status};
 use crate::train::RunResult;
@@ -58,6 +58,21 @@ fn frame(points: &[PointResult]) -> Result<DataFrame> {
     }
     for metric in metrics_of(points) {
         columns.push(number(&format!("test.{metric}"), points, |o| value_of(&o.test, metric)));
+    }
+    type Found = fn(&ColdRecall) -> &BTreeMap<usize, f64>;
+    let parts: [(&str, Found); 2] =
+        [("among_cold", |cold| &cold.among_cold), ("among_all", |cold| &cold.among_all)];
+    for (part, found) in parts {
+        let of = |point: &PointResult| point.result().and_then(|o| o.test_cold.clone());
+        let ats: BTreeSet<usize> = points
+            .iter()
+            .filter_map(of)
+            .flat_map(|cold| found(&cold).clone().into_keys())
+            .collect();
+        for at in ats {
+            let value = |o: &RunResult| found(o.test_cold.as_ref()?).get(&at).copied();
+            columns.push(number(&format!("test_cold.{part}@{at}"), points, value));
+        }
     }
     columns.extend([
         number("steps", points, |o| Some(o.steps)),
@@ -144,6 +159,26 @@ mod tests {
             crate::eval::value_of(&points[0].result().unwrap().test, "recall@50".parse().unwrap());
         assert_eq!(cell("test.recall@50", 0).extract::<f64>(), there);
         assert_eq!(cell("seed", 0).extract::<i64>(), Some(points[0].config.seed as i64));
+    }
+
+    #[test]
+    fn what_was_found_of_cold_items_has_columns_where_it_was_measured() {
+        let mut points = fixtures::points();
+        let Status::Done(result) = &mut points[1].status else { panic!() };
+        result.test_cold = Some(ColdRecall {
+            items: 7,
+            targets: 4,
+            among_cold: [(10, 0.75)].into(),
+            among_all: [(10, 0.25)].into(),
+        });
+        let frame = frame(&points).unwrap();
+        for (column, value) in [("test_cold.among_cold@10", 0.75), ("test_cold.among_all@10", 0.25)]
+        {
+            let column = frame.column(column).unwrap().f64().unwrap().clone();
+            assert_eq!((column.get(0), column.get(1)), (None, Some(value)));
+        }
+        points.remove(1);
+        assert!(super::frame(&points).unwrap().column("test_cold.among_all@10").is_err());
     }
 
     #[test]
