@@ -4,7 +4,8 @@ Needs pandas, pyarrow, statsmodels and matplotlib.
 
     python pooled.py runs/claims-A runs/claims-B ...
 
-writes pooled.csv, losses.csv and pooled.svg beside itself and prints the tables of docs/results.md. A comparison's
+writes results-A.csv and effects-A.csv of each sweep beside itself, then pools all that stand there, those of former
+calls too: pooled.csv, losses.csv, pooled.svg and, printed, the tables of docs/results.md. A comparison's
 effect is the relative difference of recall@N between two losses, in percent of the second. Its variance on a
 data set has two parts: the test users as draws (of each user's difference, averaged over seeds), and the seeds (of the
 mean difference of each). Over data sets it is a random-effects mean (Paule and Mandel) with the interval of Hartung,
@@ -76,9 +77,7 @@ def read(folder):
 
 
 def effect(runs, first, second, at):
-    """Relative difference in percent, its variance, seeds; None where a side is missing."""
-    if first not in runs or second not in runs:
-        return None
+    """Relative difference in percent, its variance, seeds."""
     seeds = sorted(set(runs[first]) & set(runs[second]))
     by_seed = pd.DataFrame({seed: runs[first][seed][at] - runs[second][seed][at] for seed in seeds})
     base = np.mean([runs[second][seed][at].mean() for seed in seeds])
@@ -88,17 +87,28 @@ def effect(runs, first, second, at):
     return by_seed.mean().mean() * scale, (of_users + of_seeds) * scale**2, len(seeds)
 
 
+def take(folder):
+    """Writes what the pooling needs of a sweep, so that it can do without the ranks of its runs."""
+    data = folder.name.removeprefix("claims-")
+    runs, results = read(folder)
+    results.to_csv(HERE / f"results-{data}.csv", index=False)
+    rows = [(name, at, *effect(runs, first, second, at)) for name, first, second in COMPARISONS for at in AT]
+    effects = pd.DataFrame(rows, columns=["comparison", "N", "percent", "variance", "seeds"])
+    effects.round(5).to_csv(HERE / f"effects-{data}.csv", index=False)
+
+
 def main(folders):
-    data = {folder.name.removeprefix("claims-"): read(folder) for folder in map(Path, folders)}
+    for folder in folders:
+        take(Path(folder))
+    data = {path.stem.removeprefix("effects-"): pd.read_csv(path) for path in sorted(HERE.glob("effects-*.csv"))}
     rows = []
-    for name, first, second in COMPARISONS:
+    for name, _, _ in COMPARISONS:
         for at in AT:
-            own = {d: effect(runs, first, second, at) for d, (runs, _) in data.items()}
-            own = {d: e for d, e in own.items() if e}
-            for d, (mean, variance, seeds) in own.items():
-                half = 1.96 * variance**0.5
-                rows.append((name, at, d, mean, mean - half, mean + half, seeds, np.nan))
-            effects, variances = [np.array([e[i] for e in own.values()]) for i in (0, 1)]
+            own = {d: e[(e.comparison == name) & (e.N == at)].iloc[0] for d, e in data.items()}
+            for d, e in own.items():
+                half = 1.96 * e.variance**0.5
+                rows.append((name, at, d, e.percent, e.percent - half, e.percent + half, e.seeds, np.nan))
+            effects, variances = [np.array([e[of] for e in own.values()]) for of in ("percent", "variance")]
             pooled = combine_effects(effects, variances, method_re="iterated", use_t=True)
             frame = pooled.summary_frame()
             mean = frame.loc["random effect", "eff"]
@@ -123,7 +133,8 @@ def main(folders):
     # Which loss for which N: by validation, never by the test.
     print()
     means = []
-    for d, (runs, results) in data.items():
+    for d in data:
+        results = pd.read_csv(HERE / f"results-{d}.csv")
         keys = ["loss.kind", "loss.kernel", "loss.alpha", "loss.rank_kernel"]
         for key, part in results.groupby(keys, dropna=False):
             of = loss(*[None if pd.isna(value) else value for value in key])
