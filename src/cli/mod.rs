@@ -29,6 +29,7 @@ mod sweep;
 mod sweep_progress;
 mod table;
 mod train;
+mod tune;
 
 /// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
 #[derive(Parser)]
@@ -47,6 +48,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
+    Tune(tune::Tune),
     Report(report::Report),
     Best(best::Best),
     Export(export::Export),
@@ -68,6 +70,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Tune(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Best(command) => command.run(),
         Command::Export(command) => command.run(),
