@@ -9,6 +9,7 @@ mod bench;
 mod best;
 mod choice;
 mod compare;
+mod completions;
 mod device;
 mod doctor;
 mod embed;
@@ -16,6 +17,7 @@ mod evaluate;
 mod export;
 mod generate;
 mod index;
+mod init;
 mod known_baselines;
 mod prepare;
 mod progress;
@@ -41,6 +43,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Init),
     Prepare(Box<prepare::Prepare>),
     Generate(generate::Generate),
     Train(train::Train),
@@ -58,11 +61,14 @@ enum Command {
     Serve(serve::Serve),
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 /// Runs the subcommand that was asked for.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
+        Command::Init(command) => command.run(),
         Command::Prepare(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Train(command) => command.run(),
@@ -80,6 +86,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Serve(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }
 
