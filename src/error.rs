@@ -32,6 +32,22 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
+/// A training has gone as far as it was asked to, short of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paused {
+    pub step: u64,
+    /// The most that it can take.
+    pub steps: u64,
+}
+
+impl fmt::Display for Paused {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "paused behind step {} of {}", self.step, self.steps)
+    }
+}
+
+impl std::error::Error for Paused {}
+
 /// As much of a text as an error can quote.
 pub fn short(text: &str) -> String {
     cut(text, 200)

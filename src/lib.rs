@@ -37,3 +37,4 @@ pub mod signals;
 pub mod step;
 pub mod sweep;
 pub mod train;
+pub mod tune;

@@ -9,6 +9,7 @@ mod bench;
 mod best;
 mod choice;
 mod compare;
+mod completions;
 mod device;
 mod doctor;
 mod embed;
@@ -16,6 +17,7 @@ mod evaluate;
 mod export;
 mod generate;
 mod index;
+mod init;
 mod known_baselines;
 mod prepare;
 mod progress;
@@ -29,6 +31,7 @@ mod sweep;
 mod sweep_progress;
 mod table;
 mod train;
+mod tune;
 
 /// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
 #[derive(Parser)]
@@ -40,6 +43,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Init),
     Prepare(Box<prepare::Prepare>),
     Generate(generate::Generate),
     Train(train::Train),
@@ -47,6 +51,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
+    Tune(tune::Tune),
     Report(report::Report),
     Best(best::Best),
     Export(export::Export),
@@ -56,11 +61,14 @@ enum Command {
     Serve(serve::Serve),
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 /// Runs the subcommand that was asked for.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
+        Command::Init(command) => command.run(),
         Command::Prepare(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Train(command) => command.run(),
@@ -68,6 +76,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Tune(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Best(command) => command.run(),
         Command::Export(command) => command.run(),
@@ -77,6 +86,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Serve(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }
 

@@ -6,11 +6,12 @@ use anyhow::Result;
 
 use super::known_baselines::{self, KnownBaselines};
 use super::sweep::{Chosen, one_dataset, runs_folder};
-use super::table;
+use super::{table, tune};
 use crate::data::{Manifest, Split};
 use crate::misuse;
 use crate::report::{self, DatasetSummary, Provenance};
 use crate::sweep::{Point, SweepFile, collect};
+use crate::tune::Record;
 
 /// Write a sweep's tables and figures, and one page to read
 ///
@@ -18,7 +19,8 @@ use crate::sweep::{Point, SweepFile, collect};
 /// and claims.
 #[derive(clap::Args)]
 pub struct Report {
-    /// The sweep file, for example experiments/amazon-beauty.toml
+    /// The sweep file, for example experiments/amazon-beauty.toml; or the folder of a croloss tune,
+    /// whose report is written anew
     file: PathBuf,
     #[command(flatten)]
     chosen: Chosen,
@@ -32,6 +34,9 @@ pub struct Report {
 
 impl Report {
     pub fn run(self) -> Result<()> {
+        if Record::is_there(&self.file) {
+            return tune::report(&self.file);
+        }
         let out = self.out.unwrap_or_else(|| self.file.with_extension(""));
         report::refuse_foreign(&out)?;
         let sweep = SweepFile::load(&self.file, &self.chosen.sets)?;

@@ -98,7 +98,7 @@ impl Sweep {
             .collect();
         let jobs = usize::from(self.jobs).min(open.len().max(1));
         let runner = Runner { runs: runs.clone(), jobs, gpus: gpus(&open) };
-        let mut progress = SweepProgress::new(&open, jobs);
+        let mut progress = SweepProgress::new(open.len(), jobs);
         let signals = Signals::listen()?;
         let ran = runner.run(&open, &signals, &mut |event| progress.hear(event));
         drop(progress);
@@ -122,7 +122,7 @@ impl Sweep {
 }
 
 /// The GPUs that jobs are spread over; CUDA is not even loaded for a sweep that names its devices.
-fn gpus(points: &[Point]) -> usize {
+pub fn gpus(points: &[Point]) -> usize {
     match points.iter().any(|point| point.config.device.is_open()) {
         true => device::gpu_count(),
         false => 0,

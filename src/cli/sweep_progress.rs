@@ -6,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar};
 
 use super::run_progress::steps_style;
 use super::table;
-use crate::sweep::{Event, Point};
+use crate::sweep::Event;
 
 /// Hears a sweep's events and shows them on standard error.
 pub struct SweepProgress {
@@ -19,8 +19,8 @@ pub struct SweepProgress {
 }
 
 impl SweepProgress {
-    /// A display for `points` in `jobs` slots.
-    pub fn new(points: &[Point], jobs: usize) -> Self {
+    /// A display for so many points, or parts of them, in `jobs` slots.
+    pub fn new(points: usize, jobs: usize) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bars = MultiProgress::new();
         let add = |template| {
@@ -30,8 +30,8 @@ impl SweepProgress {
         let slots =
             (0..jobs).map(|_| add("{wide_msg} {pos}/{len}{prefix}, at most {eta} left")).collect();
         let total = add("[{bar:30}] {pos}/{len} points, {elapsed} gone, {eta} left");
-        total.set_length(points.len() as u64);
-        Self { bars, total, slots, terminal, points: points.len(), ended: 0 }
+        total.set_length(points as u64);
+        Self { bars, total, slots, terminal, points, ended: 0 }
     }
 
     /// Shows an event.
@@ -52,11 +52,13 @@ impl SweepProgress {
                 self.slots[slot].set_position(step);
                 self.slots[slot].set_prefix(format!(", loss {loss:.4}"));
             }
-            Event::Ended { slot, point, outcome } => {
+            Event::Ended { slot, point, until, outcome } => {
                 self.ended += 1;
                 let monitor = point.config.train.monitor;
+                let far = until
+                    .map_or("done".into(), |share| format!("{:.1} % of its steps", 100.0 * share));
                 let what = match outcome {
-                    Ok(best) => format!("done, {monitor} {:.2} % in validation", 100.0 * best),
+                    Ok(best) => format!("{far}, {monitor} {:.2} % in validation", 100.0 * best),
                     Err(reason) => format!("failed: {reason}"),
                 };
                 let line = format!("[{}/{}] {}: {what}", self.ended, self.points, point.name);

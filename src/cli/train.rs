@@ -11,8 +11,9 @@ use super::run_progress::RunProgress;
 use super::table;
 use crate::config;
 use crate::data::{Dataset, Manifest, Split};
+use crate::error::Paused;
 use crate::signals::Signals;
-use crate::train::{Event, Start, train};
+use crate::train::{Asked, Event, Start, train};
 
 /// Train by a configuration, and test the weights that were best in validation
 #[derive(clap::Args)]
@@ -35,6 +36,10 @@ pub struct Train {
     /// --set train.warm_start=RUN
     #[arg(long, value_name = "RUN")]
     warm_start: Option<PathBuf>,
+    /// End with a checkpoint behind this share of the steps, at the next validation: 0.25;
+    /// --resume goes on with it
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    until: Option<f64>,
     /// At the end, show how many milliseconds a step each part of the work took
     #[arg(long)]
     profile: bool,
@@ -58,15 +63,20 @@ impl Train {
         let mut progress = RunProgress::new();
         let mut parts = vec![];
         let signals = Signals::listen()?;
-        let outcome = train(&config, &dataset, (start, &self.out), &signals, &mut |event| {
+        let asked = Asked { start, out: &self.out, until: self.until };
+        let outcome = train(&config, &dataset, asked, &signals, &mut |event| {
             if let Event::Trained { steps, profile } = &event {
                 let share = 1.0 / (*steps).max(1) as f64;
                 parts = profile.milliseconds();
                 parts.iter_mut().for_each(|(_, ms)| *ms *= share);
             }
             progress.hear(event);
-        })?;
+        });
         progress.finish();
+        let outcome = match outcome {
+            Err(error) if error.is::<Paused>() => return table::say(format_args!("{error:#}")),
+            outcome => outcome?,
+        };
         if self.profile {
             for (part, ms) in parts {
                 table::say(format_args!("{ms:>10.3} ms a step: {part}"))?;
@@ -103,4 +113,10 @@ impl Train {
         }
         table::say(format_args!("Run folder: {}", self.out.display()))
     }
+}
+
+/// A share of a whole, above 0 and up to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "write a share above 0 and up to 1, for example 0.25".into())
 }

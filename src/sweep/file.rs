@@ -1,5 +1,8 @@
 //! The sweep file: a base configuration and the grids over it.
 
+mod draw;
+mod range;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -7,6 +10,8 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use self::draw::choice;
+use self::range::Range;
 use super::point::Point;
 use crate::config::{Layer, Settings, explain, from_table};
 use crate::data::{Manifest, SplitBy};
@@ -31,7 +36,7 @@ pub struct SweepFile {
 #[serde(deny_unknown_fields)]
 struct Content {
     /// A training configuration, relative to the sweep file.
-    base: PathBuf,
+    base: Option<PathBuf>,
     /// The name of a dataset: stands for data.path = "data/NAME".
     dataset: Option<String>,
     #[serde(default = "first_seed")]
@@ -50,7 +55,7 @@ struct Grid {
     seeds: Option<Vec<u64>>,
     #[serde(default)]
     set: Table,
-    /// Dotted key → the values it takes.
+    /// Dotted key → the values it takes, or the range that they are drawn from.
     #[serde(default)]
     axes: Table,
     #[serde(default)]
@@ -72,6 +77,12 @@ fn first_seed() -> Vec<u64> {
 /// One choice of values for some keys, and what it is called.
 type Choice = (String, Table);
 
+/// What a key is varied over.
+enum Axis {
+    List(Vec<Choice>),
+    Range(Range),
+}
+
 impl SweepFile {
     /// Reads a sweep file; `sets` (`KEY=VALUE`) change the base configuration.
     ///
@@ -81,11 +92,38 @@ impl SweepFile {
         let text = reading::text(path)
             .with_context(|| format!("cannot read the sweep file {}", path.display()))?;
         let content: Content = toml::from_str(&text).map_err(|e| explain(path, &text, &e))?;
-        let base_path = path.parent().unwrap_or(Path::new("")).join(&content.base);
-        let text = reading::text(&base_path).with_context(|| {
-            format!("{}: cannot read base = {}", path.display(), base_path.display())
+        let Some(base) = &content.base else {
+            misuse!(
+                "{}: there is no base = \"CONFIGURATION\"; a space without one is for croloss tune \
+                 CONFIGURATION --space {0}",
+                path.display()
+            );
+        };
+        let base = path.parent().unwrap_or(Path::new("")).join(base);
+        let text = reading::text(&base).with_context(|| {
+            format!("{}: cannot read base = {}", path.display(), base.display())
         })?;
-        let mut base: Table = text.parse().map_err(|e| explain(&base_path, &text, &e))?;
+        let base = text.parse().map_err(|e| explain(&base, &text, &e))?;
+        Self::of(path, content, base, sets)
+    }
+
+    /// The space that `text`, the content of the file `path`, describes without a base, over the
+    /// configuration `base`.
+    ///
+    /// # Errors
+    /// Those of [`SweepFile::load`].
+    pub fn space(path: &Path, text: &str, base: Table, sets: &[String]) -> Result<Self> {
+        let content: Content = toml::from_str(text).map_err(|e| explain(path, text, &e))?;
+        if content.base.is_some() {
+            misuse!(
+                "{}: base stands there, and a configuration is given besides: give this file alone",
+                path.display()
+            );
+        }
+        Self::of(path, content, base, sets)
+    }
+
+    fn of(path: &Path, content: Content, mut base: Table, sets: &[String]) -> Result<Self> {
         let context = || path.display().to_string();
         let mut set = Layer::of_table(&content.set).with_context(context)?;
         if let Some(dataset) = &content.dataset {
@@ -114,7 +152,7 @@ impl SweepFile {
         let mut places: HashMap<String, usize> = HashMap::new();
         for grid in &self.content.grid {
             let context = || format!("{}: grid `{}`", self.path.display(), grid.name);
-            let axes = grid.axes().with_context(context)?;
+            let axes = grid.lists().with_context(context)?;
             let seeds = grid.seeds.as_ref().unwrap_or(&self.content.seeds);
             let of_axes = axes.iter().map(Vec::len);
             let count = of_axes.fold(seeds.len(), |count, axis| count.saturating_mul(axis));
@@ -168,17 +206,8 @@ impl SweepFile {
         let settings = from_table(table, &name)?;
         let fitted = settings.fitted(Manifest::size_of).and_then(Settings::checked);
         let config = fitted.with_context(|| name.clone())?;
-        let manifest = Manifest::load(&config.data.path).with_context(|| {
-            format!("the dataset {} is not prepared", config.data.path.display())
-        })?;
-        if manifest.split.by == SplitBy::None {
-            misuse!(
-                "a sweep compares what is measured, and the dataset {} is all training \
-                 (split.by = \"none\"): prepare it with another split",
-                config.data.path.display()
-            );
-        }
-        Point::new(&grid.name, &labels, config, &manifest.checksum)
+        let checksum = measured(&config.data.path)?.checksum;
+        Point::new(&grid.name, &labels, config, &checksum)
     }
 
     fn check(&self) -> Result<()> {
@@ -202,30 +231,59 @@ impl SweepFile {
 }
 
 impl Grid {
-    /// What is chosen from: the cases, then each axis.
-    fn axes(&self) -> Result<Vec<Vec<Choice>>> {
+    /// What is chosen from: the cases, then each axis; none of them is a range.
+    fn lists(&self) -> Result<Vec<Vec<Choice>>> {
         let mut all = vec![];
         if !self.cases.is_empty() {
             let choice = |case: &Case| (case.name.clone(), case.set.clone());
             all.push(self.cases.iter().map(choice).collect());
         }
-        for (key, values) in &self.axes {
-            let Value::Array(values) = values else {
-                misuse!("axis `{key}`: write a list of values");
+        for (key, axis) in self.named_axes()? {
+            let Axis::List(choices) = axis else {
+                misuse!(
+                    "axis `{key}` is a range, and a sweep runs lists: croloss tune draws from ranges"
+                );
             };
-            if values.is_empty() {
-                misuse!("axis `{key}` has no values");
-            }
-            no_repeats(&format!("value of axis `{key}`"), values.iter().map(Value::to_string))?;
-            let short = key.rsplit('.').next().unwrap_or(key);
-            let choice = |value: &Value| {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                (format!("{short}={text}"), Table::from_iter([(key.clone(), value.clone())]))
-            };
-            all.push(values.iter().map(choice).collect());
+            all.push(choices);
         }
         Ok(all)
     }
+
+    fn named_axes(&self) -> Result<Vec<(&str, Axis)>> {
+        let axis = |(key, values)| Ok((String::as_str(key), Axis::of(key, values)?));
+        self.axes.iter().map(axis).collect()
+    }
+}
+
+impl Axis {
+    fn of(key: &str, values: &Value) -> Result<Self> {
+        match values {
+            Value::Array(values) if values.is_empty() => misuse!("axis `{key}` has no values"),
+            Value::Array(values) => {
+                no_repeats(&format!("value of axis `{key}`"), values.iter().map(Value::to_string))?;
+                Ok(Self::List(values.iter().map(|value| choice(key, value)).collect()))
+            }
+            Value::Table(table) => {
+                let range = Range::of(table).with_context(|| format!("axis `{key}`"))?;
+                Ok(Self::Range(range))
+            }
+            _ => misuse!("axis `{key}`: write a list of values"),
+        }
+    }
+}
+
+/// The dataset of a point, prepared and with a part that tests.
+fn measured(folder: &Path) -> Result<Manifest> {
+    let manifest = Manifest::load(folder)
+        .with_context(|| format!("the dataset {} is not prepared", folder.display()))?;
+    if manifest.split.by == SplitBy::None {
+        misuse!(
+            "a sweep compares what is measured, and the dataset {} is all training \
+             (split.by = \"none\"): prepare it with another split",
+            folder.display()
+        );
+    }
+    Ok(manifest)
 }
 
 /// All ways to take one of each.

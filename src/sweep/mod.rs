@@ -8,4 +8,4 @@ mod runner;
 pub use file::SweepFile;
 pub use point::{Filter, Point, Shard};
 pub use result::{PointResult, Status, collect};
-pub use runner::{Event, Runner};
+pub use runner::{Event, Next, Runner, Task};

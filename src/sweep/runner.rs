@@ -14,8 +14,9 @@ use super::point::Point;
 use crate::error::{Interrupted, exit_status};
 use crate::eval::value_of;
 use crate::files;
+use crate::locks::Lock;
 use crate::signals::Signals;
-use crate::train::{Failure, LogTail, RunFolder};
+use crate::train::{Failure, LogLine, LogTail, RunFolder};
 
 /// How CUDA is told which GPUs to see.
 const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
@@ -40,9 +41,29 @@ pub enum Event<'a> {
     Ended {
         slot: usize,
         point: &'a Point,
+        /// The share of its steps behind which it has paused, where it was asked to.
+        until: Option<f64>,
         /// The validation metric that the point monitors, at its best step; or why it failed.
         outcome: Result<f64, &'a str>,
     },
+}
+
+/// A point to run.
+pub struct Task {
+    pub point: Point,
+    /// The share of its steps behind which it pauses; without, it goes to its end.
+    pub until: Option<f64>,
+    /// Held while it runs.
+    pub claim: Option<Lock>,
+}
+
+/// What a runner is to do with a slot that is free.
+pub enum Next {
+    Run(Box<Task>),
+    /// Nothing yet: to ask again.
+    Wait,
+    /// Nothing any more.
+    End,
 }
 
 /// How points are run.
@@ -55,8 +76,8 @@ pub struct Runner {
     pub gpus: usize,
 }
 
-struct Job<'a> {
-    point: &'a Point,
+struct Job {
+    task: Task,
     run: PathBuf,
     child: Child,
     /// What the child says.
@@ -65,21 +86,38 @@ struct Job<'a> {
 }
 
 impl Runner {
-    /// Runs every point, those that were cut off from their latest checkpoint on, and returns how
-    /// many failed. A signal lets those that run write a checkpoint, and begins no others.
+    /// Runs every point as [`Runner::run_tasks`] does, to its end.
     ///
     /// # Errors
-    /// When a child cannot be started or a file cannot be written; a point that fails is none. The
-    /// [`Interrupted`] of a signal.
+    /// Those of [`Runner::run_tasks`].
     pub fn run(
         &self,
         points: &[Point],
         signals: &Signals,
         observe: &mut dyn FnMut(Event),
     ) -> Result<usize> {
+        let mut waiting = points.iter().cloned();
+        let whole = |point| Next::Run(Box::new(Task { point, until: None, claim: None }));
+        let mut next = || Ok(waiting.next().map_or(Next::End, whole));
+        self.run_tasks(&mut next, signals, observe)
+    }
+
+    /// Runs what `next` gives to slots that are free, points that were cut off from their latest
+    /// checkpoint on, and returns how many failed. A signal lets those that run write a checkpoint,
+    /// and begins no others.
+    ///
+    /// # Errors
+    /// When a child cannot be started or a file cannot be written; a point that fails is none. Those
+    /// of `next`. The [`Interrupted`] of a signal.
+    pub fn run_tasks(
+        &self,
+        next: &mut dyn FnMut() -> Result<Next>,
+        signals: &Signals,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<usize> {
         fs::create_dir_all(self.logs())
             .with_context(|| format!("cannot make the folder {}", self.logs().display()))?;
-        let mut waiting = points.iter();
+        let mut ended = false;
         let mut slots: Vec<Option<Job>> = (0..self.jobs.max(1)).map(|_| None).collect();
         let mut failed = 0;
         let mut stopped: Option<Interrupted> = None;
@@ -91,17 +129,22 @@ impl Runner {
                 slots.iter().flatten().for_each(Job::stop);
             }
             for (slot, place) in slots.iter_mut().enumerate() {
-                if place.is_none()
-                    && stopped.is_none()
-                    && let Some(point) = waiting.next()
-                {
-                    observe(Event::Started { slot, point });
-                    match self.start(point, slot) {
-                        Ok(job) => *place = Some(job),
-                        Err(error) => {
-                            failed += 1;
-                            let failure = format!("{error:#}");
-                            observe(Event::Ended { slot, point, outcome: Err(&failure) });
+                if place.is_none() && stopped.is_none() && !ended {
+                    match next()? {
+                        Next::Wait => {}
+                        Next::End => ended = true,
+                        Next::Run(task) => {
+                            observe(Event::Started { slot, point: &task.point });
+                            match self.start(&task, slot) {
+                                Ok(started) => *place = Some(started.of(*task)),
+                                Err(error) => {
+                                    failed += 1;
+                                    let failure = format!("{error:#}");
+                                    let (point, until) = (&task.point, task.until);
+                                    let outcome = Err(failure.as_str());
+                                    observe(Event::Ended { slot, point, until, outcome });
+                                }
+                            }
                         }
                     }
                 }
@@ -117,14 +160,15 @@ impl Runner {
                     };
                     failed += usize::from(outcome.is_err());
                     let outcome = outcome.as_ref().copied().map_err(String::as_str);
-                    observe(Event::Ended { slot, point: job.point, outcome });
+                    let Task { point, until, .. } = &job.task;
+                    observe(Event::Ended { slot, point, until: *until, outcome });
                     *place = None;
                 }
             }
             if slots.iter().all(Option::is_none) {
                 match stopped {
                     Some(interrupted) => return Err(interrupted.into()),
-                    None if waiting.len() == 0 => return Ok(failed),
+                    None if ended => return Ok(failed),
                     None => {}
                 }
             }
@@ -136,7 +180,7 @@ impl Runner {
         self.runs.join("logs")
     }
 
-    fn start<'a>(&self, point: &'a Point, slot: usize) -> Result<Job<'a>> {
+    fn start(&self, Task { point, until, .. }: &Task, slot: usize) -> Result<Started> {
         let run = self.runs.join(point.folder());
         let config = self.logs().join(format!("{}.toml", point.folder()));
         files::write_file(&config, toml::to_string(&point.config)?)?;
@@ -148,6 +192,9 @@ impl Runner {
         if point.config.threads == 0 {
             command.arg("--set").arg(format!("threads={}", self.threads()));
         }
+        if let Some(share) = until {
+            command.arg("--until").arg(share.to_string());
+        }
         if self.gpus > 1 && point.config.device.is_open() {
             command.env(VISIBLE, self.gpu(slot));
         }
@@ -156,7 +203,7 @@ impl Runner {
         command.process_group(0);
         end_with_parent(&mut command);
         let child = command.spawn().context("cannot start a point")?;
-        Ok(Job { point, metrics: RunFolder::follow_log(&run), run, child, log })
+        Ok(Started { run, child, log })
     }
 
     /// The GPU of a slot, out of those that the user or the scheduler has allowed.
@@ -174,7 +221,21 @@ impl Runner {
     }
 }
 
-impl Job<'_> {
+/// A child that has begun.
+struct Started {
+    run: PathBuf,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Started {
+    fn of(self, task: Task) -> Job {
+        let Self { run, child, log } = self;
+        Job { task, metrics: RunFolder::follow_log(&run), run, child, log }
+    }
+}
+
+impl Job {
     /// Asks the child to write a checkpoint and end.
     fn stop(&self) {
         // SAFETY: sends a signal to a child that nobody has waited for, so that its id is its own.
@@ -194,8 +255,17 @@ impl Job<'_> {
 
     /// The metric that chose the weights, of the validation that was best.
     fn monitored(&self) -> Result<f64> {
-        let monitor = self.point.config.train.monitor;
-        let result = RunFolder::open(&self.run)?.result()?;
+        let monitor = self.task.point.config.train.monitor;
+        let run = RunFolder::open(&self.run)?;
+        if self.task.until.is_some() && !RunFolder::has_result(&self.run) {
+            let validated = |line: &LogLine| line.value(&monitor.to_string());
+            let log = run.log();
+            let best = log.iter().filter(|line| line.part == "validation").filter_map(validated);
+            return best
+                .max_by(f64::total_cmp)
+                .with_context(|| format!("{} was not validated", self.run.display()));
+        }
+        let result = run.result()?;
         value_of(&result.validation, monitor)
             .with_context(|| format!("{} has no {monitor} of its validation", self.run.display()))
     }
@@ -217,7 +287,7 @@ impl Job<'_> {
         }
         let write = || -> Result<()> {
             if !self.run.exists() {
-                RunFolder::create(&self.run, &self.point.config, false)?;
+                RunFolder::create(&self.run, &self.task.point.config, false)?;
             }
             let failure = Failure { reason: reason.clone() };
             RunFolder::open(&self.run)?.write_failure(&failure)

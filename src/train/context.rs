@@ -30,6 +30,8 @@ pub struct RunContext<'a> {
     pub known: Known,
     /// Those that end an evaluation.
     pub(super) signals: Signals,
+    /// The share of the steps behind which a training pauses.
+    pub(super) until: Option<f64>,
 }
 
 impl<'a> RunContext<'a> {
@@ -39,7 +41,8 @@ impl<'a> RunContext<'a> {
     /// [`crate::error::Misuse`] when the device is not there.
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
         let known = known(config, dataset)?;
-        Ok(Self { config, dataset, plan: Plan::open(config)?, known, signals: Signals::default() })
+        let plan = Plan::open(config)?;
+        Ok(Self { config, dataset, plan, known, signals: Signals::default(), until: None })
     }
 
     /// A model with initial weights.

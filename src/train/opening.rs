@@ -9,6 +9,17 @@ use super::run_folder::{RunFolder, refuse_foreign};
 use crate::config::Config;
 use crate::misuse;
 
+/// What is asked of a training besides its configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub start: Start,
+    /// The run folder.
+    pub out: &'a Path,
+    /// The share of its steps, from 0 to 1, behind which it ends with a checkpoint: after the next
+    /// validation. Without one it goes to its end.
+    pub until: Option<f64>,
+}
+
 /// Where a training starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {

@@ -1,7 +1,6 @@
 //! A training from its folder to its result: steps, early stopping, the test of the best weights.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::Result;
 
@@ -10,7 +9,7 @@ use super::context::RunContext;
 use super::event::Event;
 use super::exact::Exact;
 use super::memory::{ValueRows, peak_memory_mib, refuse_too_large};
-use super::opening::Start;
+use super::opening::Asked;
 use super::run_folder::{KnownFields, LogIds, RunInfo, RunResult, TargetRanks};
 use super::training::{Training, how_to_go_on, named};
 use super::warm_start::WarmStart;
@@ -22,22 +21,25 @@ use crate::eval::{ColdRecall, Groups, Lists, Metrics};
 use crate::model::Model;
 use crate::signals::Signals;
 
-/// Trains by `config` on `dataset` and tests the best weights. The run folder `out` is opened as
-/// `start` says once nothing else is left that could refuse the run. Where the dataset
+/// Trains by `config` on `dataset` and tests the best weights. The run folder is opened as
+/// `asked` says once nothing else is left that could refuse the run. Where the dataset
 /// is all training, all steps are trained, the last weights are kept and nothing is measured. A
 /// signal ends it behind a checkpoint.
 ///
 /// # Errors
 /// [`crate::error::Misuse`] before the folder is made; afterwards when the loss stops being a
-/// number or a file cannot be written; the [`crate::error::Interrupted`] of a signal.
+/// number or a file cannot be written; the [`crate::error::Interrupted`] of a signal; the
+/// [`crate::error::Paused`] that was asked for.
 pub fn train(
     config: &Config,
     dataset: &Dataset,
-    (start, out): (Start, &Path),
+    asked: Asked,
     signals: &Signals,
     observe: &mut dyn FnMut(Event),
 ) -> Result<RunResult> {
-    let context = RunContext { signals: signals.clone(), ..RunContext::new(config, dataset)? };
+    let Asked { start, out, until } = asked;
+    let context = RunContext::new(config, dataset)?;
+    let context = RunContext { signals: signals.clone(), until, ..context };
     let sequences = dataset.training();
     let (plan, drawer) = (&context.plan, context.drawer(&sequences)?);
     let schedule = config.schedule(drawer.per_epoch())?;

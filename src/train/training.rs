@@ -19,7 +19,7 @@ use crate::batch::{Batch, Drawer};
 use crate::config::{Metric, Schedule};
 use crate::data::Split;
 use crate::device;
-use crate::error::Interrupted;
+use crate::error::{Interrupted, Paused};
 use crate::eval::value_of;
 use crate::model::{Model, save};
 use crate::optim::Gradients;
@@ -110,6 +110,9 @@ impl<'a> Training<'a> {
                 if self.is_over() {
                     return Ok(());
                 }
+                if self.has_come_far_enough() {
+                    return Err(self.pause());
+                }
                 self.step(next, observe)?;
             }
         })?;
@@ -134,9 +137,28 @@ impl<'a> Training<'a> {
         kept.map_or_else(|error| error, |()| how_to_go_on(self.run)).context(interrupted)
     }
 
+    /// Whether what was asked for is done, and measured.
+    fn has_come_far_enough(&self) -> bool {
+        let (step, Schedule { steps, validate_every }) = (self.standing.step, self.schedule);
+        let far = |share: f64| step as f64 >= share * steps as f64;
+        self.context.until.is_some_and(far) && step.is_multiple_of(validate_every)
+    }
+
+    /// [`Training::stop`] where it was asked for beforehand.
+    fn pause(&mut self) -> Error {
+        let kept = self.writer.wait().and_then(|()| self.snapshot());
+        match kept.and_then(|snapshot| self.writer.write_now(snapshot)) {
+            Ok(()) => {
+                let (step, steps) = (self.standing.step, self.schedule.steps);
+                how_to_go_on(self.run).context(Paused { step, steps })
+            }
+            Err(error) => error,
+        }
+    }
+
     /// What a training that ends with an error leaves to go on with.
     pub fn say_what_is_kept(&mut self, error: Error) -> Error {
-        if error.is::<Interrupted>() {
+        if error.is::<Interrupted>() || error.is::<Paused>() {
             return error;
         }
         // The error to tell is the one that ended it.

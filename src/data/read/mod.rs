@@ -16,6 +16,7 @@ mod delimited;
 mod events;
 mod input;
 mod json;
+mod look;
 mod objects;
 mod parquet;
 mod plain;
@@ -25,6 +26,7 @@ mod told_by_log;
 
 use columns::Reader;
 pub use input::SourceFile;
+pub use look::{Look, look};
 use told_by_log::ToldByLog;
 
 /// How a log is written; [`Format::about`] says what each is. All may be gzipped.
