@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
+use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use crate::misuse;
@@ -18,9 +19,18 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// The SHA-256 of an ordinary file's content, in hexadecimal.
 pub fn sha256(path: &Path) -> Result<String> {
+    checksum::<Sha256>(path)
+}
+
+/// The MD5 of an ordinary file's content, in hexadecimal: what publishers of data give.
+pub fn md5(path: &Path) -> Result<String> {
+    checksum::<Md5>(path)
+}
+
+fn checksum<D: Digest>(path: &Path) -> Result<String> {
     let cannot = || format!("cannot read {}", path.display());
     let mut file = reading::open(path)?;
-    let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
+    let (mut hash, mut piece) = (D::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut piece) {
             Ok(0) => return Ok(hex(&hash.finalize())),

@@ -20,6 +20,7 @@ pub mod doctor;
 pub mod error;
 pub mod eval;
 pub mod export;
+pub mod fetch;
 pub mod files;
 pub mod folders;
 pub mod host;

@@ -7,19 +7,34 @@ use anyhow::Result;
 use super::choice::one_of;
 use super::progress::Bar;
 use super::table::{self, count};
-use crate::data::{self, Preset};
-use crate::files;
+use crate::data::{self, Like, Preset};
+use crate::{files, misuse};
 
 /// Writes a generated interaction log: users whose tastes drift, over items of Zipf popularity.
 ///
-/// The log is CSV with the columns user, item and time (seconds). The same preset and seed make
-/// the same bytes.
+/// With --preset it is CSV with the columns user, item and time (seconds). With --like it is what the
+/// owner of a published data set hands out: the same columns, the same form, as many users, items and
+/// interactions. The same options make the same bytes.
 #[derive(clap::Args)]
 pub struct Generate {
     /// How large the log is.
-    #[arg(long, value_parser = one_of(&Preset::ALL, Preset::name, Preset::about))]
-    preset: Preset,
-    /// The file to write; gzipped if its name ends with .gz.
+    #[arg(
+        long,
+        required_unless_present = "like",
+        value_parser = one_of(&Preset::ALL, Preset::name, Preset::about),
+    )]
+    preset: Option<Preset>,
+    /// The data set in whose raw format the log is.
+    #[arg(
+        long,
+        conflicts_with_all = ["preset", "users", "items"],
+        value_parser = one_of(&Like::ALL, Like::name, Like::about),
+    )]
+    like: Option<Like>,
+    /// With --like: how much of everything, as a part of what the data set has.
+    #[arg(long, value_name = "SHARE", requires = "like", default_value_t = 1.0, value_parser = scale)]
+    scale: f64,
+    /// The file to write, gzipped if its name ends with .gz; with --like the folder.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Another seed makes another log of the same kind.
@@ -36,10 +51,26 @@ pub struct Generate {
     force: bool,
 }
 
+fn scale(text: &str) -> Result<f64, String> {
+    let scale: f64 = text.parse().map_err(|_| "give a number, like 0.01")?;
+    match scale > 0.0 && scale <= 10.0 {
+        true => Ok(scale),
+        false => Err("give more than 0, and at most 10".into()),
+    }
+}
+
 impl Generate {
     pub fn run(self) -> Result<()> {
+        match (self.like, self.preset) {
+            (Some(like), _) => self.like(like),
+            (None, Some(preset)) => self.preset(preset),
+            (None, None) => misuse!("give --preset or --like"),
+        }
+    }
+
+    fn preset(self, preset: Preset) -> Result<()> {
         files::refuse_existing(&self.out, self.force)?;
-        let mut size = self.preset.size();
+        let mut size = preset.size();
         size.users = self.users.unwrap_or(size.users);
         size.items = self.items.unwrap_or(size.items);
         let mut bar = Bar::new(u64::from(size.users), "generating users");
@@ -51,5 +82,29 @@ impl Generate {
             ["interactions".into(), count(events)],
             ["written to".into(), self.out.display().to_string()],
         ])
+    }
+
+    fn like(self, like: Like) -> Result<()> {
+        for file in like.files(&self.out) {
+            files::refuse_existing(&file, self.force)?;
+        }
+        let mut bar = None;
+        let written =
+            data::generate_like(like, self.scale, self.seed, &self.out, &mut |done, all| {
+                bar.get_or_insert_with(|| Bar::new(all, "generating users")).set(done);
+            })?;
+        drop(bar);
+        let name = like.name();
+        let mut rows = vec![
+            ["GENERATED, in the raw format of".into(), name.to_owned()],
+            ["users".into(), count(written.users)],
+            ["items".into(), count(written.items)],
+            ["events".into(), count(written.events)],
+        ];
+        for file in &written.files {
+            rows.push(["written to".into(), file.display().to_string()]);
+        }
+        table::print(rows)?;
+        table::say(format_args!("next: croloss prepare {name} --raw {}", self.out.display()))
     }
 }

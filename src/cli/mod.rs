@@ -15,6 +15,7 @@ mod doctor;
 mod embed;
 mod evaluate;
 mod export;
+mod fetch;
 mod generate;
 mod index;
 mod init;
@@ -44,6 +45,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Init(init::Init),
+    Fetch(fetch::Fetch),
     Prepare(Box<prepare::Prepare>),
     Generate(generate::Generate),
     Train(train::Train),
@@ -69,6 +71,7 @@ enum Command {
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Init(command) => command.run(),
+        Command::Fetch(command) => command.run(),
         Command::Prepare(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Train(command) => command.run(),

@@ -16,14 +16,17 @@ mod summary;
 
 /// Turns an interaction log into a dataset folder: filtered, ordered, numbered and split.
 ///
-/// What is read and how comes from a description (datasets/NAME.toml), from the options below, or
-/// from both: an option goes before the description. Without a description, --input is needed,
-/// and for tables --user and --item.
+/// What is read and how comes from a description (the name of a known data set, or a file), from the
+/// options below, or from both: an option goes before the description. Without a description, --input
+/// is needed, and for tables --user and --item.
 #[derive(clap::Args)]
 pub struct Prepare {
-    /// The description of a data set.
+    /// The description of a data set: its name (amazon-books), or a file.
     #[arg(value_name = "DESCRIPTION")]
     description: Option<PathBuf>,
+    /// The folder where the data set's files lie under their owner's names, packed or unpacked.
+    #[arg(long, value_name = "DIR", requires = "description", conflicts_with_all = ["input", "test_input"])]
+    raw: Option<PathBuf>,
     /// A file of the log, gzipped or not; several are read one after another [default: the files
     /// that the description names, in the current folder].
     #[arg(long, value_name = "FILE")]
@@ -192,15 +195,18 @@ impl Prepare {
         bar.message("writing");
         dataset.write(claim)?;
         drop(bar);
-        summary::print(&dataset, &out)
+        summary::print(&dataset, &description, &out)
     }
 
     /// The description with the options laid over it.
     fn described(self) -> Result<Description> {
         let mut all = match &self.description {
-            Some(path) => Description::load(path)?,
+            Some(name) => Description::find(name)?,
             None => Description::default(),
         };
+        if let Some(folder) = &self.raw {
+            all.take_from(folder)?;
+        }
         let source = &mut all.source;
         if !self.input.is_empty() {
             source.files = self.input;
@@ -215,7 +221,9 @@ impl Prepare {
             let file = first.file_name().unwrap_or_default().to_string_lossy();
             all.name = file.split('.').next().unwrap_or_default().to_owned();
         }
+        all.note_generated();
         lay_over(&mut all.name, self.name);
+        let source = &mut all.source;
         source.format = self.format.or(source.format);
         source.user = self.user.or(source.user.take());
         source.item = self.item.or(source.item.take());
@@ -289,7 +297,7 @@ fn refuse_input(out: &Path, description: &Description) -> Result<()> {
     let known = [&description.items, &description.users].into_iter().flatten();
     let known = known.flat_map(|known| &known.files);
     for file in source.files.iter().chain(&source.test_files).chain(known) {
-        if fs::canonicalize(file).is_ok_and(|file| file.starts_with(&out)) {
+        if fs::canonicalize(data::on_disk(file)).is_ok_and(|file| file.starts_with(&out)) {
             misuse!(
                 "{} lies in the folder that would be replaced: choose another --out",
                 file.display()

@@ -23,7 +23,8 @@ use crate::error::short;
 ///
 /// # Errors
 /// Those of [`Description::check`], [`super::Source::read`] and [`prepare`]; what is wrong with a
-/// file of records; one of nothing that the dataset holds.
+/// file of records; one of nothing that the dataset holds; other counts than the description says
+/// that there must be.
 pub fn prepare_described(
     description: &Description,
     progress: &mut dyn FnMut(u64),
@@ -45,6 +46,9 @@ pub fn prepare_described(
         dataset.know_users(known.with(told_of_users))?;
     }
     dataset.manifest.counts = dataset.counts();
+    if !description.generated {
+        description.expected.check(&dataset.manifest.counts)?;
+    }
     Ok(dataset)
 }
 

@@ -6,6 +6,9 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::field_rule::RecordSource;
+use super::known;
+use super::published::{ExpectedCounts, PublishedCounts};
+use super::raw::RawFile;
 use super::read::Source;
 use super::rules::Rules;
 use super::split_rule::{SplitBy, SplitRule};
@@ -19,14 +22,26 @@ pub struct Description {
     /// What it is.
     #[serde(default)]
     pub about: String,
-    /// Where to get it.
+    /// Where its owner offers it.
     #[serde(default)]
     pub homepage: String,
     #[serde(default)]
     pub licence: String,
+    /// What to do there, step by step, to have the files.
+    #[serde(default)]
+    pub steps: Vec<String>,
     /// Whether it was made by `croloss generate`: every report of it says so.
     #[serde(default)]
     pub generated: bool,
+    /// The files as their owner hands them out.
+    #[serde(default)]
+    pub raw: Vec<RawFile>,
+    /// What papers print of it.
+    #[serde(default)]
+    pub published: Vec<PublishedCounts>,
+    /// What the rules are to leave of it.
+    #[serde(default)]
+    pub expected: ExpectedCounts,
     #[serde(default)]
     pub source: Source,
     #[serde(default)]
@@ -42,6 +57,32 @@ pub struct Description {
 }
 
 impl Description {
+    /// The description in a file, or else the one of that name: `datasets/NAME.toml` in the folder
+    /// that the program runs in, or else one that comes along with the program.
+    ///
+    /// # Errors
+    /// Those of [`Description::load`]; a name that is none.
+    pub fn find(name: &Path) -> Result<Description> {
+        let plain = name.to_str().filter(|name| !name.contains('/') && !name.ends_with(".toml"));
+        let Some(plain) = plain.filter(|_| !name.is_file()) else {
+            return Description::load(name);
+        };
+        let file = Path::new("datasets").join(format!("{plain}.toml"));
+        if file.is_file() {
+            return Description::load(&file);
+        }
+        match known::text(plain) {
+            Some(text) => {
+                toml::from_str(text).map_err(|error| config::explain(&file, text, &error))
+            }
+            None => misuse!(
+                "there is no file {plain}, and no description of that name{} (there are: {})",
+                known::nearest(plain),
+                known::known_descriptions().collect::<Vec<_>>().join(", ")
+            ),
+        }
+    }
+
     /// Reads a description.
     ///
     /// # Errors
@@ -62,6 +103,7 @@ impl Description {
     pub fn check(&self) -> Result<()> {
         self.rules.check()?;
         self.split.check()?;
+        self.raw.iter().try_for_each(RawFile::check)?;
         for (who, known) in [("item", &self.items), ("user", &self.users)] {
             known.as_ref().map_or(Ok(()), |known| known.check(who))?;
         }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 
+use super::archive::on_disk;
 use super::field_kind::FieldKind;
 use crate::misuse;
 
@@ -83,7 +84,7 @@ impl RecordSource {
     /// # Errors
     /// A file that is not there.
     pub fn find(&self) -> Result<()> {
-        match self.files.iter().find(|path| !path.is_file()) {
+        match self.files.iter().find(|path| !on_disk(path).is_file()) {
             Some(path) => misuse!("there is no file {}", path.display()),
             None => Ok(()),
         }

@@ -12,24 +12,24 @@ use std::path::Path;
 
 use anyhow::Result;
 use flate2::{Compression, write::GzEncoder};
+use rand::RngExt;
 use rand::seq::SliceRandom;
-use rand::{Rng, RngExt};
-use rand_distr::{Distribution, Exp, LogNormal, Zipf};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Exp, LogNormal};
 
 use crate::files;
 use crate::random::{Purpose, stream};
+use clusters::Clusters;
 
-const TASTES: usize = 3;
-/// Of events, those that follow the crowd.
-const CROWD: f64 = 0.1;
-/// Of the other events, those that follow the newest taste; the older ones share the rest.
-const NEWEST: f64 = 0.7;
-/// Of those within a cluster, the ones that fall on its items evenly.
+mod clusters;
+mod like;
+mod lines;
+mod walk;
+
+pub use like::{Like, Written, generate_like};
+
+/// Of events within a cluster, the ones that fall on its items evenly.
 const EVEN: f64 = 0.4;
-/// The chance that a taste is replaced before an event.
-const DRIFT: f64 = 0.08;
-/// Of new tastes, those that are neighbours of the newest.
-const NEIGHBOUR: f64 = 0.5;
 const SHORTEST: f64 = 5.0;
 /// The spread of the logarithm of lengths.
 const SPREAD: f64 = 1.1;
@@ -121,16 +121,13 @@ pub fn generate(size: &Size, seed: u64, out: &Path, progress: &mut dyn FnMut(u64
     Ok(events)
 }
 
-/// What all users of a generated log have in common. Items are numbered by cluster and popularity
-/// in it: item `k * clusters + c` is the `k`-th most popular of cluster `c`.
+/// What all users of a generated log have in common.
 struct World {
     seed: u64,
-    clusters: u32,
+    clusters: Clusters,
     /// The numbers that stand in the log: popularity must not be seen in them.
     user_names: Vec<u32>,
     item_names: Vec<u32>,
-    crowd: Zipf<f64>,
-    new_taste: Zipf<f64>,
     length: LogNormal<f64>,
     pause: Exp<f64>,
 }
@@ -143,16 +140,13 @@ impl World {
             names.shuffle(&mut random);
             names
         };
-        let clusters = f64::from(size.items).sqrt().round().max(1.0);
         // So that SHORTEST + a log-normal number has the mean that is wanted.
         let median = (size.mean_length - SHORTEST).max(1.0).ln() - SPREAD * SPREAD / 2.0;
         World {
             seed,
-            clusters: clusters as u32,
+            clusters: Clusters::new(size.items, EVEN),
             user_names: names(size.users),
             item_names: names(size.items),
-            crowd: zipf(size.items, 1.0),
-            new_taste: zipf(clusters as u32, 0.5),
             length: LogNormal::new(median, SPREAD).expect("a spread that is finite"),
             pause: Exp::new(1.0 / DAY).expect("a rate above 0"),
         }
@@ -182,55 +176,17 @@ impl World {
     fn sequence(&self, user: u64) -> Vec<(u32, u64)> {
         let mut random = stream(self.seed, Purpose::Generation, user + 1);
         let length = (SHORTEST + self.length.sample(&mut random)).min(LONGEST).round() as usize;
-        // The newest last.
-        let mut tastes = [0; TASTES].map(|_: u32| self.any_taste(&mut random));
+        let mut tastes = self.clusters.any(&mut random);
         let mut time = START + (random.random::<f64>() * 60.0 * DAY) as u64;
+        let any = |_, members, random: &mut ChaCha8Rng| random.random_range(0..members);
         (0..length)
             .map(|_| {
-                if random.random_bool(DRIFT) {
-                    tastes.rotate_left(1);
-                    tastes[TASTES - 1] = self.next_taste(tastes[TASTES - 2], &mut random);
-                }
+                self.clusters.drift(&mut tastes, &mut random);
                 time += self.pause.sample(&mut random) as u64;
-                (self.item(&tastes, &mut random), time)
+                (self.clusters.item(&tastes, &mut random, any), time)
             })
             .collect()
     }
-
-    fn any_taste(&self, random: &mut impl Rng) -> u32 {
-        self.new_taste.sample(random) as u32 - 1
-    }
-
-    fn next_taste(&self, newest: u32, random: &mut impl Rng) -> u32 {
-        if random.random_bool(NEIGHBOUR) {
-            let step = if random.random_bool(0.5) { 1 } else { self.clusters - 1 };
-            (newest + step) % self.clusters
-        } else {
-            self.any_taste(random)
-        }
-    }
-
-    fn item(&self, tastes: &[u32; TASTES], random: &mut impl Rng) -> u32 {
-        if random.random_bool(CROWD) {
-            return self.crowd.sample(random) as u32 - 1;
-        }
-        let taste = if random.random_bool(NEWEST) {
-            tastes[TASTES - 1]
-        } else {
-            tastes[random.random_range(0..TASTES - 1)]
-        };
-        let members = (self.item_names.len() as u32 - taste).div_ceil(self.clusters);
-        let member = if random.random_bool(EVEN) {
-            random.random_range(0..members)
-        } else {
-            zipf(members, 1.0).sample(random) as u32 - 1
-        };
-        member * self.clusters + taste
-    }
-}
-
-fn zipf(count: u32, exponent: f64) -> Zipf<f64> {
-    Zipf::new(f64::from(count), exponent).expect("at least one to choose from")
 }
 
 #[cfg(test)]
@@ -305,7 +261,7 @@ mod tests {
     #[test]
     fn recent_events_tell_more_about_the_next_than_old_ones() {
         let world = World::new(&Preset::Demo.size(), 1);
-        let cluster = |event: &(u32, u64)| event.0 % world.clusters;
+        let cluster = |event: &(u32, u64)| event.0 % world.clusters.count();
         // Of all pairs that far apart, those in one cluster.
         let alike = |distance: usize| {
             let (mut same, mut all) = (0, 0);

@@ -5,16 +5,18 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::cli::table::{self, count};
-use crate::data::{Dataset, Split, distinct};
+use crate::data::{Dataset, Description, Split, distinct};
 use crate::eval::held_out_from;
 
 mod known;
+mod published;
 
-/// Prints what was kept and what was dropped, and where it lies now.
+/// Prints what was kept and what was dropped, what the description says of that, and where it lies
+/// now.
 ///
 /// # Errors
 /// Those of [`table::print`].
-pub fn print(dataset: &Dataset, out: &Path) -> Result<()> {
+pub fn print(dataset: &Dataset, description: &Description, out: &Path) -> Result<()> {
     let (counts, dropped) = (dataset.counts(), &dataset.manifest.dropped);
     let cells = counts.users as f64 * counts.items as f64;
     let mut rows = vec![
@@ -71,6 +73,7 @@ pub fn print(dataset: &Dataset, out: &Path) -> Result<()> {
         let what = format!("users that test with fewer than {few} left");
         tell(what, dropped.short_test_users, dropped.short_test_user_interactions);
     }
+    rows.extend(published::rows(dataset, description));
     rows.push(["written to".into(), out.display().to_string()]);
     table::print(rows)
 }

@@ -1,4 +1,4 @@
-//! A source file as bytes: unpacked if it is gzipped, hashed and counted on the way.
+//! A source file as bytes: unpacked if it is gzipped or in an archive, hashed and counted on the way.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,6 +11,8 @@ use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::data::archive::{self, MAGIC, Member, Unpacked, on_disk};
+use crate::error::short;
 use crate::files::hex;
 use crate::misuse;
 
@@ -18,9 +20,9 @@ use crate::misuse;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
     pub path: String,
-    /// In bytes, as it lies on disk.
+    /// In bytes, as it lies on disk; of a member of an archive, that of the archive.
     pub size: u64,
-    /// Of the file as it lies on disk, in hexadecimal.
+    /// Of the file as it lies on disk, or the archive, in hexadecimal.
     pub sha256: String,
 }
 
@@ -34,6 +36,7 @@ pub(super) struct Input {
 enum Stream {
     Plain(BufReader<Tap>),
     Gzip(Box<MultiGzDecoder<BufReader<Tap>>>),
+    Member(Box<Unpacked<BufReader<Tap>>>),
 }
 
 /// Passes bytes on and notes what went by.
@@ -53,32 +56,53 @@ impl Read for Tap {
 }
 
 impl Input {
-    /// Opens a file; whether it is gzipped is told by its first bytes, not by its name.
+    /// Opens a file, or a member of a zip archive; whether a file is gzipped is told by its first
+    /// bytes, not by its name.
     pub fn open(path: &Path) -> Result<Input> {
-        if !path.exists() {
-            misuse!("there is no file {}", path.display());
-        }
         if path.is_dir() {
             misuse!("{} is a folder, not a file", path.display());
         }
-        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let disk = on_disk(path);
+        if !disk.exists() {
+            misuse!("there is no file {}", path.display());
+        }
+        let unreadable = || format!("cannot read {}", path.display());
+        let member = (disk != path).then(|| Member::find(disk, path)).transpose()?;
+        let file = File::open(disk).with_context(|| format!("cannot open {}", path.display()))?;
         let consumed = Rc::new(Cell::new(0));
         let tap = Tap { file, hash: Sha256::new(), consumed: consumed.clone() };
         let mut reader = BufReader::with_capacity(1 << 18, tap);
-        let start = reader.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
-        if start.is_empty() {
-            return Err(nothing_in(path));
-        }
-        let stream = if start.starts_with(&[0x1f, 0x8b]) {
-            Stream::Gzip(Box::new(MultiGzDecoder::new(reader)))
+        let stream = if let Some(member) = member {
+            // Not in a leap: the hash is that of the whole archive.
+            let before = &mut reader.by_ref().take(member.start);
+            io::copy(before, &mut io::sink()).with_context(unreadable)?;
+            Stream::Member(Box::new(member.unpack(reader)))
         } else {
-            Stream::Plain(reader)
+            let start = reader.fill_buf().with_context(unreadable)?;
+            if start.is_empty() {
+                return Err(nothing_in(path));
+            }
+            if start.starts_with(MAGIC) {
+                let there: Vec<_> =
+                    archive::members(path)?.iter().map(|member| path.join(member)).collect();
+                let there: Vec<_> =
+                    there.iter().map(|member| member.display().to_string()).collect();
+                misuse!(
+                    "{} is a zip archive: name a file in it ({})",
+                    path.display(),
+                    short(&there.join(", "))
+                );
+            }
+            match start.starts_with(&[0x1f, 0x8b]) {
+                true => Stream::Gzip(Box::new(MultiGzDecoder::new(reader))),
+                false => Stream::Plain(reader),
+            }
         };
         Ok(Input { path: path.to_owned(), stream, consumed })
     }
 
-    pub fn is_gzipped(&self) -> bool {
-        matches!(self.stream, Stream::Gzip(_))
+    pub fn is_packed(&self) -> bool {
+        !matches!(self.stream, Stream::Plain(_))
     }
 
     /// Bytes read so far from disk.
@@ -88,18 +112,23 @@ impl Input {
 
     /// Appends up to `limit` bytes; fewer only at the end of the file.
     pub fn read_into(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<usize> {
-        let gzipped = self.is_gzipped();
+        let kind = match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Gzip(_) => Some("gzip data"),
+            Stream::Member(_) => Some("data"),
+        };
         let read = match &mut self.stream {
             Stream::Plain(reader) => reader.take(limit as u64).read_to_end(buffer),
             Stream::Gzip(reader) => reader.take(limit as u64).read_to_end(buffer),
+            Stream::Member(reader) => reader.take(limit as u64).read_to_end(buffer),
         };
         let path = self.path.display();
-        read.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof if gzipped => {
-                anyhow!("{path} ends in the middle of its gzip data: it was cut off, get it again")
+        read.map_err(|error| match (error.kind(), kind) {
+            (io::ErrorKind::UnexpectedEof, Some(kind)) => {
+                anyhow!("{path} ends in the middle of its {kind}: it was cut off, get it again")
             }
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if gzipped => {
-                anyhow!("{path} holds damaged gzip data ({error}): get it again")
+            (io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData, Some(kind)) => {
+                anyhow!("{path} holds damaged {kind} ({error}): get it again")
             }
             _ => anyhow::Error::new(error).context(format!("cannot read {path}")),
         })
@@ -110,6 +139,7 @@ impl Input {
         let mut tap = match self.stream {
             Stream::Plain(reader) => reader.into_inner(),
             Stream::Gzip(decoder) => decoder.into_inner().into_inner(),
+            Stream::Member(member) => member.into_inner().into_inner(),
         };
         io::copy(&mut tap, &mut io::sink())
             .with_context(|| format!("cannot read {}", self.path.display()))?;

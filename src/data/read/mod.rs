@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::archive::on_disk;
 use super::interactions::{Builder, Interactions};
 use super::records::{AskedField, Records};
 use crate::misuse;
@@ -105,7 +106,8 @@ impl Format {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Source {
-    /// Read one after another; relative to the folder that the program runs in.
+    /// Read one after another; relative to the folder that the program runs in. `a.zip/b.csv` is
+    /// the member `b.csv` of a zip archive.
     pub files: Vec<PathBuf>,
     /// Read after `files`: their users are the test part of a given split.
     pub test_files: Vec<PathBuf>,
@@ -158,7 +160,7 @@ pub struct Log {
 }
 
 impl Source {
-    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.files.iter().chain(&self.test_files)
     }
 
@@ -169,7 +171,7 @@ impl Source {
     pub fn size(&self) -> Result<u64> {
         let mut size = 0;
         for path in self.paths() {
-            match path.metadata() {
+            match on_disk(path).metadata() {
                 Ok(data) if data.is_file() => size += data.len(),
                 Ok(_) => misuse!("{} is not a file", path.display()),
                 Err(_) => misuse!("there is no file {}", path.display()),

@@ -9,10 +9,11 @@ use polars::prelude::*;
 
 use super::columns::{Reader, no_column};
 use super::input::{Input, SourceFile, nothing_in};
+use crate::data::archive::on_disk;
 use crate::data::parquet::Parquet;
 use crate::misuse;
 
-/// Bytes that a byte of a gzipped Parquet file, which is packed in itself, may stand for.
+/// Bytes that a byte of a packed Parquet file, which is packed in itself, may stand for.
 const UNPACKED: usize = 32;
 
 /// Reads a file row group by row group.
@@ -25,17 +26,18 @@ pub(super) trait Read {
     fn read<R: MmapBytesReader>(&mut self, parquet: Parquet<R>, size: u64) -> Result<()>;
 }
 
-/// Has a file read, gzipped or not.
+/// Has a file read, packed or not.
 pub(super) fn open(path: &Path, read: &mut impl Read) -> Result<SourceFile> {
     let mut input = Input::open(path)?;
-    if !input.is_gzipped() {
+    if !input.is_packed() {
         let file = input.finish()?;
         read.read(Parquet::open(path)?, file.size)?;
         return Ok(file);
     }
     // Parquet is read from its end and in leaps: what is packed is unpacked to memory first.
     let mut unpacked = Vec::new();
-    let most = UNPACKED.saturating_mul(path.metadata()?.len() as usize).saturating_add(1 << 20);
+    let most =
+        UNPACKED.saturating_mul(on_disk(path).metadata()?.len() as usize).saturating_add(1 << 20);
     match input.read_into(&mut unpacked, most)? {
         0 => return Err(nothing_in(path)),
         read if read == most => misuse!(

@@ -1,0 +1,115 @@
+//! A file that has come in part, and what is remembered of where it comes from.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::files::{self, beside};
+use crate::{misuse, reading};
+
+/// `.NAME.partial`, open at its end, and beside it `.NAME.partial-from`.
+pub(super) struct Partial {
+    path: PathBuf,
+    memory: PathBuf,
+    file: File,
+    len: u64,
+    url: String,
+    /// Nothing where its server gives no sign by which the same file can be told.
+    begun: Option<Begun>,
+}
+
+/// What has to be the same for the rest to fit.
+#[derive(Serialize, Deserialize)]
+struct Begun {
+    url: String,
+    /// The server's `ETag` or `Last-Modified`.
+    validator: String,
+    total: Option<u64>,
+}
+
+impl Partial {
+    /// What has come of `path` so far; nothing of what came from elsewhere.
+    pub fn open(path: &Path, url: &str) -> Result<Self> {
+        let (path, memory) = (beside(path, "partial"), beside(path, "partial-from"));
+        let cannot = || format!("cannot write {}", path.display());
+        let mut options = OpenOptions::new();
+        let file = options.create(true).append(true).open(&path).with_context(cannot)?;
+        let len = file.metadata().with_context(cannot)?.len();
+        // Memory that cannot be read is as good as none.
+        let text = memory.is_file().then(|| reading::text(&memory).ok()).flatten();
+        let begun = text.and_then(|text| serde_json::from_str::<Begun>(&text).ok());
+        let begun = begun.filter(|begun| begun.url == url);
+        let mut partial = Self { path, memory, file, len, url: url.to_owned(), begun };
+        if partial.begun.is_none() {
+            partial.restart(None, None)?;
+        }
+        Ok(partial)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether all has come that its server has told of.
+    pub fn is_whole(&self) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.total == Some(self.len))
+    }
+
+    /// By what the server tells whether the rest belongs to what is here, if there is anything.
+    pub fn resumable(&self) -> Option<&str> {
+        self.begun.as_ref().filter(|_| self.len > 0).map(|begun| begun.validator.as_str())
+    }
+
+    /// Begins anew with a file that its server tells by `validator`.
+    pub fn restart(&mut self, validator: Option<String>, total: Option<u64>) -> Result<()> {
+        self.file.set_len(0).with_context(|| self.cannot())?;
+        self.len = 0;
+        self.begun = validator.map(|validator| Begun { url: self.url.clone(), validator, total });
+        match &self.begun {
+            Some(begun) => files::write_file(&self.memory, serde_json::to_string(begun)?),
+            None => self.forget(),
+        }
+    }
+
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).with_context(|| self.cannot())?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Gives the whole file its name.
+    pub fn finish(self, path: &Path) -> Result<()> {
+        self.file.sync_all().with_context(|| self.cannot())?;
+        if fs::symlink_metadata(path).is_ok() {
+            misuse!("{} has come meanwhile, from elsewhere: move it away", path.display());
+        }
+        fs::rename(&self.path, path).with_context(|| format!("cannot write {}", path.display()))?;
+        self.forget()
+    }
+
+    /// Keeps nothing.
+    pub fn remove(&mut self) -> Result<()> {
+        fs::remove_file(&self.path).with_context(|| self.cannot())?;
+        self.forget()
+    }
+
+    fn forget(&self) -> Result<()> {
+        match fs::remove_file(&self.memory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", self.memory.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn cannot(&self) -> String {
+        format!("cannot write {}", self.path.display())
+    }
+}
