@@ -22,14 +22,14 @@ BENCH ?=
 TARGET ?=
 SECONDS ?= 600
 
-# The libtorch that `make dist` and `make dist-previous` build for.
+# The libtorch that `make dist`, `make wheel` and `make dist-previous` build for.
 LIBTORCH ?= .libtorch
 
 CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-cuda lint bench stress soak fuzz reproduce dist check-previous dist-previous clean
+.PHONY: help setup build test test-cuda lint bench stress soak fuzz reproduce dist wheel check-previous dist-previous clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,10 @@ setup: .venv/.ready ## Make .venv with the pinned libtorch; TORCH_INDEX=URL take
 	ln -sfn "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch" .libtorch
 	@touch $@
 
+.venv/.dev: .venv/.ready python/requirements.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r python/requirements.txt
+	@touch $@
+
 build: setup ## Build target/release/croloss
 	cargo build --release
 
@@ -55,8 +59,11 @@ test: lint check-previous ## Run every check and test
 test-cuda: setup ## Run the tests of the GPU's path: on the machine's GPU, else on a pretended one
 	cargo test --release --test cuda
 
-lint: setup ## Check formatting, lints and documentation
+lint: .venv/.dev ## Check formatting, lints, types and documentation
 	cargo fmt --check
+	cd python && ../.venv/bin/ruff format --check && ../.venv/bin/ruff check && ../.venv/bin/mypy
+	.venv/bin/hadolint dist/Dockerfile
+	.venv/bin/kubernetes-validate --strict --quiet dist/kubernetes.yaml
 	cargo clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --quiet
 
@@ -87,6 +94,9 @@ reproduce: build ## Regenerate the paper's tables and figures: DATASET=amazon-bo
 
 dist: build ## Pack an archive of the program to run on other machines, into target/dist
 	python3 dist/pack.py $(CROLOSS) $(LIBTORCH) target/dist
+
+wheel: build .venv/.dev ## Build a Python wheel of the program and its module, into target/wheels
+	.venv/bin/python dist/wheel.py $(CROLOSS) $(LIBTORCH) target/wheels
 
 check-previous: setup ## Check that the program can be built for the libtorch before, 2.11
 	CARGO_TARGET_DIR=$(CURDIR)/target DEP_TCH_LIBTORCH_LIB=$(CURDIR)/.libtorch/lib \

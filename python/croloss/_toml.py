@@ -1,0 +1,34 @@
+"""Values as TOML, each on one line: Python reads TOML, and writes none."""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+
+from ._error import Error
+
+
+def inline(value: object, key: str) -> str:
+    """The value of `key`, as it stands behind `=`."""
+    match value:
+        case str() | os.PathLike():
+            # A string of JSON is one of TOML, but for this character.
+            return json.dumps(os.fspath(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        case bool():
+            return str(value).lower()
+        case Integral():
+            return str(int(value))
+        case Real() if math.isfinite(value):
+            return repr(float(value))
+        case Mapping():
+            inner = (f"{inline(str(name), key)} = {inline(own, f'{key}.{name}')}" for name, own in value.items())
+            return f"{{ {', '.join(inner)} }}"
+        case Sequence():
+            return f"[{', '.join(inline(own, key) for own in value)}]"
+    raise Error(f"{key}: {value!r} is no value of a configuration", 2)
+
+
+def document(table: Mapping[str, object]) -> str:
+    """A whole file."""
+    return "".join(f"{inline(str(key), key)} = {inline(value, key)}\n" for key, value in table.items())
