@@ -25,11 +25,12 @@ fn main() {
 
 /// Compiles what libtorch offers in C++ only.
 fn libtorch_cpp(lib: &Path) {
-    const FILES: [&str; 5] = [
+    const FILES: [&str; 6] = [
         "src/export/script.cpp",
         "src/device/ops.cpp",
         "src/device/gpu_memory.cpp",
         "src/device/kernels.cpp",
+        "src/device/kernels/encoder.cpp",
         "src/device/lacks.cpp",
     ];
     const HEADER: &str = "src/device/kernels.h";

@@ -1,4 +1,4 @@
-// Compiles kernels.cu by NVRTC, the first time that a device is asked for, and launches its kernels by NVIDIA's driver.
+// Compiles kernels.cu and what follows it by NVRTC, the first time that a device is asked for, and launches its kernels by NVIDIA's driver.
 // Neither is linked: both are there where libtorch's CUDA is.
 #include "kernels.h"
 
@@ -23,9 +23,6 @@ namespace {
 constexpr const char* LIBRARY = "libcaffe2_nvrtc.so";
 
 constexpr unsigned BLOCK = 256;
-
-constexpr const char* NAMES[] = {"croloss_take", "croloss_bring", "croloss_begin", "croloss_add",
-                                 "croloss_move", "croloss_adam",  "croloss_unit",  "croloss_unit_back"};
 
 // Calls a function of a library that hands back 0 for success.
 template <class... Arguments>
@@ -60,6 +57,17 @@ void load_builtins(void* nvrtc) {
             dlopen(file.path().c_str(), RTLD_NOW | RTLD_GLOBAL);
         }
     }
+}
+
+// Those of all kernels of a source.
+std::vector<std::string> names(const std::string& source) {
+    const std::string before = "__global__ void ";
+    std::vector<std::string> all;
+    for (size_t at = source.find(before); at != std::string::npos; at = source.find(before, at)) {
+        at += before.size();
+        all.push_back(source.substr(at, source.find('(', at) - at));
+    }
+    return all;
 }
 
 // A program for GPUs of an architecture, `sm_90`.
@@ -116,8 +124,8 @@ struct Kernels {
         call(driver, "cuDevicePrimaryCtxRetain", &context, device);
         enter();
         call(driver, "cuModuleLoadDataEx", &module, static_cast<void*>(image.data()), 0u, nullptr, nullptr);
-        for (const char* name : NAMES) {
-            call(driver, "cuModuleGetFunction", &functions[name], module, name);
+        for (const std::string& name : names(source)) {
+            call(driver, "cuModuleGetFunction", &functions[name], module, name.c_str());
         }
     }
 

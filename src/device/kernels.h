@@ -1,4 +1,4 @@
-// Launches of kernels.cu.
+// Launches of kernels.cu and of what stands in kernels/.
 #pragma once
 
 #include <cstdint>
@@ -24,5 +24,15 @@ const char* told(Work work) {
 // Starts a kernel of a device that has them, a thread for each of `elements`, on libtorch's current stream. Throws where
 // CUDA refuses.
 void launch(int device, const char* name, int64_t elements, void** arguments);
+
+// The same, with arguments of the types that the kernel declares.
+template <class... Arguments>
+void launch_with(int device, const char* name, int64_t elements, Arguments... arguments) {
+    void* pointers[] = {&arguments...};
+    launch(device, name, elements, pointers);
+}
+
+// Threads of a kernel that gives each row a warp.
+constexpr int64_t WARP = 32;
 
 }  // namespace croloss

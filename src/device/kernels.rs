@@ -1,11 +1,25 @@
-//! Kernels of our own on a GPU (`kernels.cu`), and what tch lacks (`lacks.cpp`).
+//! Kernels of our own on a GPU (`kernels.cu`, and what stands in `kernels/`), and what tch lacks
+//! (`lacks.cpp`).
+
+mod encoder;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-const SOURCE: &str = include_str!("kernels.cu");
+pub use encoder::Drops;
+
+const SOURCE: &str = concat!(
+    include_str!("kernels.cu"),
+    include_str!("kernels/rows.cu"),
+    include_str!("kernels/encoder.cu"),
+    include_str!("kernels/head.cu"),
+    include_str!("kernels/loss.cu"),
+);
+
+/// Threads of a kernel that gives each row a warp.
+pub const WARP: i64 = 32;
 
 unsafe extern "C" {
     fn croloss_kernels_missing(device: c_int, source: *const c_char) -> *const c_char;
@@ -17,8 +31,9 @@ unsafe extern "C" {
     ) -> *const c_char;
     fn croloss_unit(v: *const C_tensor, epsilon: f64, out: *mut *mut C_tensor) -> *const c_char;
     fn croloss_backward(
-        of: *const C_tensor,
-        gradient: *const C_tensor,
+        of: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        given: usize,
         leaves: *const *const C_tensor,
         count: usize,
         out: *mut *mut C_tensor,
@@ -32,9 +47,12 @@ pub struct Kernels {
 }
 
 /// An argument of a kernel, of the type that it declares.
+#[derive(Clone, Copy)]
 pub enum Argument<'a> {
     /// A pointer to the tensor's numbers.
     Numbers(&'a Tensor),
+    /// The same, or a null pointer.
+    Maybe(Option<&'a Tensor>),
     Long(i64),
     Int(i64),
     Float(f64),
@@ -57,11 +75,13 @@ impl Kernels {
     pub fn launch(&self, name: &CStr, elements: i64, arguments: &[Argument]) {
         let here = Device::Cuda(self.device as usize);
         // The lower bytes of each are the argument.
+        let pointer = |tensor: &Tensor| {
+            assert!(tensor.device() == here && tensor.is_contiguous(), "{name:?}: {tensor:?}");
+            tensor.data_ptr() as u64
+        };
         let value = |argument: &Argument| match argument {
-            Argument::Numbers(tensor) => {
-                assert!(tensor.device() == here && tensor.is_contiguous(), "{name:?}: {tensor:?}");
-                tensor.data_ptr() as u64
-            }
+            Argument::Numbers(tensor) => pointer(tensor),
+            Argument::Maybe(tensor) => tensor.map_or(0, pointer),
             Argument::Long(number) => *number as u64,
             Argument::Int(number) => u64::from(*number as i32 as u32),
             Argument::Float(number) => u64::from((*number as f32).to_bits()),
@@ -97,17 +117,19 @@ pub fn why_no_kernels(device: Device) -> Option<String> {
     text(unsafe { croloss_kernels_missing(index as c_int, source.as_ptr()) })
 }
 
-/// The gradients of `leaves`, from the gradient of `of`, which has its shape.
+/// The gradients of `leaves`, from those of some tensors, which have their shapes.
 ///
 /// # Panics
 /// Where libtorch refuses.
-pub fn backward(of: &Tensor, gradient: &Tensor, leaves: &[&Tensor]) -> Vec<Tensor> {
+pub fn backward(of: &[&Tensor], gradients: &[&Tensor], leaves: &[&Tensor]) -> Vec<Tensor> {
+    assert_eq!(of.len(), gradients.len(), "a gradient for each tensor");
     let mut out = vec![std::ptr::null_mut(); leaves.len()];
     // SAFETY: as many tensors as are said, and as many new ones.
     unsafe {
         check(croloss_backward(
-            of.as_ptr(),
-            gradient.as_ptr(),
+            pointers(of).as_ptr(),
+            pointers(gradients).as_ptr(),
+            of.len(),
             pointers(leaves).as_ptr(),
             leaves.len(),
             out.as_mut_ptr(),

@@ -58,12 +58,13 @@ const char* croloss_unit(Tensor* v, double epsilon, Tensor** out) {
     return croloss::told([&] { *out = new Tensor(Unit::apply(*v, epsilon)); });
 }
 
-// The gradients of leaves, from that of a tensor.
-const char* croloss_backward(Tensor* of, Tensor* gradient, Tensor** leaves, size_t count, Tensor** out) {
+// The gradients of leaves, from those of some tensors.
+const char* croloss_backward(Tensor** of, Tensor** gradients, size_t given, Tensor** leaves, size_t count,
+                             Tensor** out) {
     return croloss::told([&] {
-        auto gradients = torch::autograd::grad({*of}, list(leaves, count), {*gradient});
+        auto all = torch::autograd::grad(list(of, given), list(leaves, count), list(gradients, given));
         for (size_t at = 0; at < count; at++) {
-            out[at] = new Tensor(gradients[at]);
+            out[at] = new Tensor(all[at]);
         }
     });
 }

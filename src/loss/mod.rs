@@ -1,7 +1,7 @@
 //! Losses over the scores of one positive and many negatives, as compositions of tensor ops.
 //!
 //! These compositions are the definition of every loss; they run on any device and in float32 and
-//! float64 alike.
+//! float64 alike. Some have kernels of their own for a GPU (`rows.rs`).
 
 mod binary;
 mod bpr_max;
@@ -10,6 +10,7 @@ mod cro;
 mod cross_entropy;
 mod kernel;
 mod pairwise;
+mod rows;
 mod sl_at_k;
 mod weighting;
 
@@ -24,6 +25,7 @@ pub use cro::{Cro, CroLambda};
 pub use cross_entropy::CrossEntropy;
 pub(crate) use kernel::{EXPONENTIAL_KNEE, PSL_FLOOR};
 pub use pairwise::{Bpr, Triplet};
+pub use rows::{LossRows, Slopes};
 pub use sl_at_k::SlAtK;
 pub use weighting::Weighting;
 pub(crate) use weighting::norm;

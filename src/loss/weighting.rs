@@ -61,7 +61,7 @@ impl Weighting {
         }
     }
 
-    fn log_factor(&self, scores: &Scores) -> f64 {
+    pub(super) fn log_factor(&self, scores: &Scores) -> f64 {
         match self.estimator {
             Estimator::ScaledRank => scores.per_negative().ln(),
             Estimator::ScaledSum => 0.0,

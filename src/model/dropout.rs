@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use tch::Tensor;
 
+use crate::device::Drops;
 use crate::random::{Purpose, stream};
 
 /// Who draws: which numbers are drawn depends on it.
@@ -20,22 +21,24 @@ pub enum Draws {
 }
 
 /// The draws of dropout in one part of a batch at one step: a function of these and of the seed.
-pub enum Dropout {
-    Host(Box<RefCell<ChaCha8Rng>>),
-    Device,
+pub struct Dropout {
+    rng: RefCell<ChaCha8Rng>,
+    draws: Draws,
 }
 
 impl Dropout {
     /// For part `part` of the batch of step `step`.
     pub fn new(seed: u64, step: u64, part: u64, draws: Draws) -> Self {
         let mut rng = stream(seed, Purpose::Dropout, (step << 16) | part);
-        match draws {
-            Draws::Host => Self::Host(Box::new(RefCell::new(rng))),
-            Draws::Device => {
-                tch::manual_seed(rng.random());
-                Self::Device
-            }
+        if draws == Draws::Device {
+            tch::manual_seed(rng.random());
         }
+        Self { rng: RefCell::new(rng), draws }
+    }
+
+    /// What the next kernel of our own sets to zero.
+    pub fn drops(&self, rate: f64) -> Drops {
+        Drops { rate, seed: self.rng.borrow_mut().random() }
     }
 
     /// `x` with a share `rate` of its numbers set to zero and the others raised accordingly.
@@ -43,9 +46,11 @@ impl Dropout {
         if rate == 0.0 {
             return x.shallow_clone();
         }
-        let Self::Host(rng) = self else { return x.dropout(rate, true) };
+        if self.draws == Draws::Device {
+            return x.dropout(rate, true);
+        }
         let mut draws = vec![0u16; x.numel()];
-        rng.borrow_mut().fill(&mut draws[..]);
+        self.rng.borrow_mut().fill(&mut draws[..]);
         let least = (rate * 65536.0) as u16;
         let kept = (1.0 / (1.0 - rate)) as f32;
         let mask: Vec<f32> =

@@ -95,6 +95,20 @@ impl Layout {
         })
     }
 
+    /// The number of histories.
+    pub fn histories(&self) -> i64 {
+        self.batch
+    }
+
+    /// Where positions are packed: the position at each place of the padded form, and the place of each
+    /// position.
+    pub fn packing(&self) -> Option<[&Tensor; 2]> {
+        match &self.form {
+            Form::Packed { position, place } => Some([position, place]),
+            Form::Padded { .. } => None,
+        }
+    }
+
     /// The positions of the longest history.
     pub fn longest(&self) -> i64 {
         self.longest

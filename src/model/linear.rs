@@ -5,7 +5,7 @@ use tch::Tensor;
 use crate::optim::Named;
 
 /// What keeps a normalised vector finite, as PyTorch has it.
-const EPSILON: f64 = 1e-5;
+pub(super) const EPSILON: f64 = 1e-5;
 
 /// Weights, with biases or without.
 pub struct Linear {
@@ -22,10 +22,24 @@ impl Linear {
 
     /// Those of each layer, of weights that begin with a dimension of layers.
     pub fn layers(&self) -> Vec<Self> {
-        let mut biases = self.bias.as_ref().map(|bias| bias.unbind(0).into_iter());
+        Self::of_layers(self.weight.unbind(0), self.bias.as_ref().map(|bias| bias.unbind(0)))
+    }
+
+    /// The same, from the weights and biases of each layer.
+    pub fn of_layers(weights: Vec<Tensor>, biases: Option<Vec<Tensor>>) -> Vec<Self> {
+        let mut biases = biases.map(Vec::into_iter);
         let mut next = || biases.as_mut().and_then(Iterator::next);
-        let weights = self.weight.unbind(0).into_iter();
-        weights.map(|weight| Self { weight, bias: next() }).collect()
+        weights.into_iter().map(|weight| Self { weight, bias: next() }).collect()
+    }
+
+    /// Weights and, where there are such, biases.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.weight).chain(&self.bias)
+    }
+
+    /// Weights and biases, where there are both.
+    pub fn both(&self) -> Option<[&Tensor; 2]> {
+        self.bias.as_ref().map(|bias| [&self.weight, bias])
     }
 
     /// x·Wᵀ + b.

@@ -1,6 +1,7 @@
 //! The model: items, an encoder that turns histories into user vectors, the rule by which the two
 //! are scored, and what scores gain by repeats.
 
+mod between;
 mod dropout;
 mod encoder;
 mod features;

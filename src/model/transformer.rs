@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::between::Between;
 use super::initial::{glorot, uniform};
 use super::linear::Linear;
 use super::{Dropout, Encoder, Layout};
@@ -48,10 +49,11 @@ struct Gated {
 
 impl Gated {
     /// Those of each layer.
-    fn layers(&self) -> Vec<Self> {
-        let [gate1, gate2] = self.gates.each_ref().map(Linear::layers);
+    fn layers(&self, between: &Between) -> Vec<Self> {
+        let [gate1, gate2] = &self.gates;
+        let [gate1, gate2, swish] = between.layers([gate1, gate2, &self.swish]);
         let gates = gate1.into_iter().zip(gate2);
-        let parts = gates.zip(self.swish.layers());
+        let parts = gates.zip(swish);
         parts.map(|((gate1, gate2), swish)| Self { gates: [gate1, gate2], swish }).collect()
     }
 }
@@ -100,64 +102,36 @@ impl Transformer {
             norm: norm(&[dim]),
         }
     }
-
-    /// `[positions, 3·dim]` queries, keys, values to `[positions, dim]`; `later` `[longest, longest]`
-    /// bool: what a position does not see.
-    fn attention(
-        &self,
-        attended: &Tensor,
-        layout: &Layout,
-        later: &Tensor,
-        drop: &dyn Fn(Tensor) -> Tensor,
-    ) -> Tensor {
-        let padded = layout.pad(attended);
-        let (batch, longest, width) = padded.size3().expect("padded histories");
-        let dim = width / 3;
-        let each = dim / self.heads;
-        let parts = padded.view([batch, longest, 3, self.heads, each]).permute([2, 0, 3, 1, 4]);
-        let parts = parts.unbind(0);
-        let [q, k, v] = &parts[..] else { unreachable!("three parts were made") };
-        let mut scores = (q * (1.0 / (each as f64).sqrt())).matmul(&k.transpose(2, 3));
-        let weights = scores.masked_fill_(later, f64::NEG_INFINITY).softmax(-1, None::<Kind>);
-        let seen = drop(weights).matmul(v);
-        layout.pack(&seen.transpose(1, 2).reshape([batch, longest, dim]))
-    }
 }
 
 impl Encoder for Transformer {
     fn positions(&self, rows: &Tensor, layout: &Layout, dropout: Option<&Dropout>) -> Tensor {
-        let (history, dim) = self.positions.size2().expect("positions are a matrix");
-        let drop = |x: Tensor| match dropout {
-            Some(dropout) => dropout.apply(&x, self.dropout),
-            None => x,
-        };
-        let position = layout.from_end().rsub_scalar(history - 1);
-        let mut x = drop(rows * (dim as f64).sqrt() + self.positions.index_select(0, &position));
+        let between = Between::new(rows, layout, dropout, self.dropout);
+        let mut x = between.embed(rows, &self.positions);
         let kinds =
             [&self.norm1, &self.attend, &self.combine, &self.norm2, &self.widen, &self.narrow];
-        let kinds = kinds.map(Linear::layers);
-        let [norm1, attend, combine, norm2, widen, narrow] = &kinds;
-        // Padding stands behind a history: what a position may not see, later ones, holds it all.
-        let longest = layout.longest();
-        let later = Tensor::ones([longest, longest], (Kind::Bool, rows.device())).triu(1);
-        let gated = self.gated.as_ref().map(Gated::layers);
+        let [norm1, attend, combine, norm2, widen, narrow] = &between.layers(kinds);
+        let gated = self.gated.as_ref().map(|own| own.layers(&between));
+        let mut read = between.norm(&norm1[0], &x);
         for at in 0..norm1.len() {
             let gated = gated.as_ref().map(|layers| &layers[at]);
-            let let_through = |which: usize, x: &Tensor, added: Tensor| match gated {
-                None => added,
-                Some(own) => own.gates[which].apply(x).sigmoid() * added,
+            let add = |which: usize, norm: &Linear, x: &Tensor, added: Tensor| match gated {
+                None => between.drop_and_add(norm, x, added),
+                Some(own) => {
+                    let through = own.gates[which].apply(x).sigmoid() * between.drop(added);
+                    between.add(norm, x, through)
+                }
             };
-            let attended = attend[at].apply(&norm1[at].normalize(&x));
-            let seen = self.attention(&attended, layout, &later, &drop);
-            x = &x + let_through(0, &x, drop(combine[at].apply(&seen)));
-            let read = norm2[at].normalize(&x);
+            let seen = between.attend(&attend[at].apply(&read), self.heads);
+            (x, read) = add(0, &norm2[at], &x, combine[at].apply(&seen));
             let wide = match gated {
-                None => widen[at].apply(&read).relu(),
-                Some(own) => own.swish.apply(&read).silu() * widen[at].apply(&read),
+                None => between.relu(widen[at].apply(&read)),
+                Some(own) => between.drop(own.swish.apply(&read).silu() * widen[at].apply(&read)),
             };
-            x = &x + let_through(1, &x, drop(narrow[at].apply(&drop(wide))));
+            let next = norm1.get(at + 1).unwrap_or(&self.norm);
+            (x, read) = add(1, next, &x, narrow[at].apply(&wide));
         }
-        self.norm.normalize(&x)
+        read
     }
 
     fn parameters(&self) -> Named {

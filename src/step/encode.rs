@@ -112,7 +112,7 @@ impl Encode {
             let own = gradient.narrow(0, chunk.first_query, chunk.queries);
             let leaves = parameters.iter().map(|(_, p)| p).chain([&encoded.read[at]]);
             let leaves = leaves.chain(encoded.features.get(at)).collect::<Vec<_>>();
-            device::backward(&encoded.vectors[at], &own, &leaves)
+            device::backward(&[&encoded.vectors[at]], &[&own], &leaves)
         });
         let with_features = !encoded.features.is_empty();
         let (mut sums, mut read, mut features) = (vec![], vec![], vec![]);

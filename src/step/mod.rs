@@ -1,6 +1,7 @@
 //! The training step: from a batch to the gradients of all weights, by tensor ops or by loops over
 //! host memory, and the plan that says by which.
 
+mod best;
 mod encode;
 mod loops;
 mod objective;

@@ -3,21 +3,24 @@
 use tch::{Kind, Tensor};
 
 use crate::config::Config;
-use crate::device::memory;
+use crate::device::{self, Kernels, memory};
 use crate::host::candidates::{ScoreLoss, Slopes};
-use crate::loss::{self, Loss, Scores};
+use crate::loss::{self, Loss, LossRows, Scores};
 use crate::model::Scoring;
 
 /// A loss over the activated scores of candidates out of a catalogue.
 pub struct Objective {
     loss: Box<dyn Loss>,
+    /// The same by kernels of a GPU.
+    rows: Option<LossRows>,
     scoring: Scoring,
 }
 
 impl Objective {
     /// That of a configuration.
     pub fn new(config: &Config) -> Self {
-        Self { loss: loss::build(&config.loss), scoring: Scoring::new(&config.tower) }
+        let (loss, rows) = (loss::build(&config.loss), LossRows::new(&config.loss));
+        Self { loss, rows, scoring: Scoring::new(&config.tower) }
     }
 
     /// The mean loss of queries, from inner products `[queries]` and `[queries, n]`, −∞ where a
@@ -29,8 +32,41 @@ impl Objective {
         (catalogue, drawn): (f64, f64),
         log_counts: Option<Tensor>,
     ) -> Tensor {
-        let [positive, negative] = [positive, negative].map(|scores| self.scoring.activate(scores));
-        self.loss.loss(&Scores { positive, negative, catalogue, drawn, log_counts })
+        self.loss.loss(&self.activated([positive, negative], (catalogue, drawn), log_counts))
+    }
+
+    /// [`Objective::loss`] of a share of all queries, with its gradients of `leaves`.
+    pub fn gradients(
+        &self,
+        inner: [&Tensor; 2],
+        sizes: (f64, f64),
+        log_counts: Option<Tensor>,
+        share: f64,
+        leaves: &[&Tensor],
+    ) -> (Tensor, Vec<Tensor>) {
+        let scores = self.activated(inner, sizes, log_counts);
+        let Scores { positive, negative, .. } = &scores;
+        if let (Some(kernels), Some(rows)) = (Kernels::of(negative), &self.rows) {
+            let own = rows.slopes(kernels, &scores, share / positive.size()[0] as f64);
+            let slopes = [&own.positive, &own.negative];
+            return (own.loss, device::backward(&[positive, negative], &slopes, leaves));
+        }
+        let mut loss = self.loss.loss(&scores);
+        if share < 1.0 {
+            loss = &loss * share;
+        }
+        let gradients = Tensor::run_backward(&[&loss], leaves, false, false);
+        (loss.detach(), gradients)
+    }
+
+    fn activated(
+        &self,
+        inner: [&Tensor; 2],
+        (catalogue, drawn): (f64, f64),
+        log_counts: Option<Tensor>,
+    ) -> Scores {
+        let [positive, negative] = inner.map(|scores| self.scoring.activate(scores));
+        Scores { positive, negative, catalogue, drawn, log_counts }
     }
 }
 

@@ -7,6 +7,7 @@ use super::objective::Objective;
 use super::{Plan, Step};
 use crate::batch::Batch;
 use crate::config::{Config, Reject};
+use crate::device::Kernels;
 use crate::model::{Items, Model, Scoring};
 use crate::optim::Gradients;
 use crate::profile::Profile;
@@ -60,14 +61,14 @@ impl Step for TensorStep {
 /// From the queries' vectors to the loss and its gradients; no matrix of all queries by all
 /// candidates is made.
 pub struct TensorCandidates {
-    objective: Objective,
-    scoring: Scoring,
-    top_k: i64,
-    reject: Reject,
+    pub(super) objective: Objective,
+    pub(super) scoring: Scoring,
+    pub(super) top_k: i64,
+    pub(super) reject: Reject,
     /// `[items + 1]`: for the log-q correction.
-    log_counts: Option<Tensor>,
+    pub(super) log_counts: Option<Tensor>,
     /// Numbers that the scores of a tile may take.
-    tile: i64,
+    pub(super) tile: i64,
 }
 
 /// The loss of a batch and its gradients.
@@ -123,6 +124,9 @@ impl TensorCandidates {
         batch: &Batch,
     ) -> ScoreGradients {
         let rows = items.scored().gather(&batch.scored).set_requires_grad(true);
+        if let (Some(kernels), 1.., None) = (Kernels::of(vectors), self.top_k, &batch.repeats) {
+            return self.best_by_kernels(kernels, model.items.len() as f64, vectors, &rows, batch);
+        }
         let own = (self.reject == Reject::Session).then(|| batch.own_items());
         let queries = batch.query_count();
         let repeats = model.repeats.as_ref().zip(batch.repeats.as_ref());
@@ -146,17 +150,14 @@ impl TensorCandidates {
                 gains: repeats
                     .map(|(repeats, own)| own.gains(repeats, from, count, rows.size()[0])),
             };
-            let mut loss = self.tile_loss(&tile);
-            if count < queries {
-                loss = &loss * (count as f64 / queries as f64);
-            }
             let leaves = [&leaf, &rows].into_iter().chain(&parameter);
             let leaves: Vec<&Tensor> = leaves.collect();
-            let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
+            let (loss, gradients) =
+                self.tile_gradients(&tile, count as f64 / queries as f64, &leaves);
             let mut gradients = gradients.into_iter();
             let mut next = || gradients.next().expect("one gradient for each leaf");
             let (vectors, scored) = (next(), next());
-            ScoreGradients { loss: loss.detach(), vectors, scored, repeats: gradients.next() }
+            ScoreGradients { loss, vectors, scored, repeats: gradients.next() }
         };
         let mut sum = of_tile(0);
         let mut of_vectors = vec![sum.vectors.shallow_clone()];
@@ -181,7 +182,8 @@ impl TensorCandidates {
         (self.tile / (shared + gathered * dim + gains).max(1)).max(1)
     }
 
-    fn tile_loss(&self, tile: &Tile) -> Tensor {
+    /// The loss of a tile, times `share`, and its gradients.
+    fn tile_gradients(&self, tile: &Tile, share: f64, leaves: &[&Tensor]) -> (Tensor, Vec<Tensor>) {
         let targets = tile.of_queries(&tile.batch.targets);
         let positive = (&tile.vectors * &tile.targets).sum_dim_intlist(1, true, None::<Kind>);
         let positive = tile.with_gains(positive, &targets.unsqueeze(1)).squeeze_dim(1);
@@ -198,7 +200,7 @@ impl TensorCandidates {
             slots.as_ref().map_or_else(|| tile.of_all(of), of)
         });
         let sizes = (tile.catalogue, tile.batch.candidates() as f64);
-        self.objective.loss(&positive, &negative, sizes, log_counts)
+        self.objective.gradients([&positive, &negative], sizes, log_counts, share, leaves)
     }
 
     /// `[count, candidates]`: the scores of all candidates, −∞ where one is rejected.

@@ -31,6 +31,8 @@ pub struct OfThread {
     pub to_host_pinned: i64,
     pub to_host_pageable: i64,
     pub synchronizations: i64,
+    /// Launches and copies on another stream than the default one.
+    pub on_other_streams: i64,
     /// Each of these by operation.
     operations: BTreeMap<String, BTreeMap<String, i64>>,
 }
@@ -75,6 +77,7 @@ impl OfThread {
             to_host_pinned: self.to_host_pinned + times * other.to_host_pinned,
             to_host_pageable: self.to_host_pageable + times * other.to_host_pageable,
             synchronizations: self.synchronizations + times * other.synchronizations,
+            on_other_streams: self.on_other_streams + times * other.on_other_streams,
             operations,
         }
     }

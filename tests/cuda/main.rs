@@ -7,6 +7,7 @@ mod around;
 mod common;
 mod counts;
 mod features;
+mod fused;
 mod kernels;
 mod loading;
 mod machine;

@@ -2,9 +2,13 @@
 
 use croloss::config::DeviceChoice;
 use croloss::device;
+use croloss::model::Scoring;
+use libloading::os::unix::{Library, RTLD_NOW};
 use tch::{Device, Kind, Tensor};
 
+use super::counts::counted;
 use super::machine;
+use crate::common::Place;
 
 fn gpu(index: usize) -> Device {
     device::open(DeviceChoice::Cuda(Some(index))).unwrap()
@@ -82,4 +86,32 @@ fn refusals() {
         let words = "CUDA out of memory. Tried to allocate";
         refused("memory", words, Tensor::f_ones([1 << 31], (Kind::Float, gpu)));
     }
+}
+
+#[test]
+fn what_is_not_on_the_default_stream_is_counted() {
+    if machine::pretended().is_some() {
+        let mut command = machine::inner_command("pretended::another_stream");
+        let lines = counted(&Place::new(), &mut command);
+        // `ones` is a launch and so is each of the other two; a kernel of our own follows libtorch.
+        assert_eq!(lines.last().unwrap().all().on_other_streams, 3);
+    }
+}
+
+#[test]
+#[ignore = "run by the test above in a process that finds CUDA"]
+fn another_stream() {
+    let gpu = gpu(0);
+    let before = ones(&[4, 4], gpu);
+    // SAFETY: the pretended library has it, with this type.
+    let use_stream = |id: i64| unsafe {
+        let library = Library::open(Some("libtorch_cuda.so"), RTLD_NOW).unwrap();
+        let function = library.get::<unsafe extern "C" fn(i64)>(b"pretended_cuda_use_stream");
+        function.unwrap()(id);
+    };
+    use_stream(1);
+    let there = ones(&[4, 4], gpu);
+    let _ = Scoring::unit(&(&before + there));
+    use_stream(0);
+    let _ = before + 1.0;
 }

@@ -94,6 +94,8 @@ fn counts_of(command: &mut Command) -> (OfThread, [f64; 2]) {
     step.synchronizations -= 1;
     let batches = waits[STEPS].thread("batches");
     assert_eq!((batches.to_device_pageable, batches.synchronizations), (0, 0), "{batches:?}");
+    // All of it is on one stream, and so in the order in which it was asked for.
+    assert_eq!((step.on_other_streams, batches.on_other_streams), (0, 0));
     let of_batch = [batches.launches, batches.to_device_pinned];
     (step, of_batch.map(|count| count as f64 / STEPS as f64))
 }
@@ -111,7 +113,7 @@ fn check(step: &OfThread, of_batch: [f64; 2], most: f64) {
 fn a_step_of_users_waits_for_nothing() {
     if machine::pretended().is_some() {
         let (step, of_batch) = counts("steps::of_users");
-        check(&step, of_batch, 67.0);
+        check(&step, of_batch, 47.0);
     }
 }
 
@@ -120,7 +122,7 @@ fn a_step_of_sessions_waits_for_nothing() {
     if machine::pretended().is_some() {
         let (step, of_batch) = counts("steps::of_sessions");
         assert_eq!(of_batch[0], 0.0);
-        check(&step, of_batch, 215.0);
+        check(&step, of_batch, 103.0);
     }
 }
 
@@ -134,6 +136,7 @@ fn a_step_of_items_and_users_with_features_waits_for_nothing() {
         assert_eq!((step.to_host_pageable, step.to_host_pinned), (0, 0), "{step:?}");
         // One of Adam's tails for each of the three tables.
         assert_eq!((step.to_device_pinned, of_batch[1]), (3, 3.0), "{step:?}");
+        assert!(step.launches as f64 + of_batch[0] <= 88.0, "{step:?} and {of_batch:?}");
     }
 }
 

@@ -21,7 +21,8 @@ namespace pretended {
 namespace {
 
 constexpr const char* NAMES[COUNTS] = {"launches",        "to_device_pinned", "to_device_pageable",
-                                       "to_host_pinned",  "to_host_pageable", "synchronizations"};
+                                       "to_host_pinned",  "to_host_pageable", "synchronizations",
+                                       "on_other_streams"};
 
 using Operations = std::array<std::map<std::string, long>, COUNTS>;
 
@@ -70,6 +71,9 @@ void count(Count what, const std::string& operation) {
     OfThread& counts = own();
     std::lock_guard<std::mutex> guard(counts.lock);
     counts.operations[what][operation]++;
+    if (what < SYNCHRONIZATIONS && current_stream() != 0) {
+        counts.operations[ON_OTHER_STREAMS][operation]++;
+    }
 }
 
 void write_counts(const char* at) {

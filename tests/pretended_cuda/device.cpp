@@ -15,6 +15,9 @@ namespace {
 
 thread_local c10::DeviceIndex current = 0;
 
+// Of each device the stream that this thread launches on.
+thread_local c10::StreamId streams[64] = {};
+
 // Of the devices that there are, as many as CUDA_VISIBLE_DEVICES names before one that is not there.
 c10::DeviceIndex visible() {
     auto there = static_cast<c10::DeviceIndex>(setting("PRETENDED_CUDA_DEVICES", 2));
@@ -49,13 +52,16 @@ c10::DeviceIndex device_count() {
 
 c10::DeviceIndex current_device() { return current; }
 
+c10::StreamId current_stream() { return streams[current]; }
+
 namespace {
 
 void check(c10::DeviceIndex index) {
     TORCH_CHECK(index >= 0 && index < device_count(), "CUDA error: invalid device ordinal");
 }
 
-// One stream a device: what is launched later runs later.
+// Of a device's streams only the default one is used, and counted is what is not on it: what is launched later runs
+// later.
 struct Guard final : c10::impl::DeviceGuardImplInterface {
     c10::DeviceType type() const override { return c10::kCUDA; }
     c10::Device exchangeDevice(c10::Device device) const override {
@@ -69,9 +75,24 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
         current = device.index();
     }
     void uncheckedSetDevice(c10::Device device) const noexcept override { current = device.index(); }
-    c10::Stream getStream(c10::Device device) const override { return c10::Stream(c10::Stream::DEFAULT, of(device)); }
-    c10::Stream getDefaultStream(c10::Device device) const override { return getStream(device); }
-    c10::Stream exchangeStream(c10::Stream stream) const override { return getStream(stream.device()); }
+    c10::Stream getStream(c10::Device device) const override {
+        return c10::Stream(c10::Stream::UNSAFE, of(device), streams[of(device).index()]);
+    }
+    c10::Stream getDefaultStream(c10::Device device) const override {
+        return c10::Stream(c10::Stream::DEFAULT, of(device));
+    }
+    c10::Stream getStreamFromGlobalPool(c10::Device device, bool) const override {
+        return c10::Stream(c10::Stream::UNSAFE, of(device), 1);
+    }
+    c10::Stream getNewStream(c10::Device device, int) const override { return getStreamFromGlobalPool(device, false); }
+    c10::Stream exchangeStream(c10::Stream stream) const override {
+        c10::Stream before = getStream(stream.device());
+        streams[stream.device_index()] = stream.id();
+        return before;
+    }
+    void* getStreamNativeHandle(const c10::Stream stream) const override {
+        return reinterpret_cast<void*>(stream.id());
+    }
     c10::DeviceIndex deviceCount() const noexcept override { return device_count(); }
     void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}
     void block(void*, const c10::Stream&) const override {}
@@ -145,3 +166,6 @@ using at::RegistererCUDAHooksRegistry;
 REGISTER_CUDA_HOOKS(CUDAHooks)
 
 }  // namespace pretended
+
+// For tests: this thread launches on stream `id` of the current device.
+extern "C" void pretended_cuda_use_stream(long id) { pretended::streams[pretended::current] = id; }

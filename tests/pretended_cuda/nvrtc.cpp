@@ -1,7 +1,8 @@
-// NVRTC and the driver's half that launches kernels: sources of CUDA C are compiled as C++, and every thread of a grid
-// runs on the host, one after the other.
+// NVRTC and the driver's half that launches kernels: sources of CUDA C are compiled as C++ (prelude.h), and every thread
+// of a grid runs on the host.
 //
 //   PRETENDED_CUDA_NVRTC  0: there is none
+#include "prelude.h"
 #include "pretended.h"
 
 #include <dlfcn.h>
@@ -20,33 +21,6 @@ namespace {
 
 using Behind = void* (*)(void*);
 using Grid = void (*)(unsigned blocks, unsigned threads, void** values, Behind behind);
-
-// What CUDA C has beside C++, as far as the kernels use it, and how one of them is run.
-constexpr const char* PRELUDE = R"(
-#include <cmath>
-#include <type_traits>
-#include <utility>
-#define __global__
-struct Place { unsigned x; };
-static thread_local Place blockIdx, blockDim, threadIdx;
-static int atomicExch(int* at, int value) { return std::exchange(*at, value); }
-static float atomicAdd(float* at, float value) { return std::exchange(*at, *at + value); }
-template <class T> static T given(void* value, void* (*behind)(void*)) {
-    T own = *static_cast<T*>(value);
-    if constexpr (std::is_pointer_v<T>) return (T)behind((void*)own); else return own;
-}
-template <class... T, size_t... I>
-static void run(void (*kernel)(T...), std::index_sequence<I...>, unsigned blocks, unsigned threads, void** values,
-                void* (*behind)(void*)) {
-    blockDim.x = threads;
-    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
-        for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++) kernel(given<T>(values[I], behind)...);
-}
-template <class... T>
-static void grid(void (*kernel)(T...), unsigned blocks, unsigned threads, void** values, void* (*behind)(void*)) {
-    run(kernel, std::index_sequence_for<T...>(), blocks, threads, values, behind);
-}
-)";
 
 struct Program {
     std::string source;
@@ -90,8 +64,12 @@ int nvrtcCompileProgram(Program* program, int, const char**) {
     auto begin = std::sregex_iterator(program->source.begin(), program->source.end(), kernel);
     for (auto found = begin; found != std::sregex_iterator(); ++found) {
         std::string name = (*found)[1];
-        source += "extern \"C\" void grid_" + name + "(unsigned blocks, unsigned threads, void** values, void* (*behind)(void*)) { grid(&" +
-                  name + ", blocks, threads, values, behind); }\n";
+        // Kernels whose threads exchange numbers ask which lane they are.
+        size_t from = found->position(), next = program->source.find("extern \"C\"", from + 1);
+        bool exchanges = program->source.substr(from, next - from).find("LANE") != std::string::npos;
+        source += "extern \"C\" void grid_" + name +
+                  "(unsigned blocks, unsigned threads, void** values, void* (*behind)(void*)) { grid(" +
+                  (exchanges ? "true" : "false") + ", &" + name + ", blocks, threads, values, behind); }\n";
     }
     program->image = image_path(source);
     if (access(program->image.c_str(), R_OK) == 0) {
@@ -174,9 +152,13 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
 }
 
 int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned,
-                   unsigned, void*, void** values, void**) {
+                   unsigned, void* stream, void** values, void**) {
     if (current == nullptr) {
         return 201;
+    }
+    // Not where libtorch is: nothing would order the two.
+    if (stream != reinterpret_cast<void*>(pretended::current_stream())) {
+        return 400;
     }
     pretended::count(pretended::LAUNCHES, function->name);
     function->grid(blocks, threads, values, &pretended::behind);

@@ -15,6 +15,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Device.h>
 #include <c10/core/DeviceType.h>
+#include <c10/core/Stream.h>
 
 #include <cstddef>
 #include <string>
@@ -27,6 +28,8 @@ size_t setting(const char* name, size_t otherwise);
 // ---- device.cpp
 c10::DeviceIndex device_count();
 c10::DeviceIndex current_device();
+// The number of the current device's stream that this thread launches on; 0 for the default one.
+c10::StreamId current_stream();
 
 // ---- memory.cpp
 c10::DeviceAllocator& device_memory();
@@ -48,6 +51,8 @@ enum Count {
     TO_HOST_PAGEABLE,
     // Times the host waits for what was launched.
     SYNCHRONIZATIONS,
+    // Launches and copies on another stream than the default one, which nothing orders but events.
+    ON_OTHER_STREAMS,
     COUNTS
 };
 // Adds one, in the name of an operation, to what this thread has come to; nothing within a kernel.
