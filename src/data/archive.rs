@@ -13,11 +13,34 @@ use crate::error::short;
 use crate::misuse;
 
 /// What a zip archive begins with.
-pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
+const MAGIC: [u8; 4] = *b"PK\x03\x04";
 
 /// The file that holds what `path` names: itself, or the archive that the path leads into.
 pub(crate) fn on_disk(path: &Path) -> &Path {
-    path.ancestors().find(|part| part.is_file()).unwrap_or(path)
+    path.ancestors().skip(1).find(|part| part.is_file() && is_archive(part)).unwrap_or(path)
+}
+
+/// Whether the file at `path` begins as a zip archive does.
+fn is_archive(path: &Path) -> bool {
+    let mut start = [0; 4];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
+}
+
+/// Refuses an archive in place of one of its members.
+///
+/// # Errors
+/// [`crate::error::Misuse`] with what could be named.
+pub(super) fn refuse_whole(path: &Path) -> Result<()> {
+    if path.is_file() && is_archive(path) {
+        let member = |name: &String| path.join(name).display().to_string();
+        let there: Vec<String> = members(path)?.iter().map(member).collect();
+        misuse!(
+            "{} is a zip archive: name a file in it ({})",
+            path.display(),
+            short(&there.join(", "))
+        );
+    }
+    Ok(())
 }
 
 /// The members of an archive, by name.
@@ -211,7 +234,11 @@ mod tests {
         assert!(error.contains("logs.zip/in/packed.csv"), "{error}");
         let text = dir.path().join("text.csv");
         fs::write(&text, LOG).unwrap();
-        assert!(said(text.join("x.csv")).contains("text.csv is no zip archive"));
+        let error = said(text.join("x.csv"));
+        assert!(
+            error.starts_with("there is no file") && error.ends_with("text.csv/x.csv"),
+            "{error}"
+        );
         // A byte of each member's content is changed.
         let bytes = fs::read(&zip).unwrap();
         for member in ["in/packed.csv", "in/stored.csv"] {

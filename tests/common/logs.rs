@@ -18,6 +18,7 @@ impl Place {
         self.0.path().join(name)
     }
 
+    #[allow(dead_code)] // Not every test file writes logs of its own.
     pub fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path(name), content).unwrap();
     }
@@ -68,6 +69,7 @@ impl Place {
 }
 
 /// 20 users with 6 items each, and one user with a single event.
+#[allow(dead_code)] // Not every test file reads it.
 pub fn log() -> String {
     let mut text = "user,item,time\n".to_owned();
     for user in 0..20 {
@@ -78,4 +80,5 @@ pub fn log() -> String {
     text + "once,i1,5\n"
 }
 
+#[allow(dead_code)] // Not every test file reads a table.
 pub const TABLE: &str = "--user user --item item --time time";

@@ -11,8 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::data::archive::{self, MAGIC, Member, Unpacked, on_disk};
-use crate::error::short;
+use crate::data::archive::{Member, Unpacked, on_disk, refuse_whole};
 use crate::files::hex;
 use crate::misuse;
 
@@ -82,17 +81,7 @@ impl Input {
             if start.is_empty() {
                 return Err(nothing_in(path));
             }
-            if start.starts_with(MAGIC) {
-                let there: Vec<_> =
-                    archive::members(path)?.iter().map(|member| path.join(member)).collect();
-                let there: Vec<_> =
-                    there.iter().map(|member| member.display().to_string()).collect();
-                misuse!(
-                    "{} is a zip archive: name a file in it ({})",
-                    path.display(),
-                    short(&there.join(", "))
-                );
-            }
+            refuse_whole(path)?;
             match start.starts_with(&[0x1f, 0x8b]) {
                 true => Stream::Gzip(Box::new(MultiGzDecoder::new(reader))),
                 false => Stream::Plain(reader),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::archive::on_disk;
+use super::archive::{on_disk, refuse_whole};
 use super::interactions::{Builder, Interactions};
 use super::records::{AskedField, Records};
 use crate::misuse;
@@ -171,6 +171,7 @@ impl Source {
     pub fn size(&self) -> Result<u64> {
         let mut size = 0;
         for path in self.paths() {
+            refuse_whole(path)?;
             match on_disk(path).metadata() {
                 Ok(data) if data.is_file() => size += data.len(),
                 Ok(_) => misuse!("{} is not a file", path.display()),
