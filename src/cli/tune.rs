@@ -88,13 +88,13 @@ impl Tune {
             })
         };
         let mut search = search.within(self.budget);
-        run(search.parts_left(), &mut || search.next())?;
+        run(search.parts_left(), &mut || search.next_task())?;
         let best = finals(&file, &search, &self.metrics)?;
         record.finals = best.iter().map(|own| own.iter().map(Entry::of).collect()).collect();
         record.write(&out)?;
         let last = best.concat();
         let whole = Whole { folder: &out, points: &last };
-        let failed = run(whole.left(), &mut || whole.next())?;
+        let failed = run(whole.left(), &mut || whole.next_task())?;
         report(&out)?;
         if failed > 0 {
             bail!("{failed} runs of the best and of what they are compared with failed");

@@ -105,7 +105,7 @@ impl Search {
     ///
     /// # Errors
     /// Names the lock that cannot be taken.
-    pub fn next(&mut self) -> Result<Next> {
+    pub fn next_task(&mut self) -> Result<Next> {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok(Next::End);
         }
@@ -150,7 +150,7 @@ impl Whole<'_> {
     ///
     /// # Errors
     /// Names the run that cannot be read, or the lock that cannot be taken.
-    pub fn next(&self) -> Result<Next> {
+    pub fn next_task(&self) -> Result<Next> {
         let mut held = false;
         for point in self.points {
             let has_ended = || RunFolder::ending(&self.folder.join(point.folder()));
