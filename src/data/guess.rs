@@ -47,7 +47,7 @@ impl Guess {
     /// Guesses from the first rows of the log at `path`.
     ///
     /// # Errors
-    /// Those of [`look`].
+    /// A file that is missing, empty, cut off or of none of the formats.
     pub fn of(path: &Path) -> Result<Self> {
         let look = look(path)?;
         let mut taken: HashSet<usize> = HashSet::new();

@@ -20,7 +20,7 @@ pub fn standing(run: &Path, metrics: &[Metric]) -> Standing {
         let far =
             |line: &&LogLine| most.is_some_and(|most| line.step as f64 >= share * most as f64);
         // One that has ended early stands on all rungs above with what it has.
-        let until = match validations.iter().position(|line| far(line)) {
+        let until = match validations.iter().position(far) {
             Some(first) => first + 1,
             None if ended => validations.len(),
             None => break,
