@@ -1,5 +1,5 @@
-// Compiles kernels.cu and what follows it by NVRTC, the first time that a device is asked for, and launches its kernels by NVIDIA's driver.
-// Neither is linked: both are there where libtorch's CUDA is.
+// Compiles kernels.cu and what follows it by NVRTC, the first time that a device is asked for, and launches its kernels by
+// NVIDIA's driver. Neither is linked: both are there where libtorch's CUDA is.
 #include "kernels.h"
 
 #include <c10/core/DeviceGuard.h>

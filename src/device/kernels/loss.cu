@@ -67,8 +67,8 @@ static __device__ Phi phi(int kernel, float gap, float shape) {
 }
 
 // What a row comes to by a sum of φ over its gaps: `way` 0, the mean of φ, `each` of it the share of a gap; 1, W_α of the
-// rank that φ counts; 2, by the Lambda method, W_α′ of the rank that φ₁ counts times that of φ. `scaled` is N/M where Σφ is scaled by it (the rank is
-// (N/M)·Σφ, else 1 + Σφ), `e` is 1 − α, `log_factor` and `norm` as loss::Weighting has them.
+// rank that φ counts; 2, by the Lambda method, W_α′ of the rank that φ₁ counts times that of φ. `scaled` is N/M where the
+// rank is (N/M)·Σφ, and 0 where it is 1 + Σφ; `e` is 1 − α, `log_factor` and `norm` as loss::Weighting has them.
 extern "C" __global__ void croloss_ranks(const float* positive, const float* negative, float* loss, float* of_positive,
                                          float* of_negative, long long queries, long long count, int way, int counting,
                                          int driving, float shape1, float shape2, float each, float scaled, float e,
