@@ -95,11 +95,13 @@ mod tests {
         assert_eq!(found(dir.path(), "a.csv").unwrap(), None);
         put("generated-a.csv");
         assert_eq!(found(dir.path(), "a.csv").unwrap(), name("generated-a.csv"));
-        let archive = fs::File::create(dir.path().join("a.csv.zip")).unwrap();
-        let mut zip = zip::ZipWriter::new(archive);
-        zip.start_file("in/a.csv", Default::default()).unwrap();
-        zip.write_all(b"x").unwrap();
-        zip.finish().unwrap();
+        let pack = |archive: &str, member: &str| {
+            let mut zip = zip::ZipWriter::new(fs::File::create(dir.path().join(archive)).unwrap());
+            zip.start_file(member, Default::default()).unwrap();
+            zip.write_all(b"x").unwrap();
+            zip.finish().unwrap();
+        };
+        pack("a.csv.zip", "in/a.csv");
         assert_eq!(found(dir.path(), "a.csv").unwrap(), name("a.csv.zip/in/a.csv"));
         put("a.csv.gz");
         assert_eq!(found(dir.path(), "a.csv").unwrap(), name("a.csv.gz"));
@@ -110,7 +112,7 @@ mod tests {
         assert_eq!(found(dir.path(), "data/b.json.gz").unwrap(), name("b.json"));
         put("inner/c.dat");
         assert_eq!(found(dir.path(), "c.zip/inner/c.dat").unwrap(), name("inner/c.dat"));
-        put("c.zip");
+        pack("c.zip", "inner/c.dat");
         assert_eq!(found(dir.path(), "c.zip/inner/c.dat").unwrap(), name("c.zip/inner/c.dat"));
     }
 
