@@ -3,8 +3,11 @@
 //! The CUDA half of libtorch is not linked: loading it costs every start of the program most of a
 //! second. `device::open` loads it on demand through the same run path.
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -35,6 +38,20 @@ fn libtorch_cpp(lib: &Path) {
     ];
     const HEADER: &str = "src/device/kernels.h";
     FILES.iter().chain([&HEADER]).for_each(|file| println!("cargo:rerun-if-changed={file}"));
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo says where to build"));
+    let compiled_for = out.join("libtorch");
+    let torch = lib.join("libtorch_cpu.so");
+    let mut read = FILES.iter().chain([&HEADER, &"build.rs"]).map(Path::new).chain([&*torch]);
+    // A commit alone starts this script too: what was compiled stays where nothing of it changed.
+    if let Some(compiled) = changed(&out.join("libcroloss_cpp.a"))
+        && read.all(|file| changed(file).is_some_and(|at| at < compiled))
+        && fs::read(&compiled_for).is_ok_and(|lib_then| lib_then == lib.as_os_str().as_bytes())
+    {
+        println!("cargo:rustc-link-search=native={}", out.display());
+        println!("cargo:rustc-link-lib=static=croloss_cpp");
+        println!("cargo:rustc-link-lib=stdc++");
+        return;
+    }
     let include = lib.with_file_name("include");
     cc::Build::new()
         .cpp(true)
@@ -45,4 +62,10 @@ fn libtorch_cpp(lib: &Path) {
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .files(FILES)
         .compile("croloss_cpp");
+    fs::write(compiled_for, lib.as_os_str().as_bytes())
+        .expect("cannot write beside what was built");
+}
+
+fn changed(file: &Path) -> Option<SystemTime> {
+    file.metadata().and_then(|metadata| metadata.modified()).ok()
 }
