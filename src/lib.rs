@@ -23,6 +23,7 @@ pub mod export;
 pub mod fetch;
 pub mod files;
 pub mod folders;
+pub mod formats;
 pub mod host;
 pub mod locks;
 pub mod loss;

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-FORMAT = 1
+#: Exports of this major version of their format are read.
+FORMAT = "1"
 
 #: Users whose vectors are made at once.
 USERS = 2048
@@ -52,10 +53,10 @@ class Export:
             raise Error(f"{self.path} is not an export: make one with croloss export")
         #: What it says of itself: the dataset, the numbers of items and of dimensions.
         self.manifest: dict[str, Any] = json.loads(manifest.read_text("utf-8"))
-        if self.manifest["format"] != FORMAT:
+        if str(self.manifest["format"]).split(".")[0] != FORMAT:
             raise Error(
-                f"{self.path} is an export of format version {self.manifest['format']}, and version {FORMAT} "
-                "is read here: export again"
+                f"the export {self.path} has format {self.manifest['format']}, and format {FORMAT} is read here: "
+                "export again"
             )
 
     def __repr__(self) -> str:

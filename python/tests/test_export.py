@@ -117,5 +117,5 @@ def test_another_folder_and_another_version_are_refused(export, tmp_path):
     with pytest.raises(croloss.Error, match="not an export: make one with croloss export"):
         croloss.load_export(tmp_path)
     (tmp_path / "export.json").write_text(json.dumps({**export.manifest, "format": 99}))
-    with pytest.raises(croloss.Error, match="format version 99, and version 1 is read here"):
+    with pytest.raises(croloss.Error, match="has format 99, and format 1 is read here"):
         croloss.load_export(tmp_path)

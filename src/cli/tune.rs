@@ -73,7 +73,7 @@ impl Tune {
             table::note(format_args!("The space holds no more than {drawn} different points"));
         }
         let entries = search.points.iter().map(Entry::of).collect();
-        let mut record = Record { metrics: self.metrics.clone(), search: entries, finals: vec![] };
+        let mut record = Record::new(self.metrics.clone(), entries);
         record.open(&out)?;
         let signals = Signals::listen()?;
         let jobs = usize::from(self.jobs);

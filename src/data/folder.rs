@@ -8,11 +8,12 @@ use polars::prelude::*;
 
 use super::cut::Cut;
 use super::dataset::{Dataset, Item, Sequences};
-use super::manifest::{FILE, FORMAT, Manifest};
+use super::manifest::{FILE, Manifest};
 use super::parquet::{Parquet, write};
 use super::split::Split;
 use crate::files;
 use crate::folders::Claim;
+use crate::formats;
 
 mod cold;
 mod features;
@@ -42,7 +43,7 @@ impl Dataset {
     /// A disk that fails.
     pub fn write(&self, claim: Claim) -> Result<()> {
         let manifest = Manifest {
-            format: FORMAT,
+            format: formats::DATASET,
             croloss: env!("CARGO_PKG_VERSION").to_owned(),
             checksum: self.checksum(),
             counts: self.counts(),

@@ -11,10 +11,8 @@ use super::rules::Rules;
 use super::span::Span;
 use super::split_rule::SplitRule;
 use crate::config::LogSize;
+use crate::formats::{self, Version, Versioned};
 use crate::reading;
-
-/// The version of the folder's layout that this program writes and reads.
-pub const FORMAT: u32 = 1;
 
 /// The file's name within the folder.
 pub(super) const FILE: &str = "dataset.toml";
@@ -23,7 +21,7 @@ pub(super) const FILE: &str = "dataset.toml";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of the folder's layout when it was written.
-    pub format: u32,
+    pub format: Version,
     /// The version of the program that wrote it.
     pub croloss: String,
     pub name: String,
@@ -167,21 +165,12 @@ impl Manifest {
         }
         let text = reading::text(&path)?;
         // The version first: another version may have other keys.
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
         let damaged = |error: toml::de::Error| {
             anyhow::anyhow!("{}: {}; prepare it again", path.display(), error.message())
         };
-        let Version { format } = toml::from_str(&text).map_err(damaged)?;
-        if format != FORMAT {
-            bail!(
-                "{} is a dataset of format version {format}, this program reads version {FORMAT}: \
-                 prepare it again",
-                folder.display()
-            );
-        }
+        let Versioned { format } = toml::from_str(&text).map_err(damaged)?;
+        let dataset = format!("the dataset {}", folder.display());
+        formats::DATASET.reads(format, dataset, "prepare it again")?;
         toml::from_str(&text).map_err(damaged)
     }
 }

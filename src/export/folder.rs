@@ -17,12 +17,11 @@ use crate::data::{Dataset, Item, Schema};
 use crate::device;
 use crate::files::{self, Sink, hex};
 use crate::folders::{Claim, FolderKind};
+use crate::formats::{self, Versioned};
 use crate::misuse;
 use crate::model::{FeatureTable, Model};
 use crate::reading;
 
-/// The version of the folder's layout.
-const FORMAT: u32 = 1;
 const MANIFEST: &str = "export.json";
 const CONFIG: &str = "config.toml";
 const USER_TOWER: &str = "user_tower.pt";
@@ -90,7 +89,7 @@ impl Export {
             }
             let toml = toml::to_string(config)?;
             let mut manifest = Manifest {
-                format: FORMAT,
+                format: formats::EXPORT,
                 croloss: env!("CARGO_PKG_VERSION").into(),
                 commit: env!("CROLOSS_COMMIT").into(),
                 dataset: dataset.manifest.name.clone(),
@@ -146,13 +145,11 @@ impl Export {
         }
         let text = reading::text(&path)?;
         let altered = || format!("{} is altered", path.display());
+        // The version first: another version may have other keys.
+        let Versioned { format } = serde_json::from_str(&text).with_context(altered)?;
+        let what = format!("the export {}", folder.display());
+        formats::EXPORT.reads(format, what, "export again")?;
         let manifest: Manifest = serde_json::from_str(&text).with_context(altered)?;
-        ensure!(
-            manifest.format == FORMAT,
-            "{} is an export of format version {}, this program reads version {FORMAT}: export again",
-            folder.display(),
-            manifest.format
-        );
         manifest.check(&LISTED, &READ).with_context(altered)?;
         let export = Self { folder: folder.into(), manifest, text };
         for (name, checksum) in &export.manifest.files {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::formats::Version;
 use crate::model::Additions;
 
 /// The content of `export.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    pub format: u32,
+    pub format: Version,
     /// The program's version and commit.
     pub croloss: String,
     pub commit: String,

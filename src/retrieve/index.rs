@@ -13,11 +13,10 @@ use super::exact::{Exact, all_numbers, fitting, host, some};
 use super::graph_file::is_sound;
 use crate::export::{Export, sha256_of};
 use crate::files;
+use crate::formats::{self, Version, Versioned};
 use crate::host::top_k::{Hit, order};
 use crate::reading;
 
-/// The version of `index.json`.
-const FORMAT: u32 = 1;
 const FILE: &str = "index.usearch";
 const MANIFEST: &str = "index.json";
 
@@ -39,7 +38,7 @@ const MOST_CANDIDATES: usize = 1 << 17;
 /// The content of `index.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IndexManifest {
-    pub format: u32,
+    pub format: Version,
     /// The program's version.
     pub croloss: String,
     pub items: usize,
@@ -116,7 +115,7 @@ impl Index {
         let mut bytes = vec![0; self.graph.serialized_length()];
         self.graph.save_to_buffer(&mut bytes)?;
         let manifest = IndexManifest {
-            format: FORMAT,
+            format: formats::INDEX,
             croloss: env!("CARGO_PKG_VERSION").into(),
             items: self.graph.size(),
             dim: self.graph.dimensions(),
@@ -146,12 +145,9 @@ impl Index {
         let text = reading::text(&manifest).with_context(|| remedy.clone())?;
         let altered =
             || format!("{} is truncated or altered: {remedy} --force", manifest.display());
+        let Versioned { format } = serde_json::from_str(&text).with_context(altered)?;
+        formats::INDEX.reads(format, file.display(), &format!("{remedy} --force"))?;
         let manifest: IndexManifest = serde_json::from_str(&text).with_context(altered)?;
-        ensure!(
-            manifest.format == FORMAT,
-            "{} is of another version: {remedy} --force",
-            file.display()
-        );
         ensure!(
             manifest.vectors == export.vectors_checksum()?,
             "{} was built for other vectors: {remedy} --force",

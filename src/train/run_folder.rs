@@ -157,15 +157,14 @@ impl RunFolder {
     /// An existing run.
     ///
     /// # Errors
-    /// When there is none at `path`.
+    /// When there is none at `path`, or one of another version's format.
     pub fn open(path: &Path) -> Result<Self> {
         let run = Self { path: path.into(), _lock: None };
         if !run.config_path().exists() {
-            bail!(
-                "{} is not a run folder: it has no {CONFIG}; make one with `croloss train`",
-                path.display()
-            );
+            let path = path.display();
+            bail!("{path} is not a run folder: it has no {CONFIG}; make one with `croloss train`");
         }
+        info::refuse_other_format(path)?;
         Ok(run)
     }
 

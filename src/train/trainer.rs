@@ -18,6 +18,7 @@ use crate::data::{Dataset, Split};
 use crate::device;
 use crate::error::Interrupted;
 use crate::eval::{ColdRecall, Groups, Lists, Metrics};
+use crate::formats;
 use crate::model::Model;
 use crate::signals::Signals;
 
@@ -63,6 +64,7 @@ pub fn train(
         .chain(advice::of_data(config, dataset, &sequences))
         .for_each(|told| observe(Event::Advice(told)));
     run.write_info(&RunInfo {
+        format: formats::RUN,
         checksum: dataset.manifest.checksum.clone(),
         dataset: dataset.manifest.name.clone(),
         plan: Some(serde_json::to_value(plan)?),

@@ -90,7 +90,7 @@ impl Outcome {
     /// # Errors
     /// Names the file that is missing or broken.
     pub fn read(folder: &Path) -> Result<Self> {
-        let Record { metrics, search, finals } = Record::read(folder)?;
+        let Record { metrics, search, finals, .. } = Record::read(folder)?;
         let row = |Entry { name, case, id }: Entry| {
             let run = folder.join(format!("{name}-{id}"));
             Row { standing: standing(&run, &metrics), name, case, run }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Metric;
 use crate::files;
+use crate::formats::{self, Version, Versioned};
 use crate::misuse;
 use crate::sweep::Point;
 use crate::train::RunFolder;
@@ -16,6 +17,8 @@ const NAME: &str = "tune.json";
 /// What is searched for, and the runs that belong to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
+    #[serde(default = "Version::first")]
+    format: Version,
     /// What the best is looked for by.
     pub metrics: Vec<Metric>,
     /// The points of the search, in the order in which they are begun.
@@ -49,6 +52,11 @@ impl Entry {
 }
 
 impl Record {
+    /// Of a search for the best by `metrics`, whose best are not known yet.
+    pub fn new(metrics: Vec<Metric>, search: Vec<Entry>) -> Self {
+        Self { format: formats::SEARCH, metrics, search, finals: vec![] }
+    }
+
     /// Whether a search stands in `folder`.
     pub fn is_there(folder: &Path) -> bool {
         folder.join(NAME).is_file()
@@ -60,7 +68,13 @@ impl Record {
         let path = folder.join(NAME);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is broken", path.display()))
+        let broken = || format!("{} is broken", path.display());
+        // Early searches do not tell.
+        if let Ok(Versioned { format }) = serde_json::from_str(&text) {
+            let what = format!("the search {}", folder.display());
+            formats::SEARCH.reads(format, what, "go on with it by the program that wrote it")?;
+        }
+        serde_json::from_str(&text).with_context(broken)
     }
 
     /// # Errors
@@ -116,7 +130,21 @@ mod tests {
     fn record(metric: &str, ids: &[&str]) -> Record {
         let entry = |id: &&str| Entry { name: "n".into(), case: "c".into(), id: id.to_string() };
         let search = ids.iter().map(entry).collect();
-        Record { metrics: vec![metric.parse().unwrap()], search, finals: vec![] }
+        Record::new(vec![metric.parse().unwrap()], search)
+    }
+
+    #[test]
+    fn a_search_of_another_format_is_refused_and_of_none_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = record("recall@20", &["a"]);
+        written.write(folder.path()).unwrap();
+        let path = folder.path().join(NAME);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("  \"format\": \"1.0\",\n", "")).unwrap();
+        assert_eq!(Record::read(folder.path()).unwrap(), written);
+        std::fs::write(&path, text.replace("1.0", "2.0").replace("search", "found")).unwrap();
+        let error = Record::read(folder.path()).unwrap_err().to_string();
+        assert!(error.starts_with("the search ") && error.contains("has format 2.0"), "{error}");
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod tests {
         let config = toml::from_str::<Settings>(text).unwrap().checked().unwrap();
         let run = RunFolder::create(folder, &config, false).unwrap();
         let info = RunInfo {
+            format: crate::formats::RUN,
             checksum: String::new(),
             dataset: String::new(),
             plan: None,

@@ -28,7 +28,7 @@ pub fn sample(timed: bool) -> Dataset {
         cold: None,
         manifest: Manifest { name: "sample".into(), ..Manifest::default() },
     };
-    dataset.manifest.format = FORMAT;
+    dataset.manifest.format = crate::formats::DATASET;
     dataset.manifest.croloss = env!("CARGO_PKG_VERSION").into();
     dataset.manifest.counts = dataset.counts();
     dataset.manifest.checksum = dataset.checksum();
@@ -128,11 +128,18 @@ fn another_version_is_refused() {
     let (_dir, out) = saved(&sample(false));
     let path = out.join(FILE);
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("format = 1\n", "format = 2\nnovelty = true\n")).unwrap();
+    fs::write(&path, text.replace("format = \"1.0\"\n", "format = \"2.0\"\nnovelty = true\n"))
+        .unwrap();
     let error = Dataset::load(&out).unwrap_err().to_string();
-    assert!(error.contains("format version 2") && error.contains("version 1"), "{error}");
+    assert!(error.contains("has format 2.0") && error.contains("reads format 1"), "{error}");
     assert!(error.contains("prepare it again"), "{error}");
-    fs::write(&path, text.replace("format = 1\n", "")).unwrap();
+    // Earlier programs wrote a number.
+    for read in ["1", "\"1.9\""] {
+        fs::write(&path, text.replace("format = \"1.0\"\n", &format!("format = {read}\n")))
+            .unwrap();
+        assert_eq!(Dataset::load(&out).unwrap().checksum(), sample(false).checksum());
+    }
+    fs::write(&path, text.replace("format = \"1.0\"\n", "")).unwrap();
     assert!(Dataset::load(&out).unwrap_err().to_string().contains("missing field `format`"));
 }
 

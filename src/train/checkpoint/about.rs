@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::super::standing::Standing;
 use crate::config::{Config, Settings};
-
-/// The only layout of a checkpoint there is so far.
-const FORMAT: u32 = 1;
+use crate::formats::{self, Version, Versioned};
 
 /// The content of `checkpoint.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct About {
-    format: u32,
+    format: Version,
     /// The program's version and commit.
     version: String,
     commit: String,
@@ -43,7 +41,7 @@ impl About {
     /// When the configuration cannot be written as TOML.
     pub fn new(config: &Config, checksum: &str, standing: &Standing) -> Result<Self> {
         Ok(Self {
-            format: FORMAT,
+            format: formats::CHECKPOINT,
             version: env!("CARGO_PKG_VERSION").into(),
             commit: env!("CROLOSS_COMMIT").into(),
             checksum: checksum.into(),
@@ -59,10 +57,9 @@ impl About {
     /// # Errors
     /// When it is broken or of another version's layout.
     pub(super) fn parse(text: &str) -> Result<Self> {
-        let about: Self = serde_json::from_str(text)?;
-        let Self { format, version, .. } = &about;
-        ensure!(*format == FORMAT, "it is of version {version}, which keeps checkpoints otherwise");
-        Ok(about)
+        let Versioned { format } = serde_json::from_str(text)?;
+        formats::CHECKPOINT.reads(format, "it", "go on with the program that wrote it")?;
+        Ok(serde_json::from_str(text)?)
     }
 
     /// The configuration of the training.

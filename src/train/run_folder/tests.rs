@@ -16,6 +16,7 @@ fn info_comes_back_with_fields_that_are_unknown_and_without_steps() {
     let dir = tempfile::tempdir().unwrap();
     let run = run(dir.path());
     let mut info = RunInfo {
+        format: crate::formats::RUN,
         checksum: "1c6d".into(),
         dataset: "demo".into(),
         plan: None,
@@ -24,12 +25,17 @@ fn info_comes_back_with_fields_that_are_unknown_and_without_steps() {
     };
     run.write_info(&info).unwrap();
     assert_eq!(run.info().unwrap(), info);
-    let expected = "{\n  \"checksum\": \"1c6d\",\n  \"dataset\": \"demo\",\n  \"steps\": 60,\n  \"version\": \"0.1.0\"\n}\n";
+    let expected = "{\n  \"checksum\": \"1c6d\",\n  \"dataset\": \"demo\",\n  \"format\": \"1.0\",\n  \"steps\": 60,\n  \"version\": \"0.1.0\"\n}\n";
     let path = run.path().join("run.json");
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     fs::write(&path, expected.replace("\"steps\": 60", "\"shards\": [1]")).unwrap();
     info.steps = None;
     assert_eq!(run.info().unwrap(), info);
+    fs::write(&path, expected.replace("1.0\",", "2.0\", \"new\": 1,")).unwrap();
+    let error = RunFolder::open(run.path()).err().unwrap().to_string();
+    assert!(error.starts_with("the run ") && error.contains("has format 2.0"), "{error}");
+    fs::write(&path, "{\"format\": \"1.9\"}").unwrap();
+    assert!(RunFolder::open(run.path()).is_ok());
     fs::remove_file(&path).unwrap();
     let error = run.info().unwrap_err().to_string();
     assert!(error.contains("run.json: did the run start?"), "{error}");
