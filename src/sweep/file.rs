@@ -128,7 +128,14 @@ impl SweepFile {
         let mut set = Layer::of_table(&content.set).with_context(context)?;
         if let Some(dataset) = &content.dataset {
             let folder = Value::String(format!("data/{dataset}"));
-            set.add("data.path", &folder).with_context(|| format!("{}: dataset", context()))?;
+            if let Some(other) = set.clash("data.path") {
+                misuse!(
+                    "{}: `dataset = \"{dataset}\"` stands for data.path = {folder}, and {other} is set \
+                     there too: leave one of them out",
+                    context()
+                );
+            }
+            set.add("data.path", &folder)?;
         }
         set.lay_over(&mut base).with_context(context)?;
         let file = Self { path: path.into(), content, base, given: Layer::of_sets(sets)? };

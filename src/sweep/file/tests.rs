@@ -142,7 +142,7 @@ fn shards_and_filters_choose_points() {
 fn what_cannot_work_is_refused_with_the_place() {
     let grid = |text: &str| format!("[[grid]]\nname = \"g\"\n{text}");
     let axes = |text: &str| grid(&format!("[grid.axes]\n{text}"));
-    let cases: [(String, &[&str]); 14] = [
+    let cases: [(String, &[&str]); 15] = [
         (grid("axis = 1"), &["s.toml:4", "axis", "`axes`"]),
         ("grid = []".into(), &["s.toml", "no [[grid]]"]),
         (axes("\"loss.alpha\" = []"), &["grid `g`", "loss.alpha", "no values"]),
@@ -169,6 +169,10 @@ fn what_cannot_work_is_refused_with_the_place() {
             &["g_", "loss.alpha", "not read"],
         ),
         (format!("dataset = \"nowhere\"\n{}", grid("")), &["nowhere", "not prepared"]),
+        (
+            format!("dataset = \"a\"\nset = {{ data = {{ path = \"b\" }} }}\n{}", grid("")),
+            &["s.toml", "`dataset = \"a\"` stands for data.path", "leave one of them out"],
+        ),
     ];
     let place = Place::new();
     for (text, words) in cases {
