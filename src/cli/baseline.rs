@@ -67,7 +67,7 @@ impl Baseline {
                 if !self.only.is_empty() {
                     return Err(error);
                 }
-                table::note(format_args!("left out: {error:#}"));
+                table::warn(format_args!("left out: {error:#}"));
                 continue;
             }
             if let Some(result) = kept.find(&recipe, &asked) {
@@ -83,7 +83,7 @@ impl Baseline {
             };
             let result = computed(dataset, &recipe, &asked)?;
             if let Err(error) = KeptResults::keep(&self.data, &manifest.checksum, &result) {
-                table::note(format_args!("{} is not kept: {error:#}", recipe.name()));
+                table::warn(format_args!("{} is not kept: {error:#}", recipe.name()));
             }
             rows.push((result, false));
         }
@@ -181,5 +181,5 @@ fn say_json(rows: &[(KeptResult, bool)]) -> Result<()> {
         Ok(row)
     };
     let rows = rows.iter().map(row).collect::<Result<Vec<_>>>()?;
-    table::say(serde_json::to_string_pretty(&rows)?)
+    table::say_json(&rows)
 }

@@ -40,7 +40,7 @@ impl Best {
         let results = collect(&points, &runs_folder(self.chosen.runs, &sweep))?;
         let choice = choose(&results, self.by).with_context(|| self.file.display().to_string())?;
         match self.json {
-            true => table::say(serde_json::to_string_pretty(&as_json(&choice))?),
+            true => table::say_json(&as_json(&choice)),
             false => say(&choice, &results),
         }
     }

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::known_baselines::{self, KnownBaselines};
 use super::results::{self, MetricRow};
+use super::table;
 use crate::data::Split;
 use crate::misuse;
 use crate::train::RunFolder;
@@ -16,6 +17,9 @@ pub struct Compare {
     /// Run folders whose training has ended
     #[arg(required = true)]
     runs: Vec<PathBuf>,
+    /// Print JSON, all digits, instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
 impl Compare {
@@ -34,6 +38,9 @@ impl Compare {
         let mut rows = self.runs.iter().map(row).collect::<Result<Vec<_>>>()?;
         let known = self.known()?;
         rows.extend(known.iter().flat_map(|(_, known)| known.rows(false)));
+        if self.json {
+            return table::say_json(&rows);
+        }
         results::print(&rows)?;
         match known {
             Some((data, known)) => known.say_how(&data),

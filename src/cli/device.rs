@@ -20,7 +20,7 @@ pub fn note_missing_gpu(choice: DeviceChoice) {
     if choice == DeviceChoice::Auto {
         SAID.call_once(|| {
             if let Some(why) = device::why_no_gpu() {
-                table::note(format_args!("note: no GPU is used: {why}"));
+                table::warn(format_args!("note: no GPU is used: {why}"));
             }
         });
     }
@@ -29,7 +29,7 @@ pub fn note_missing_gpu(choice: DeviceChoice) {
         && let Some(why) = device::why_no_kernels(open)
     {
         OF_KERNELS.call_once(|| {
-            table::note(format_args!("note: steps on the GPU go by tensor ops alone: {why}"));
+            table::warn(format_args!("note: steps on the GPU go by tensor ops alone: {why}"));
         });
     }
 }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use super::table::{self, count};
 use crate::config::DeviceChoice;
-use crate::data::{Record, read_records};
-use crate::export::{Embedder, Export};
+use crate::data::{Field, Record, read_records};
+use crate::export::{Embedder, Export, FieldTold};
 use crate::files::{refuse_existing, write_file, write_with};
 use crate::misuse;
 use crate::step::Plan;
@@ -34,6 +35,9 @@ pub struct Embed {
     /// Replace the files if they exist
     #[arg(long)]
     force: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
 impl Embed {
@@ -57,6 +61,17 @@ impl Embed {
             write_file(&ids, lines)
         })?;
 
+        if self.json {
+            let field = |(field, told): (&Field, &FieldTold)| json!({ "name": field.name, "known": told.known, "unknown_here": told.unknown });
+            let fields = embedder.schema.fields.iter().zip(&embedded.told);
+            return table::say_json(&json!({
+                "items": records.len(),
+                "known_to_the_export": embedded.known,
+                "fields": fields.map(field).collect::<Vec<_>>(),
+                "vectors": self.out,
+                "ids": ids,
+            }));
+        }
         let all = records.len() as u64;
         let mut rows = vec![
             ["items".to_owned(), count(all)],

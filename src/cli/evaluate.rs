@@ -79,7 +79,7 @@ impl Evaluate {
             if let Some(cold) = &cold {
                 all["cold"] = json!(cold);
             }
-            return table::say(serde_json::to_string_pretty(&all)?);
+            return table::say_json(&all);
         }
         let once = match run.config.evaluation.protocol {
             Protocol::Holdout => ", a user's repeats counted once",

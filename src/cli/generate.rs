@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::choice::one_of;
 use super::progress::Bar;
 use super::table::{self, count};
-use crate::data::{self, Like, Preset};
+use crate::data::{self, Like, Preset, Size, Written};
 use crate::{files, misuse};
 
 /// Writes a generated interaction log: users whose tastes drift, over items of Zipf popularity.
@@ -49,6 +50,9 @@ pub struct Generate {
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
 }
 
 fn scale(text: &str) -> Result<f64, String> {
@@ -76,6 +80,12 @@ impl Generate {
         let mut bar = Bar::new(u64::from(size.users), "generating users");
         let events = data::generate(&size, self.seed, &self.out, &mut |done| bar.set(done))?;
         drop(bar);
+        if self.json {
+            let Size { users, items, .. } = size;
+            return table::say_json(
+                &json!({ "users": users, "items": items, "events": events, "files": [self.out] }),
+            );
+        }
         table::print([
             ["users".into(), count(size.users)],
             ["items".into(), count(size.items)],
@@ -94,6 +104,12 @@ impl Generate {
                 bar.get_or_insert_with(|| Bar::new(all, "generating users")).set(done);
             })?;
         drop(bar);
+        if self.json {
+            let Written { users, items, events, files } = &written;
+            return table::say_json(
+                &json!({ "users": users, "items": items, "events": events, "files": files }),
+            );
+        }
         let name = like.name();
         let mut rows = vec![
             ["GENERATED, in the raw format of".into(), name.to_owned()],

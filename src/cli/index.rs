@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
 use super::device::threads;
 use super::progress::Bar;
@@ -11,7 +12,9 @@ use crate::config::DeviceChoice;
 use crate::data::Schema;
 use crate::export::Export;
 use crate::misuse;
-use crate::retrieve::{Catalogue, Exact, Index as Built, Requests, measure, popular, user_vectors};
+use crate::retrieve::{
+    Catalogue, Exact, Index as Built, OperatingPoint, Requests, measure, popular, user_vectors,
+};
 use crate::step::Plan;
 
 /// The top that recall is measured at.
@@ -46,6 +49,9 @@ pub struct Index {
     /// Replace the index if there is one
     #[arg(long)]
     force: bool,
+    /// Print JSON, all digits, instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -89,6 +95,24 @@ impl Index {
         let chosen = measured.choose(self.recall).context("nothing was measured")?;
         index.save(&export, &chosen)?;
 
+        if self.json {
+            let point = |point: &OperatingPoint| {
+                json!({
+                    "candidates": point.expansion,
+                    "recall": point.recall,
+                    "users_per_second": point.per_second,
+                    "default": *point == chosen,
+                })
+            };
+            return table::say_json(&json!({
+                "top": TOP,
+                "histories": histories.len(),
+                "threads": rayon::current_num_threads(),
+                "exact_users_per_second": measured.exact_per_second,
+                "settings": measured.points.iter().map(point).collect::<Vec<_>>(),
+                "index": self.export.join("index.usearch"),
+            }));
+        }
         let row = |name: String, recall: f64, per_second: f64, mark: &str| {
             let per_second = count(per_second.round() as u64);
             [name, format!("{:.2}", 100.0 * recall), per_second, mark.to_owned()]
@@ -103,7 +127,7 @@ impl Index {
         table::print(std::iter::once(head).chain(points).chain([exact]))?;
         if chosen.recall < self.recall {
             let (best, wanted) = (100.0 * chosen.recall, 100.0 * self.recall);
-            table::note(format_args!(
+            table::warn(format_args!(
                 "warning: no setting finds {wanted} % of the exact top {TOP}; the default finds {best:.2} %"
             ));
         }

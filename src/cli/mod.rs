@@ -1,6 +1,8 @@
 //! The command line: one file or folder a subcommand; a doc comment here is the help that a user
 //! reads.
 
+use std::time::Instant;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -34,13 +36,26 @@ mod table;
 mod train;
 mod tune;
 
+use crate::train::peak_memory_mib;
+use table::Told;
+
 /// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = EXITS)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// On standard error tell errors and warnings alone
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Tell also by what the work is done, and what it took
+    #[arg(short, long, global = true)]
+    verbose: bool,
 }
+
+const EXITS: &str = "\
+Exit status: 0 done, 1 failed (a missing or broken file, too), 2 refused before work began (a wrong \
+call, key or value), 130 stopped by Ctrl-C, 143 by SIGTERM; what was stopped can be gone on with.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -69,7 +84,23 @@ enum Command {
 
 /// Runs the subcommand that was asked for.
 pub fn run(cli: Cli) -> Result<()> {
-    match cli.command {
+    table::tell(match (cli.quiet, cli.verbose) {
+        (true, _) => Told::Least,
+        (false, false) => Told::Usual,
+        (false, true) => Told::Most,
+    });
+    let began = Instant::now();
+    let done = call(cli.command);
+    table::detail(format_args!(
+        "{:.1} s in all, {} MiB at most",
+        began.elapsed().as_secs_f64(),
+        peak_memory_mib()
+    ));
+    done
+}
+
+fn call(command: Command) -> Result<()> {
+    match command {
         Command::Init(command) => command.run(),
         Command::Fetch(command) => command.run(),
         Command::Prepare(command) => command.run(),
@@ -96,5 +127,5 @@ pub fn run(cli: Cli) -> Result<()> {
 
 /// Says on standard error what went wrong.
 pub fn complain(what: impl std::fmt::Display) {
-    table::note(format_args!("croloss: {what}"));
+    table::warn(format_args!("croloss: {what}"));
 }

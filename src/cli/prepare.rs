@@ -134,6 +134,9 @@ pub struct Prepare {
     /// Replace the folder if it exists.
     #[arg(long)]
     force: bool,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
 }
 
 fn separator(text: &str) -> Result<char, String> {
@@ -162,7 +165,7 @@ fn field(text: &str) -> Result<(String, FieldRule), String> {
 
 impl Prepare {
     pub fn run(self) -> Result<()> {
-        let (out, force) = (self.out.clone(), self.force);
+        let (out, force, json) = (self.out.clone(), self.force, self.json);
         let description = self.described()?;
         let out = match out {
             Some(out) => out,
@@ -195,7 +198,10 @@ impl Prepare {
         bar.message("writing");
         dataset.write(claim)?;
         drop(bar);
-        summary::print(&dataset, &description, &out)
+        match json {
+            true => summary::print_json(&dataset, &description, &out),
+            false => summary::print(&dataset, &description, &out),
+        }
     }
 
     /// The description with the options laid over it.

@@ -1,6 +1,5 @@
 //! How far a long piece of work has got: a bar on a terminal, a line now and then elsewhere.
 
-use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
@@ -32,7 +31,7 @@ impl Bar {
     }
 
     fn of(total: u64, message: String, bytes: bool, amount: &str) -> Bar {
-        let bar = stderr().is_terminal().then(|| {
+        let bar = table::draws().then(|| {
             let bar = ProgressBar::new(total).with_message(message.clone());
             let template = format!("{{msg}} [{{wide_bar}}] {amount}, {{eta}} left");
             // A template that cannot be read would be a mistake in this file; the usual one does.

@@ -145,7 +145,7 @@ impl RecommenderOptions {
         let filter = Filter::read(catalogue, self.allow.as_deref(), self.deny.as_deref())?;
         if filter.unknown > 0 {
             let unknown = count(filter.unknown as u64);
-            table::note(format_args!("warning: {unknown} items to allow or deny are not known"));
+            table::warn(format_args!("warning: {unknown} items to allow or deny are not known"));
         }
         Ok(Some(filter.rows))
     }

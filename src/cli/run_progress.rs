@@ -1,7 +1,6 @@
 //! Shows a training run: a bar on a terminal, lines in a log.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -34,7 +33,7 @@ pub struct RunProgress {
 impl RunProgress {
     /// A display for a run.
     pub fn new() -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = table::draws();
         let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
         bar.set_style(steps_style(STEPS));
         Self { bar, terminal, started: Instant::now(), last_line: None, steps: 0, done: 0 }
@@ -73,6 +72,9 @@ impl RunProgress {
             }
             Event::Validated { step, metrics, better } => {
                 self.line(validated(step, metrics, better));
+                let all = metrics.iter().map(|(metric, value)| format!("{metric} {value:.6}"));
+                let all = all.collect::<Vec<_>>().join("  ");
+                self.bar.suspend(|| table::detail(format_args!("  {all}")));
             }
             Event::Trained { .. } => {}
             Event::Advice(told) => self.line(format!("note: {told}")),

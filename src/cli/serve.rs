@@ -112,7 +112,7 @@ fn tell(reloaded: Result<usize>) {
             table::note(format_args!("{} items are served now", table::count(items as u64)))
         }
         Err(error) => {
-            table::note(format_args!("warning: {error:#}; what was served before is served on"))
+            table::warn(format_args!("warning: {error:#}; what was served before is served on"))
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
+use serde_json::json;
 
 use super::sweep_progress::SweepProgress;
 use super::table::{self, count};
@@ -38,6 +39,9 @@ pub struct Sweep {
     /// Say what would be run, and run nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON in place of the last line
+    #[arg(long, conflicts_with = "dry_run")]
+    json: bool,
 }
 
 /// Which runs of a sweep file are meant.
@@ -107,13 +111,23 @@ impl Sweep {
             Ok(interrupted) => anyhow!("the same command goes on with it").context(interrupted),
             Err(error) => error,
         })?;
-        table::say(format_args!(
-            "{} points: {} had a result, {} ran, {failed} of them failed; results in {}",
-            count(chosen.len() as u64),
-            chosen.len() - open.len(),
-            open.len(),
-            runs.join("results.csv").display(),
-        ))?;
+        let (had, written) = (chosen.len() - open.len(), runs.join("results.csv"));
+        if self.json {
+            table::say_json(&json!({
+                "points": chosen.len(),
+                "had_a_result": had,
+                "ran": open.len(),
+                "failed": failed,
+                "results": written,
+            }))?;
+        } else {
+            table::say(format_args!(
+                "{} points: {had} had a result, {} ran, {failed} of them failed; results in {}",
+                count(chosen.len() as u64),
+                open.len(),
+                written.display(),
+            ))?;
+        }
         if failed > 0 {
             bail!("{failed} points failed: the column `reason` of results.csv says why");
         }

@@ -1,7 +1,5 @@
 //! Shows a sweep: a bar for each point that runs and one for all, or lines in a log.
 
-use std::io::IsTerminal;
-
 use indicatif::{MultiProgress, ProgressBar};
 
 use super::run_progress::steps_style;
@@ -21,7 +19,7 @@ pub struct SweepProgress {
 impl SweepProgress {
     /// A display for so many points, or parts of them, in `jobs` slots.
     pub fn new(points: usize, jobs: usize) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = table::draws();
         let bars = MultiProgress::new();
         let add = |template| {
             let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };

@@ -1,10 +1,40 @@
 //! Text and tables for the user.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Row, Table, presets};
+use serde::Serialize;
+
+/// How much is told on standard error.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub enum Told {
+    /// Errors and warnings.
+    Least,
+    /// How far the work has come, too.
+    Usual,
+    /// And by what it is done, and what it took.
+    Most,
+}
+
+static TOLD: AtomicU8 = AtomicU8::new(Told::Usual as u8);
+
+/// From now on so much is told.
+pub fn tell(told: Told) {
+    TOLD.store(told as u8, Ordering::Relaxed);
+}
+
+fn told(least: Told) -> bool {
+    TOLD.load(Ordering::Relaxed) >= least as u8
+}
+
+/// Whether somebody looks who wants to see bars.
+pub fn draws() -> bool {
+    told(Told::Usual) && stderr().is_terminal()
+}
 
 /// Prints a line.
 ///
@@ -19,10 +49,32 @@ pub fn say(line: impl Display) -> Result<()> {
     }
 }
 
-/// Prints a line on standard error. Nobody may be reading there any more, and a job of hours must
-/// not end for that.
-pub fn note(line: impl Display) {
+/// Prints a value as JSON, all digits.
+///
+/// # Errors
+/// Those of [`say`].
+pub fn say_json(value: &impl Serialize) -> Result<()> {
+    say(serde_json::to_string_pretty(value)?)
+}
+
+/// Prints on standard error what must not be missed. Nobody may be reading there any more, and a job
+/// of hours must not end for that.
+pub fn warn(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
+}
+
+/// Prints a line on standard error, unless little is to be told.
+pub fn note(line: impl Display) {
+    if told(Told::Usual) {
+        warn(line);
+    }
+}
+
+/// Prints a line on standard error where much is to be told.
+pub fn detail(line: impl Display) {
+    if told(Told::Most) {
+        warn(line);
+    }
 }
 
 /// Prints rows of equally many cells, in columns: the first to the left, the others to the right.

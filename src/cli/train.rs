@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use super::device::note_missing_gpu;
 use super::known_baselines::{self, KnownBaselines};
@@ -43,6 +44,9 @@ pub struct Train {
     /// At the end, show how many milliseconds a step each part of the work took
     #[arg(long)]
     profile: bool,
+    /// Print result.json instead of tables
+    #[arg(long)]
+    json: bool,
 }
 
 impl Train {
@@ -60,6 +64,7 @@ impl Train {
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", self.config.display()))?;
         note_missing_gpu(config.device);
+        table::detail(toml::to_string(&config)?);
         let mut progress = RunProgress::new();
         let mut parts = vec![];
         let signals = Signals::listen()?;
@@ -74,9 +79,18 @@ impl Train {
         });
         progress.finish();
         let outcome = match outcome {
-            Err(error) if error.is::<Paused>() => return table::say(format_args!("{error:#}")),
-            outcome => outcome?,
+            Err(error) => match error.downcast_ref::<Paused>() {
+                Some(Paused { step, steps }) if self.json => {
+                    return table::say_json(&json!({ "paused": { "step": step, "steps": steps } }));
+                }
+                Some(_) => return table::say(format_args!("{error:#}")),
+                None => return Err(error),
+            },
+            Ok(outcome) => outcome,
         };
+        if self.json {
+            return table::say_json(&outcome);
+        }
         if self.profile {
             for (part, ms) in parts {
                 table::say(format_args!("{ms:>10.3} ms a step: {part}"))?;

@@ -75,6 +75,19 @@ struct Scored<'a> {
     score: f32,
 }
 
+/// A line of JSON, without its end.
+///
+/// # Errors
+/// Those of the format.
+pub fn json_line<'a>(
+    user: &str,
+    fallback: Option<&'static str>,
+    items: impl Iterator<Item = (&'a str, f32)>,
+) -> Result<String> {
+    let items = items.map(|(item, score)| Scored { item, score }).collect();
+    Ok(serde_json::to_string(&Line { user, items, fallback })?)
+}
+
 impl Answers {
     /// The format that a file's name tells.
     ///
@@ -143,9 +156,8 @@ impl Answers {
                 }
             }
             Answers::JsonLines(writer) => {
-                let items = ranked.map(|(_, (item, score))| Scored { item, score }).collect();
-                serde_json::to_writer(&mut *writer, &Line { user, items, fallback })?;
-                writer.write_all(b"\n")?;
+                let items = ranked.map(|(_, item)| item);
+                writeln!(writer, "{}", json_line(user, fallback, items)?)?;
             }
             Answers::Parquet(writer, group, why) => {
                 for (rank, (item, score)) in ranked {

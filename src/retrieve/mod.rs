@@ -18,7 +18,7 @@ mod search;
 mod user_fields;
 
 pub use crate::host::top_k::Hit;
-pub use answers::Answers;
+pub use answers::{Answers, json_line};
 pub use catalogue::{Catalogue, Filter, Known};
 pub use choice::Choice;
 pub use exact::Exact;

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use anyhow::Result;
+use serde::Serialize;
 
 use crate::cli::table::{self, count};
 use crate::data::{Dataset, Description, Split, distinct};
 use crate::eval::held_out_from;
 
+mod json;
 mod known;
 mod published;
+
+pub use json::print_json;
 
 /// Prints what was kept and what was dropped, what the description says of that, and where it lies
 /// now.
@@ -26,27 +30,31 @@ pub fn print(dataset: &Dataset, description: &Description, out: &Path) -> Result
         ["density".into(), format!("{:.4} %", 100.0 * counts.interactions as f64 / cells)],
     ];
     rows.extend(moments(dataset));
-    rows.extend(lengths(dataset).map(|(name, value)| [format!("sequence length, {name}"), value]));
+    let lengths = Lengths::of(dataset);
+    rows.extend([
+        ["sequence length, least".into(), count(lengths.least)],
+        ["sequence length, 5 %".into(), count(lengths.of_5_percent)],
+        ["sequence length, median".into(), count(lengths.median)],
+        ["sequence length, mean".into(), format!("{:.2}", lengths.mean)],
+        ["sequence length, 95 %".into(), count(lengths.of_95_percent)],
+        ["sequence length, most".into(), count(lengths.most)],
+    ]);
     for (part, verb) in
         [(Split::Train, "train"), (Split::Validation, "validate"), (Split::Test, "test")]
     {
-        let users = dataset.users_of(part);
-        let mut items = vec![false; dataset.item_count()];
-        let mut interactions = 0;
-        for user in &users {
-            let sequence = dataset.items_of(part, *user);
-            interactions += sequence.len() as u64;
-            sequence.iter().for_each(|item| items[*item as usize - 1] = true);
-        }
-        let items = items.iter().filter(|met| **met).count() as u64;
+        let own = Part::of(dataset, part);
         rows.extend([
-            [format!("users that {verb}"), count(users.len() as u64)],
-            ["… and their interactions".into(), count(interactions)],
-            ["… and distinct items".into(), count(items)],
+            [format!("users that {verb}"), count(own.users)],
+            ["… and their interactions".into(), count(own.interactions)],
+            ["… and distinct items".into(), count(own.items)],
         ]);
-        if part != Split::Train && !users.is_empty() && !dataset.manifest.split.is_of_sessions() {
-            rows.push(targets(dataset, part, &users));
-            rows.extend(unknown(dataset, part, users.len()));
+        if let Some(targets) = own.targets {
+            let fifth = if dataset.cuts.is_some() { "" } else { " in their last fifths" };
+            let name = format!("… and targets{fifth}, a user's repeats once");
+            rows.push([name, format!("{} of {}", count(targets.once), count(targets.all))]);
+        }
+        if let Some(unknown) = own.users_with_nothing_before {
+            rows.push(["… left out: users with nothing before".into(), count(unknown)]);
         }
     }
     rows.extend(known::fields(dataset));
@@ -96,48 +104,99 @@ fn moments(dataset: &Dataset) -> Vec<[String; 2]> {
     rows
 }
 
-/// What there is to be found of `users`: where they are split, when the last fifth is held out.
-fn targets(dataset: &Dataset, part: Split, users: &[usize]) -> [String; 2] {
-    let (mut once, mut all) = (0, 0);
-    for user in users {
-        let items = dataset.items_of(part, *user);
-        let targets = match &dataset.cuts {
-            Some(_) => items,
-            None => &items[held_out_from(items.len())..],
-        };
-        once += distinct(targets).len() as u64;
-        all += targets.len() as u64;
+/// Who trains, validates or tests.
+#[derive(Serialize)]
+struct Part {
+    users: u64,
+    interactions: u64,
+    /// Distinct ones.
+    items: u64,
+    /// Where users are split, or sequences by time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    targets: Option<Targets>,
+    /// Of a split by cut, so that none can be asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users_with_nothing_before: Option<u64>,
+}
+
+/// What there is to be found: where users are split, when the last fifth is held out.
+#[derive(Clone, Copy, Serialize)]
+struct Targets {
+    all: u64,
+    /// A user's repeats once.
+    once: u64,
+}
+
+impl Part {
+    fn of(dataset: &Dataset, part: Split) -> Self {
+        let users = dataset.users_of(part);
+        let mut met = vec![false; dataset.item_count()];
+        let mut interactions = 0;
+        for user in &users {
+            let sequence = dataset.items_of(part, *user);
+            interactions += sequence.len() as u64;
+            sequence.iter().for_each(|item| met[*item as usize - 1] = true);
+        }
+        let asks = part != Split::Train && !users.is_empty();
+        let asks = asks && !dataset.manifest.split.is_of_sessions();
+        let any = |user: &usize| !dataset.items_of(part, *user).is_empty();
+        let there = || (0..dataset.users.len()).filter(any).count();
+        Self {
+            users: users.len() as u64,
+            interactions,
+            items: met.iter().filter(|met| **met).count() as u64,
+            targets: asks.then(|| Targets::of(dataset, part, &users)),
+            users_with_nothing_before: (asks && dataset.cuts.is_some())
+                .then(|| (there() - users.len()) as u64),
+        }
     }
-    let fifth = if dataset.cuts.is_some() { "" } else { " in their last fifths" };
-    let name = format!("… and targets{fifth}, a user's repeats once");
-    [name, format!("{} of {}", count(once), count(all))]
 }
 
-/// Of a split by cut, who has interactions in `part` but none before, so that none can be asked for.
-fn unknown(dataset: &Dataset, part: Split, users: usize) -> Option<[String; 2]> {
-    dataset.cuts.as_ref()?;
-    let met = (0..dataset.users.len()).filter(|user| !dataset.items_of(part, *user).is_empty());
-    let name = "… left out: users with nothing before".into();
-    Some([name, count((met.count() - users) as u64)])
+impl Targets {
+    fn of(dataset: &Dataset, part: Split, users: &[usize]) -> Self {
+        let (mut once, mut all) = (0, 0);
+        for user in users {
+            let items = dataset.items_of(part, *user);
+            let targets = match &dataset.cuts {
+                Some(_) => items,
+                None => &items[held_out_from(items.len())..],
+            };
+            once += distinct(targets).len() as u64;
+            all += targets.len() as u64;
+        }
+        Self { all, once }
+    }
 }
 
-fn lengths(dataset: &Dataset) -> impl Iterator<Item = (&'static str, String)> {
-    let offsets = &dataset.sequences.offsets;
-    let mut lengths: Vec<u64> = offsets.windows(2).map(|pair| (pair[1] - pair[0]) as u64).collect();
-    lengths.sort_unstable();
-    // The smallest length that at least this share of the users does not exceed.
-    let at = |share: f64| {
-        let rank = (share * lengths.len() as f64).ceil() as usize;
-        count(lengths[rank.clamp(1, lengths.len()) - 1])
-    };
-    let mean = lengths.iter().sum::<u64>() as f64 / lengths.len() as f64;
-    [
-        ("least", at(0.0)),
-        ("5 %", at(0.05)),
-        ("median", at(0.5)),
-        ("mean", format!("{mean:.2}")),
-        ("95 %", at(0.95)),
-        ("most", at(1.0)),
-    ]
-    .into_iter()
+/// How long sequences are.
+#[derive(Serialize)]
+struct Lengths {
+    least: u64,
+    of_5_percent: u64,
+    median: u64,
+    mean: f64,
+    of_95_percent: u64,
+    most: u64,
+}
+
+impl Lengths {
+    fn of(dataset: &Dataset) -> Self {
+        let offsets = &dataset.sequences.offsets;
+        let mut lengths: Vec<u64> =
+            offsets.windows(2).map(|pair| (pair[1] - pair[0]) as u64).collect();
+        lengths.sort_unstable();
+        // The smallest length that at least this share of the users does not exceed.
+        let at = |share: f64| {
+            let rank = (share * lengths.len() as f64).ceil() as usize;
+            lengths[rank.clamp(1, lengths.len()) - 1]
+        };
+        Self {
+            least: at(0.0),
+            of_5_percent: at(0.05),
+            median: at(0.5),
+            mean: lengths.iter().sum::<u64>() as f64 / lengths.len() as f64,
+            of_95_percent: at(0.95),
+            most: at(1.0),
+        }
+    }
 }

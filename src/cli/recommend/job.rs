@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::cli::table::{self, count};
-use crate::retrieve::{Answers, Ask, Choice, Known, POPULARITY, Recommender, UserTower};
+use crate::retrieve::{Answers, Ask, Choice, Known, POPULARITY, Recommender, UserTower, json_line};
 
 /// Failures that are told one by one.
 const TOLD: usize = 20;
@@ -43,6 +43,7 @@ impl UserHistory {
 /// Where recommendations go.
 pub enum Output {
     Table,
+    JsonLines,
     File(Answers, PathBuf),
 }
 
@@ -105,6 +106,9 @@ impl Job {
                         .write(&history.user, fallback, items)
                         .with_context(|| unwritten(path))?;
                 }
+                Some(Output::JsonLines) => {
+                    table::say(json_line(&history.user, fallback, items)?)?;
+                }
                 _ => show(&history.user, fallback, items)?,
             }
             self.answered += 1;
@@ -129,20 +133,20 @@ impl Job {
 
     /// Tells on standard error what was passed over.
     pub fn report(&self) {
-        self.failures.iter().for_each(table::note);
+        self.failures.iter().for_each(table::warn);
         if self.failed > 0 {
             let failed = count(self.failed);
-            table::note(format_args!("warning: nothing is recommended for {failed} histories"));
+            table::warn(format_args!("warning: nothing is recommended for {failed} histories"));
         }
         if self.popular > 0 {
             let popular = count(self.popular);
-            table::note(format_args!(
+            table::warn(format_args!(
                 "warning: {popular} histories have no known item: they are answered by popularity"
             ));
         }
         if self.unknown > 0 {
             let unknown = count(self.unknown);
-            table::note(format_args!("warning: {unknown} items of histories are not known"));
+            table::warn(format_args!("warning: {unknown} items of histories are not known"));
         }
     }
 }

@@ -61,6 +61,9 @@ pub struct Recommend {
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
+    /// Print a line of JSON for each history, as a .jsonl has them, in place of a table
+    #[arg(long, conflicts_with = "out")]
+    json: bool,
     #[command(flatten)]
     options: RecommenderOptions,
 }
@@ -108,7 +111,8 @@ impl Recommend {
         dataset: Option<&Dataset>,
     ) -> Result<()> {
         let Some(out) = &self.out else {
-            self.run_job(recommender, input, dataset, Output::Table)?.report();
+            let output = if self.json { Output::JsonLines } else { Output::Table };
+            self.run_job(recommender, input, dataset, output)?.report();
             return Ok(());
         };
         let format = Answers::format(out)?;

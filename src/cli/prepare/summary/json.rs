@@ -1,0 +1,38 @@
+//! The summary for programs.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::{Lengths, Part};
+use crate::cli::table;
+use crate::data::{Dataset, Description, Manifest, Split};
+
+/// Prints what `dataset.toml` says, and besides it what else the summary tells, as JSON.
+///
+/// # Errors
+/// Those of [`Manifest::load`] and [`table::say`].
+pub fn print_json(dataset: &Dataset, description: &Description, out: &Path) -> Result<()> {
+    let beside = |numbers: Vec<(&str, u64, u64)>| -> Value {
+        let of = |(name, wanted, found)| json!({ "name": name, "wanted": wanted, "found": found });
+        numbers.into_iter().map(of).collect()
+    };
+    let counts = &dataset.manifest.counts;
+    let published = description
+        .published
+        .iter()
+        .map(|published| json!({ "by": published.by, "counts": beside(published.beside(counts)) }));
+    table::say_json(&json!({
+        "dataset": Manifest::load(out)?,
+        "sequence_length": Lengths::of(dataset),
+        "repeats": dataset.repeats(),
+        "tied_times": dataset.tied_times(),
+        "train": Part::of(dataset, Split::Train),
+        "validation": Part::of(dataset, Split::Validation),
+        "test": Part::of(dataset, Split::Test),
+        "expected": beside(description.expected.beside(counts)),
+        "published": published.collect::<Vec<_>>(),
+        "written_to": out,
+    }))
+}
