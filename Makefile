@@ -29,7 +29,7 @@ CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-cuda lint bench stress soak fuzz reproduce dist wheel check-previous dist-previous clean
+.PHONY: help setup build test test-cuda lint bench growth stress soak fuzz reproduce dist wheel check-previous dist-previous clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ lint: .venv/.dev ## Check formatting, lints, types and documentation
 
 bench: setup ## Measure a training step and the ranking, on a GPU too where there is one; BENCH=gpu: there alone
 	cargo bench --bench speed -- $(BENCH)
+
+growth: setup ## Measure how preparation, a step, ranking and checkpoints grow with what they are of
+	cargo bench --bench growth
 
 stress: setup ## Kill trainings of every kind, fail every operation on files, and compare with the unbroken ones
 	cargo test --release --test resume --test faults -- --ignored --nocapture
