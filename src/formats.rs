@@ -13,7 +13,7 @@ pub const DATASET: Version = Version(1, 0);
 pub const RUN: Version = Version(1, 0);
 /// Of the checkpoints of a run: `checkpoint.json`.
 pub const CHECKPOINT: Version = Version(1, 0);
-/// Of the folders of `croloss tune`: `tune.json`.
+/// Of the folders of `croloss tune`: `tune.json`, `found.json`.
 pub const SEARCH: Version = Version(1, 0);
 /// Of exports: `export.json`.
 pub const EXPORT: Version = Version(1, 0);

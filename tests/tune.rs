@@ -148,10 +148,57 @@ fn of_each_rung_the_best_third_goes_on_as_soon_as_it_is_known() {
     let points = fs::read_to_string(out.join("points.csv")).unwrap();
     assert_eq!(points.lines().count(), 1 + 9);
     assert!(fs::read_to_string(out.join("tune.svg")).unwrap().contains("recall@10"));
+    is_told_to_programs(&out, &said, &on);
     place.ok(&["train", "found/best-recall@10.toml", "--out", "again"]);
     fs::remove_file(out.join("tune.md")).unwrap();
     place.ok(&["report", "found"]);
     assert_eq!(fs::read_to_string(out.join("tune.md")).unwrap(), page);
+}
+
+/// `found.json` says what was `said`, and has the points that came to each rung, by what their logs say.
+fn is_told_to_programs(out: &Path, said: &str, on: &[Vec<String>]) {
+    let found = json(&out.join("found.json"));
+    let best = &found["best"][0];
+    assert_eq!(best["metric"], "recall@10");
+    assert!(said.contains(best["words"].as_str().unwrap()) && said.contains("best-recall@10.toml"));
+    let cases = best["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2);
+    let of = |case: &Value, part: &str| -> Vec<f64> {
+        let runs = case["runs"].as_array().unwrap().iter();
+        let results = runs.map(|run| json(&out.join(run.as_str().unwrap()).join("result.json")));
+        results.map(|result| result[part]["recall@10"].as_f64().unwrap()).collect()
+    };
+    for case in cases {
+        for part in ["validation", "test"] {
+            let [a, b]: [f64; 2] = of(case, part).try_into().unwrap();
+            let sd = (a - b).abs() / 2.0_f64.sqrt();
+            assert!((case[part].as_f64().unwrap() - (a + b) / 2.0).abs() < 1e-12, "{case}");
+            let told = case[format!("{part}_sd")].as_f64().unwrap();
+            assert!((told - sd).abs() < 1e-12, "{case}");
+        }
+    }
+    let test = |case: usize| cases[case]["test"].as_f64().unwrap();
+    let gain = |key: &str| best["gain"][key].as_f64().unwrap();
+    assert!((gain("mean") - (test(0) - test(1))).abs() < 1e-9, "{best}");
+    assert!(gain("low") < gain("mean") && gain("mean") < gain("high"));
+    assert_eq!(best["gain"]["of_seeds"], true);
+
+    let ranking = best["ranking"].as_array().unwrap();
+    assert_eq!(ranking.len(), on[0].len());
+    let key = |row: &Value| {
+        let [share, value] = ["share", "validation"].map(|key| row[key].as_f64().unwrap());
+        (share, value)
+    };
+    for row in ranking {
+        let run = row["run"].as_str().unwrap();
+        let rungs =
+            on.iter().filter(|on| on.iter().any(|name| run.starts_with(&format!("{name}-"))));
+        let share = 3.0_f64.powi(rungs.count() as i32 - 4);
+        let most = recalls(&out.join(run)).into_iter().fold(0.0, f64::max);
+        assert_eq!(key(row).1, most, "{row}");
+        assert!((key(row).0 - share).abs() < 1e-12, "{row}");
+    }
+    assert!(ranking.is_sorted_by(|a, b| key(a) >= key(b)), "{ranking:?}");
 }
 
 #[test]

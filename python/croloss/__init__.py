@@ -8,7 +8,8 @@ from ._error import Error
 from ._export import Export, Recommended, load_export
 from ._program import call
 from ._run import Run, load_run
-from ._training import sweep, train
+from ._search import Best, Case, Gain, Search, load_search
+from ._training import sweep, train, tune
 
 __version__ = version("croloss")
 
@@ -17,14 +18,20 @@ CONFIGS = Path(__file__).parent / "configs"
 
 __all__ = [
     "CONFIGS",
+    "Best",
+    "Case",
     "Error",
     "Export",
+    "Gain",
     "Recommended",
     "Run",
+    "Search",
     "__version__",
     "call",
     "load_export",
     "load_run",
+    "load_search",
     "sweep",
     "train",
+    "tune",
 ]

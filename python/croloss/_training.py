@@ -1,15 +1,17 @@
-"""Trainings and sweeps."""
+"""Trainings, sweeps and searches."""
 
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from . import _toml
 from ._program import call
 from ._run import Run
+from ._search import Search
 
 #: A file of TOML, or what would stand in it.
 Settings = Mapping[str, Any] | str | os.PathLike[str]
@@ -75,12 +77,62 @@ def sweep(
     """
     arguments: list[object] = ["--runs", os.fspath(runs), "--jobs", jobs, *_sets(sets)]
     with tempfile.TemporaryDirectory() as folder:
-        if isinstance(file, Mapping) and "base" in file:
-            base = Path(_file(file["base"], Path(folder, "base.toml")))
-            file = {**file, "base": base.absolute()}
-        said = call("sweep", _file(file, Path(folder, "sweep.toml")), *arguments, progress=progress)
+        said = call("sweep", _sweep_file(file, Path(folder, "sweep.toml")), *arguments, progress=progress)
     _show(said, progress)
     return [Run(path.parent) for path in sorted(Path(runs).glob("*/result.json"))]
+
+
+def tune(
+    config: Settings,
+    metrics: str | Iterable[str],
+    out: str | os.PathLike[str],
+    *,
+    space: Settings | None = None,
+    points: int = 60,
+    budget: str | timedelta | None = None,
+    jobs: int = 1,
+    sets: Mapping[str, object] | None = None,
+    seed: int = 1,
+    progress: bool = True,
+) -> Search:
+    """Finds the setting that is best by each of some metrics: `croloss tune`.
+
+    Args:
+        config: The configuration to start from, or a sweep whose axes are lists or ranges, each by its path or
+            as a dict. In a dict of a sweep `base` may be a dict too, and a path is one from here.
+        metrics: What the best is looked for by, measured in validation: "recall@200", or several.
+        out: The folder of the search. One that is there is gone on with.
+        space: What is searched, a sweep without a base; losses where there is none.
+        points: How many points are drawn.
+        budget: Behind it nothing more of the search is begun: "90m", "2h", or a timedelta.
+        jobs: Points side by side.
+        sets: Values in place of every point's, by dotted key.
+        seed: That of what is drawn.
+        progress: Show how far it has got, and at the end what is found.
+
+    Raises:
+        Error: with the program's sentence, also where a run of the best has failed. An interrupt leaves
+            checkpoints, which the same call goes on from.
+    """
+    wanted = [metrics] if isinstance(metrics, str) else metrics
+    arguments: list[object] = [word for metric in wanted for word in ("--for", metric)]
+    arguments += ["--out", os.fspath(out), "--points", points, "--jobs", jobs, "--seed", seed, *_sets(sets)]
+    if budget is not None:
+        arguments += ["--budget", budget if isinstance(budget, str) else f"{budget // timedelta(milliseconds=1)}ms"]
+    with tempfile.TemporaryDirectory() as folder:
+        if space is not None:
+            arguments += ["--space", _file(space, Path(folder, "space.toml"))]
+        said = call("tune", _sweep_file(config, Path(folder, "config.toml")), *arguments, progress=progress)
+    _show(said, progress)
+    return Search(out)
+
+
+def _sweep_file(settings: Settings, place: Path) -> str:
+    """The path of a file that may be a sweep, whose base then has a file too."""
+    if isinstance(settings, Mapping) and "base" in settings:
+        base = Path(_file(settings["base"], place.with_name("base.toml")))
+        settings = {**settings, "base": base.absolute()}
+    return _file(settings, place)
 
 
 def _file(settings: Settings, place: Path) -> str:

@@ -55,36 +55,14 @@ def test_dicts_become_toml():
     assert tomllib.loads(_toml.document(table)) == table
 
 
-class Bar:
-    """What tqdm is asked, in place of it."""
-
-    def __init__(self, total, desc):
-        self.total, self.n, self.seen, self.open = total, 0, [], True
-        Bar.last = self
-
-    def set_postfix_str(self, about, refresh):
-        pass
-
-    def refresh(self):
-        self.seen.append(self.n)
-
-    def close(self):
-        self.open = False
-
-    @staticmethod
-    def write(line, file):
-        print(line, file=file)
-
-
-def test_the_bar_counts_steps_and_points(config, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+def test_the_bar_counts_steps_and_points(config, tmp_path, bar, capsys):
     croloss.train(config, tmp_path / "run")
-    assert Bar.last.total == 60 and Bar.last.seen[-4:] == [20, 40, 60, 60] and not Bar.last.open
+    assert bar.last.total == 60 and bar.last.seen[-4:] == [20, 40, 60, 60] and not bar.last.open
     said = capsys.readouterr()
     assert "step 40: recall %" in said.err and "Run folder" in said.out
     sweep = {"base": config, "seeds": [1, 2], "grid": [{"name": "all", "cases": [{"name": "as-it-is", "set": {}}]}]}
     runs = croloss.sweep(sweep, tmp_path / "runs")
-    assert (Bar.last.total, Bar.last.n) == (2, 2)
+    assert (bar.last.total, bar.last.n) == (2, 2)
     assert sorted(run.config["seed"] for run in runs) == [1, 2]
     assert "2 ran, 0 of them failed" in capsys.readouterr().out
     assert (tmp_path / "runs" / "results.csv").is_file()

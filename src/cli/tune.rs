@@ -15,7 +15,7 @@ use crate::misuse;
 use crate::reading;
 use crate::signals::Signals;
 use crate::sweep::{Next, Runner, SweepFile};
-use crate::tune::{Entry, Outcome, Record, Search, Whole, finals, said, write};
+use crate::tune::{Entry, Outcome, Record, Search, Whole, best_name, finals, said, write};
 
 /// The space that is searched where none is given.
 const LOSSES: &str = include_str!("../../configs/spaces/losses.toml");
@@ -160,8 +160,7 @@ pub fn report(folder: &Path) -> Result<()> {
     for paragraph in said(&outcome) {
         table::say(format_args!("{paragraph}\n"))?;
     }
-    let of_finals =
-        outcome.finals.iter().map(|one| folder.join(format!("best-{}.toml", one.metric)));
+    let of_finals = outcome.finals.iter().map(|one| folder.join(best_name(one.metric)));
     for path in of_finals {
         table::say(format_args!("To train it: croloss train {} --out runs/best", path.display()))?;
     }

@@ -13,6 +13,7 @@
 //! All that is known stands in the folder of the search: whoever calls again goes on with it, and
 //! several machines share one.
 
+mod found;
 mod outcome;
 mod pages;
 mod record;
@@ -21,6 +22,6 @@ mod search;
 mod standing;
 
 pub use outcome::{Outcome, finals};
-pub use pages::{said, write};
+pub use pages::{best_name, said, write};
 pub use record::{Entry, Record};
 pub use search::{Search, Whole};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use polars::prelude::*;
 
+use super::found::Found;
 use super::outcome::{Final, Outcome, REFERENCE, Row, order};
 use super::rungs::{SHARES, Standing};
 use crate::config::Metric;
@@ -15,8 +16,9 @@ use crate::report::{Axis, Case, Line, Panel, draw, in_percent};
 /// Of the points behind the best so many are told.
 const RUNNERS_UP: usize = 5;
 
-/// Writes `tune.md`, `points.csv`, `tune.svg` and a configuration `best-METRIC.toml` for each metric
-/// whose best is known into the folder of the search, each whole or not at all, and returns them.
+/// Writes `tune.md`, `found.json`, `points.csv`, `tune.svg` and a configuration `best-METRIC.toml` for
+/// each metric whose best is known into the folder of the search, each whole or not at all, and returns
+/// them, `tune.md` last.
 ///
 /// # Errors
 /// Names the file that cannot be written.
@@ -29,14 +31,20 @@ pub fn write(outcome: &Outcome, folder: &Path) -> Result<Vec<PathBuf>> {
         anyhow::Ok(())
     };
     for one in &outcome.finals {
-        put(&format!("best-{}.toml", one.metric), toml::to_string(&one.config)?.as_bytes())?;
+        put(&best_name(one.metric), toml::to_string(&one.config)?.as_bytes())?;
     }
     put("tune.svg", picture(outcome)?.as_bytes())?;
     let mut bytes = vec![];
     CsvWriter::new(&mut bytes).finish(&mut table(outcome)?)?;
     put("points.csv", &bytes)?;
+    put("found.json", (serde_json::to_string_pretty(&Found::of(outcome))? + "\n").as_bytes())?;
     put("tune.md", page(outcome).as_bytes())?;
     Ok(written)
+}
+
+/// The file of the best by a metric.
+pub fn best_name(metric: Metric) -> String {
+    format!("best-{metric}.toml")
 }
 
 /// What is found, a paragraph a metric.
@@ -44,7 +52,7 @@ pub fn said(outcome: &Outcome) -> Vec<String> {
     outcome.finals.iter().map(paragraph).collect()
 }
 
-fn paragraph(Final { metric, choice, .. }: &Final) -> String {
+pub(super) fn paragraph(Final { metric, choice, .. }: &Final) -> String {
     let chosen = choice.chosen();
     let mean = |case: &Case| {
         let test = case.test.map_or("nothing".into(), in_percent);
@@ -132,7 +140,7 @@ fn page(outcome: &Outcome) -> String {
     text + "\n[points.csv](points.csv) has a row a point.\n"
 }
 
-fn standings(outcome: &Outcome) -> Vec<Standing> {
+pub(super) fn standings(outcome: &Outcome) -> Vec<Standing> {
     outcome.points.iter().map(|point| point.standing.clone()).collect()
 }
 
@@ -145,7 +153,7 @@ fn share(rung: usize) -> String {
 }
 
 /// Where a metric stands on the highest rung.
-fn value(standing: &Standing, place: usize) -> Option<f64> {
+pub(super) fn value(standing: &Standing, place: usize) -> Option<f64> {
     standing.values.last().map(|values| values[place])
 }
 
