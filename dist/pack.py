@@ -4,6 +4,7 @@ pack.py BINARY LIBTORCH OUT: the program, the libtorch that it was built with, a
 """
 
 import io
+import os
 import platform
 import re
 import shutil
@@ -22,6 +23,13 @@ ROOT = HERE.parent
 # What a person reads and copies: folders, with what is left out of them.
 FOLDERS = {"configs": [], "datasets": [], "docs": [], "experiments": ["generated"], "benches": ["*.rs"]}
 FILES = ["README.md", "CHANGELOG.md", "LICENSE"]
+
+# Under share/, where each shell looks for the completions of `croloss`.
+COMPLETIONS = {
+    "bash": "bash-completion/completions/croloss",
+    "zsh": "zsh/site-functions/_croloss",
+    "fish": "fish/vendor_completions.d/croloss.fish",
+}
 
 
 def stripped(binary):
@@ -56,6 +64,20 @@ def version(libtorch):
     return found[0]
 
 
+def lay_share(binary, libtorch, share):
+    """Lays manual pages and completions down in the folder `share`, as the program writes them."""
+
+    def said(*arguments):
+        variables = {**os.environ, "LD_LIBRARY_PATH": str(libtorch / "lib")}
+        return subprocess.run([binary, *arguments], check=True, stdout=subprocess.PIPE, env=variables).stdout
+
+    said("man", share / "man" / "man1")
+    for shell, name in COMPLETIONS.items():
+        path = share / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(said("completions", shell))
+
+
 def main(binary, libtorch, out):
     known = licences.metadata()
     root = next(own for own in known["packages"] if own["id"] == known["resolve"]["root"])
@@ -81,8 +103,10 @@ def main(binary, libtorch, out):
                 if (ROOT / path).is_file():
                     add(path, (ROOT / path).read_bytes())
             for own, left_out in FOLDERS.items():
-                copy = shutil.copytree(ROOT / own, Path(folder, own), ignore=shutil.ignore_patterns(*left_out))
-                for path in sorted(path for path in copy.rglob("*") if path.is_file()):
+                shutil.copytree(ROOT / own, Path(folder, own), ignore=shutil.ignore_patterns(*left_out))
+            lay_share(binary, libtorch, Path(folder, "share"))
+            for own in [*FOLDERS, "share"]:
+                for path in sorted(path for path in Path(folder, own).rglob("*") if path.is_file()):
                     add(path.relative_to(folder), path.read_bytes())
         archive = out / f"{name}.tar.gz"
         staged.replace(archive)

@@ -60,6 +60,8 @@ def main(binary, libtorch, out):
         (info,) = tree.iterdir()
         describe(info, built_for)
         fill(tree / "croloss", binary, built_for)
+        # What lies here goes beside the folder `bin` of an environment.
+        pack.lay_share(binary, libtorch, tree / info.with_suffix(".data").name / "data" / "share")
         tool("wheel", "pack", "--dest-dir", packed, tree)
         # Whole or not at all.
         (wheel,) = packed.iterdir()

@@ -1,6 +1,8 @@
 //! What `make dist` packs, unpacked elsewhere: it finds libtorch in each way, and says what it lacks.
 
 mod common;
+#[path = "common/share.rs"]
+mod share;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use common::{Place, json};
+use share::assert_manuals_and_completions;
 use tempfile::TempDir;
 
 /// What the launcher calls.
@@ -99,6 +102,7 @@ fn refused(command: &mut Command, words: &[&str]) {
 fn the_archive_holds_its_licences_and_runs_with_each_libtorch_alone() {
     let unpacked = Unpacked::new();
     holds_licences_and_pages(&unpacked);
+    assert_manuals_and_completions(&unpacked.folder.join("share"));
     let wanted = fs::read_to_string(unpacked.folder.join("libexec/libtorch-version")).unwrap();
     let wanted = wanted.trim_end();
     let version = || unpacked.command(&["--version"]);

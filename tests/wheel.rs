@@ -1,10 +1,14 @@
 //! What `make wheel` builds, in a fresh environment: the command says what it lacks or runs, and the
 //! Python module's own tests pass.
 
+#[path = "common/share.rs"]
+mod share;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use share::assert_manuals_and_completions;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -89,6 +93,7 @@ fn the_wheel_says_that_it_lacks_libtorch_and_works_with_it() {
         let wanted = if of.is_empty() { vec![] } else { fs::read(root().join(of)).unwrap() };
         assert_eq!(fs::read(module.join(file)).unwrap(), wanted, "{file}");
     }
+    assert_manuals_and_completions(&environment.0.path().join("fresh/share"));
     let licences = fs::read_to_string(module.join("LICENCES.txt")).unwrap();
     assert!(licences.contains("\npolars-core ") && !licences.contains("\nproptest "));
     let wanted = fs::read_to_string(module.join("libexec/libtorch-version")).unwrap();

@@ -44,3 +44,24 @@ impl Man {
         table::say(format_args!("Manual pages in {}", self.folder.display()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The completions of fish put what is said of a value between such quotes, and do not escape it.
+    #[test]
+    fn nothing_that_is_said_of_a_value_has_double_quotes() {
+        let (mut ahead, mut seen) = (vec![Cli::command()], 0);
+        while let Some(command) = ahead.pop() {
+            let values =
+                command.get_arguments().flat_map(|argument| argument.get_possible_values());
+            for said in values.filter_map(|value| value.get_help().map(ToString::to_string)) {
+                assert!(!said.contains('"'), "{}: {said}", command.get_name());
+                seen += 1;
+            }
+            ahead.extend(command.get_subcommands().cloned());
+        }
+        assert!(seen > 10, "{seen}");
+    }
+}

@@ -68,7 +68,7 @@ impl Format {
     /// What it is, for help.
     pub fn about(self) -> &'static str {
         match self {
-            Format::Csv => "Comma-separated values with `\"` as quote",
+            Format::Csv => "Comma-separated values, double quotes around what holds commas",
             Format::Tsv => "Tab-separated values, no quotes",
             Format::Parquet => "Apache Parquet",
             Format::JsonLines => "One JSON object a line",
