@@ -22,7 +22,7 @@ ROOT = HERE.parent
 
 # What a person reads and copies: folders, with what is left out of them.
 FOLDERS = {"configs": [], "datasets": [], "docs": [], "experiments": ["generated"], "benches": ["*.rs"]}
-FILES = ["README.md", "CHANGELOG.md", "LICENSE"]
+FILES = ["README.md", "CHANGELOG.md", "LICENSE", "dist/Dockerfile", "dist/kubernetes.yaml"]
 
 # Under share/, where each shell looks for the completions of `croloss`.
 COMPLETIONS = {

@@ -1,6 +1,9 @@
 //! What `make dist` packs, unpacked elsewhere: it finds libtorch in each way, and says what it lacks.
 
 mod common;
+#[allow(dead_code)] // Of pages no more than links are asked here.
+#[path = "docs/pages.rs"]
+mod pages;
 #[path = "common/share.rs"]
 mod share;
 
@@ -10,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use common::{Place, json};
+use pages::Page;
 use share::assert_manuals_and_completions;
 use tempfile::TempDir;
 
@@ -102,6 +106,7 @@ fn refused(command: &mut Command, words: &[&str]) {
 fn the_archive_holds_its_licences_and_runs_with_each_libtorch_alone() {
     let unpacked = Unpacked::new();
     holds_licences_and_pages(&unpacked);
+    links_lead_to_what_is_packed(&unpacked);
     assert_manuals_and_completions(&unpacked.folder.join("share"));
     let wanted = fs::read_to_string(unpacked.folder.join("libexec/libtorch-version")).unwrap();
     let wanted = wanted.trim_end();
@@ -190,4 +195,35 @@ fn holds_licences_and_pages(unpacked: &Unpacked) {
         let packed = fs::read(unpacked.folder.join(path)).unwrap();
         assert_eq!(packed, fs::read(root().join(path)).unwrap(), "{path}");
     }
+}
+
+fn links_lead_to_what_is_packed(unpacked: &Unpacked) {
+    let root = fs::canonicalize(&unpacked.folder).unwrap();
+    let (mut pages, mut links, mut folders) = (0, 0, vec![PathBuf::new()]);
+    let mut wrong = vec![];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(unpacked.folder.join(&folder)).unwrap() {
+            let own = folder.join(entry.unwrap().file_name());
+            let path = unpacked.folder.join(&own);
+            if path.is_dir() {
+                folders.push(own);
+            } else if own.extension().is_some_and(|extension| extension == "md") {
+                pages += 1;
+                let page = Page { name: String::new(), text: fs::read_to_string(&path).unwrap() };
+                for link in page.links().iter().map(|link| &link.text) {
+                    let target = link.split('#').next().unwrap_or_default();
+                    if target.contains("://") || target.is_empty() {
+                        continue;
+                    }
+                    links += 1;
+                    let there = fs::canonicalize(path.parent().unwrap().join(target));
+                    if !there.is_ok_and(|there| there.starts_with(&root)) {
+                        wrong.push(format!("{}: {link}", own.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these lead nowhere: {wrong:#?}");
+    assert!(pages > 20 && links > 100, "{pages} pages with {links} links");
 }
