@@ -62,12 +62,11 @@ def _listen(process: subprocess.Popen[str], hear: Callable[[str], None]) -> tupl
     interrupted = False
     while True:
         try:
-            line = process.stderr.readline()
-            if not line:
-                return list(last), interrupted
-            last.append(line.rstrip("\n"))
-            if not line.startswith(SAYS):
-                hear(last[-1])
+            while line := process.stderr.readline():
+                last.append(line.rstrip("\n"))
+                if not line.startswith(SAYS):
+                    hear(last[-1])
+            return list(last), interrupted
         except KeyboardInterrupt:
             interrupted = True
             with contextlib.suppress(ProcessLookupError):

@@ -1,14 +1,15 @@
 """Trainings and sweeps: what they are asked, how far they have got, and how they end."""
 
-import os
 import signal
 import sys
+import threading
+import time
 import tomllib
 
 import pytest
 
 import croloss
-from croloss import _progress, _toml
+from croloss import _toml
 
 
 def test_a_configuration_is_a_dict_or_a_file_and_sets_change_it(run, config, place, tmp_path):
@@ -81,20 +82,45 @@ def test_without_tqdm_there_are_lines(config, tmp_path, monkeypatch, capsys):
     assert (said.out, said.err) == ("", "")
 
 
-def test_an_interrupt_leaves_a_checkpoint_that_is_gone_on_from(config, tmp_path, monkeypatch):
-    def interrupt(self, line):
-        if line.startswith("step "):
-            monkeypatch.setattr(_progress.Progress, "hear", lambda self, line: None)
-            os.kill(os.getpid(), signal.SIGINT)
+class Interrupt:
+    """Interrupts this process once a run has logged some more lines of its training."""
 
-    monkeypatch.setattr(_progress.Progress, "hear", interrupt)
-    sets = {"train.steps": 2000, "train.validate_every": 2000, "train.log_every": 10}
-    with pytest.raises(KeyboardInterrupt, match="stopped by SIGINT"):
-        croloss.train(config, tmp_path / "run", sets=sets)
-    (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("step-*")
-    assert int(checkpoint.name.removeprefix("step-")) < 2000
-    resumed = croloss.train(config, tmp_path / "run", sets=sets, resume=True, progress=False)
-    assert resumed.result["steps"] == 2000
+    def __init__(self, run, lines):
+        self.log, self.over = run / "metrics.jsonl", threading.Event()
+        self.wanted = self.logged() + lines
+        self.thread = threading.Thread(target=self.watch)
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *error):
+        self.over.set()
+        self.thread.join()
+
+    def logged(self):
+        return self.log.read_text().count('"train"') if self.log.is_file() else 0
+
+    def watch(self):
+        deadline = time.monotonic() + 120
+        # A training that says nothing is interrupted all the same, and the test of it fails.
+        while self.logged() < self.wanted and time.monotonic() < deadline:
+            if self.over.wait(0.02):
+                return
+        # It is that thread that waits for the program, and is to be woken.
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+def test_an_interrupt_leaves_a_checkpoint_that_is_gone_on_from(config, tmp_path):
+    run = tmp_path / "run"
+    # It does not end by itself.
+    sets = {"train.steps": 10**9, "train.validate_every": 10**9, "train.log_every": 10}
+    for lines in [2, 4]:
+        with Interrupt(run, lines=2), pytest.raises(KeyboardInterrupt, match="stopped by SIGINT"):
+            croloss.train(config, run, sets=sets, resume=True, progress=False)
+        steps = max(int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-*"))
+        logged = [line["step"] for line in croloss.load_run(run).metrics("train")]
+        # Every tenth step is logged once, whichever of the two calls trained it.
+        assert logged == [*range(10, steps + 1, 10)] and len(logged) >= lines
 
 
 def test_a_call_says_what_clap_says(tmp_path):
