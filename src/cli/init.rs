@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::table;
-use crate::data::{Format, Guess};
+use crate::data::{Guess, Sample};
 use crate::files;
 use crate::misuse;
 
@@ -34,26 +34,20 @@ impl Init {
         let out = self.out.unwrap_or_else(|| format!("{name}.toml").into());
         files::refuse_existing(&out, self.force)?;
         let guess = Guess::of(&self.log)?;
-        let columns = &guess.look.columns;
-        let role = |place: usize| {
-            let roles = [("user", guess.user), ("item", guess.item), ("time", guess.time)];
-            roles.into_iter().find(|(_, own)| *own == Some(place)).map_or("", |(role, _)| role)
-        };
         table::say(format_args!("{}: {}", self.log.display(), guess.look.format.about()))?;
-        if !columns.is_empty() {
+        if !guess.look.header {
+            table::say("Its first line names no columns: they are called 1, 2, and so on.")?;
+        }
+        if !guess.look.columns.is_empty() {
             let head = ["column", "taken for", "first values"].map(String::from);
-            let row = |(place, (name, values)): (usize, &(String, Vec<String>))| {
-                let shown: Vec<&str> = values.iter().take(SHOWN).map(String::as_str).collect();
-                [name.clone(), role(place).into(), crate::error::cut(&shown.join(", "), 60)]
-            };
-            table::print(std::iter::once(head).chain(columns.iter().enumerate().map(row)))?;
+            table::print(std::iter::once(head).chain(rows(&guess)))?;
         }
         let described = description(&guess, &self.log, &name);
         files::write_file(&out, described)?;
         let out = out.display();
         let missing = [("users", guess.user), ("items", guess.item)]
             .into_iter()
-            .find(|(_, place)| !columns.is_empty() && place.is_none());
+            .find(|(_, place)| !guess.look.columns.is_empty() && place.is_none());
         if let Some((what, _)) = missing {
             misuse!("which column holds the {what} could not be guessed: fill it in in {out}");
         }
@@ -64,6 +58,36 @@ impl Init {
              \n  croloss train configs/default.toml --set data.path=data/{name} --out runs/{name}"
         ))
     }
+}
+
+/// The columns, what each is taken for, and its first values.
+fn rows(guess: &Guess) -> Vec<[String; 3]> {
+    let list = guess.events.map(|place| &guess.look.lists[place]);
+    let (user, of_event) = (("user", guess.user), [("item", guess.item), ("time", guess.time)]);
+    let of_line = match list {
+        Some(_) => vec![user],
+        None => [&[user], &of_event[..]].concat(),
+    };
+    let row = |name: String, taken_for: &str, values: &[String]| {
+        let shown: Vec<&str> = values.iter().take(SHOWN).map(String::as_str).collect();
+        [name, taken_for.into(), crate::error::cut(&shown.join(", "), 60)]
+    };
+    let role = |roles: &[(&'static str, Option<usize>)], place| {
+        roles.iter().find(|(_, own)| *own == Some(place)).map_or("", |(role, _)| *role)
+    };
+    let mut rows = vec![];
+    for (place, (name, values)) in guess.look.columns.iter().enumerate() {
+        match list.filter(|(key, _)| key == name) {
+            Some((key, columns)) => {
+                rows.push(row(name.clone(), "events", &[]));
+                for (place, (name, values)) in columns.iter().enumerate() {
+                    rows.push(row(format!("{key}: {name}"), role(&of_event, place), values));
+                }
+            }
+            None => rows.push(row(name.clone(), role(&of_line, place), values)),
+        }
+    }
+    rows
 }
 
 /// What the log's data set is called: its file's name up to the first dot.
@@ -89,31 +113,41 @@ fn description(guess: &Guess, log: &Path, name: &str) -> String {
     if let Some(separator) = look.separator {
         let _ = writeln!(text, "separator = {}", quoted(&separator.to_string()));
     }
+    if !look.header {
+        text += "header = false\n";
+    }
     if !look.columns.is_empty() {
-        let names: Vec<&str> = look.columns.iter().map(|(name, _)| name.as_str()).collect();
-        let _ = writeln!(text, "# The columns: {}.", names.join(", "));
-        for (role, place, what) in [
-            ("user", guess.user, "who"),
-            ("item", guess.item, "what"),
-            ("time", guess.time, "when; without it the order of the log is the order of time"),
+        let names = |columns: &[Sample]| {
+            columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let _ = match guess.events.map(|place| &look.lists[place]) {
+            Some((list, columns)) => writeln!(
+                text,
+                "events = {}  # guessed: of one user's events a line\n\
+                 # The keys of a line: {}; of an event: {}.",
+                quoted(list),
+                names(&look.columns),
+                names(columns)
+            ),
+            None => writeln!(text, "# The columns: {}.", names(&look.columns)),
+        };
+        for (role, columns, place, what) in [
+            ("user", &look.columns[..], guess.user, "who"),
+            ("item", guess.of_event(), guess.item, "what"),
+            (
+                "time",
+                guess.of_event(),
+                guess.time,
+                "when; without it the order of the log is the order of time",
+            ),
         ] {
             let _ = match place {
                 Some(place) => {
-                    writeln!(text, "{role} = {}  # guessed: {what}", quoted(names[place]))
+                    writeln!(text, "{role} = {}  # guessed: {what}", quoted(&columns[place].0))
                 }
                 None => writeln!(text, "# {role} = \"COLUMN\"  # {what}"),
             };
         }
-    }
-    if look.format == Format::JsonLines
-        && let Some((list, _)) = look.columns.iter().find(|(_, values)| values[0].starts_with("[{"))
-    {
-        let _ = writeln!(
-            text,
-            "# `{list}` holds lists. Of one user's events a line: events = {}, and item and time are keys\n\
-             # of each event.",
-            quoted(list)
-        );
     }
     text + "\n# Rarer items, and then users with fewer interactions, are dropped.\n\
             [rules]\nmin_item_count = 5\nmin_user_count = 5\n\n\

@@ -1,12 +1,11 @@
 //! Which columns of a log hold users, items and times, guessed from their names and first values.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::parse_time;
-use super::read::{Look, look};
+use super::read::{Look, Sample, look};
 
 /// Words of names, the surest first.
 const USERS: [&str; 12] = [
@@ -37,8 +36,11 @@ const TIMES: [&str; 7] = ["timestamp", "time", "ts", "date", "created", "when", 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guess {
     pub look: Look,
-    /// Places in [`Look::columns`].
+    /// The place in [`Look::lists`] of the list of a user's events, where a line has all of them.
+    pub events: Option<usize>,
+    /// A place in [`Look::columns`].
     pub user: Option<usize>,
+    /// Places in [`Guess::of_event`].
     pub item: Option<usize>,
     pub time: Option<usize>,
 }
@@ -50,23 +52,65 @@ impl Guess {
     /// A file that is missing, empty, cut off or of none of the formats.
     pub fn of(path: &Path) -> Result<Self> {
         let look = look(path)?;
-        let mut taken: HashSet<usize> = HashSet::new();
-        let mut best = |score: &dyn Fn(&str, &[String]) -> Option<f64>| {
-            let all = look.columns.iter().enumerate();
-            let scored = all.filter(|(place, _)| !taken.contains(place)).filter_map(
-                |(place, (name, values))| Some((score(&name.to_lowercase(), values)?, place)),
-            );
-            // Of equals the first column.
-            let (_, place) = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))?;
-            taken.insert(place);
-            Some(place)
+        let mut guess = Self { look, events: None, user: None, item: None, time: None };
+        let Look { columns, lists, header, .. } = &guess.look;
+        let has_item = |columns: &[Sample]| item(columns, &[]).is_some();
+        let with_item = lists.iter().position(|(_, columns)| has_item(columns));
+        // Where no column is an item's, items must be in a list.
+        let events = with_item.or_else(|| (!lists.is_empty() && !has_item(columns)).then_some(0));
+        let of_event = events.map_or(columns, |list| &lists[list].1);
+        let of_line = |place: Option<usize>| place.filter(|_| events.is_none());
+        let time = time(of_event);
+        let (user, item) = match header {
+            true => {
+                let user = user(columns, &[of_line(time)]);
+                (user, item(of_event, &[time, of_line(user)]))
+            }
+            // Without names: first who, then what, as in most logs.
+            false => {
+                let mut others = (0..columns.len()).filter(|place| Some(*place) != time);
+                (others.next(), others.next())
+            }
         };
-        let time = best(&|name, values| is_time(values).then(|| by_name(name, &TIMES)).flatten())
-            .or_else(|| best(&|_, values| is_recent(values).then_some(1.0)));
-        let user = best(&|name, _| by_name(name, &USERS));
-        let item = best(&|name, _| by_name(name, &ITEMS));
-        Ok(Self { look, user, item, time })
+        (guess.events, guess.user, guess.item, guess.time) = (events, user, item, time);
+        Ok(guess)
     }
+
+    /// The columns that tell of an event, where it stands alone or in a list.
+    pub fn of_event(&self) -> &[Sample] {
+        self.events.map_or(&self.look.columns, |list| &self.look.lists[list].1)
+    }
+}
+
+fn time(columns: &[Sample]) -> Option<usize> {
+    let named = |name: &str, values: &[String]| is_time(values).then(|| by_name(name, &TIMES))?;
+    best(columns, &[], named)
+        .or_else(|| best(columns, &[], |_, values| is_recent(values).then_some(1.0)))
+}
+
+fn user(columns: &[Sample], taken: &[Option<usize>]) -> Option<usize> {
+    best(columns, taken, |name, _| by_name(name, &USERS))
+}
+
+fn item(columns: &[Sample], taken: &[Option<usize>]) -> Option<usize> {
+    best(columns, taken, |name, _| by_name(name, &ITEMS))
+}
+
+/// The column that scores highest and is not yet taken; of equals the first.
+fn best(
+    columns: &[Sample],
+    taken: &[Option<usize>],
+    score: impl Fn(&str, &[String]) -> Option<f64>,
+) -> Option<usize> {
+    // No id and no time is a list or an object.
+    let plain = |values: &[String]| values.iter().all(|value| !value.starts_with(['[', '{']));
+    let free =
+        |(place, (_, values)): &(usize, &Sample)| !taken.contains(&Some(*place)) && plain(values);
+    let scored = columns.iter().enumerate().filter(free);
+    let scored = scored
+        .filter_map(|(place, (name, values))| Some((score(&name.to_lowercase(), values)?, place)));
+    let (_, place) = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))?;
+    Some(place)
 }
 
 /// How sure a name is of a role: the earlier its word in the list, and the more of the name it is.
@@ -88,12 +132,12 @@ fn is_time(values: &[String]) -> bool {
     there.peek().is_some() && there.all(|value| parse_time(value).is_some())
 }
 
-/// Whether all values are dates, or seconds or milliseconds since 1970, of this century.
+/// Whether all values are dates, or seconds or milliseconds since 1970, from 1995 to 2099.
 fn is_recent(values: &[String]) -> bool {
-    const CENTURY: std::ops::Range<i64> = 946_684_800..4_102_444_800;
+    const YEARS: std::ops::Range<i64> = 788_918_400..4_102_444_800;
     let recent = |value: &String| {
         parse_time(value)
-            .is_some_and(|time| CENTURY.contains(&time) || CENTURY.contains(&(time / 1_000)))
+            .is_some_and(|time| YEARS.contains(&time) || YEARS.contains(&(time / 1_000)))
     };
     is_time(values) && values.iter().filter(|value| !value.trim().is_empty()).all(recent)
 }
@@ -102,12 +146,23 @@ fn is_recent(values: &[String]) -> bool {
 mod tests {
     use super::*;
 
-    fn guess(text: &str) -> [Option<String>; 3] {
+    fn guess_of(name: &str, text: &str) -> Guess {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.csv");
+        let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let Guess { look, user, item, time } = Guess::of(&path).unwrap();
-        [user, item, time].map(|place| Some(look.columns[place?].0.clone()))
+        Guess::of(&path).unwrap()
+    }
+
+    /// The columns of users, items and times.
+    fn roles(guess: &Guess) -> [Option<String>; 3] {
+        let Guess { look, user, item, time, .. } = guess;
+        let of_event = [item, time].map(|place| Some(guess.of_event()[(*place)?].0.clone()));
+        let [item, time] = of_event;
+        [user.map(|place| look.columns[place].0.clone()), item, time]
+    }
+
+    fn guess(text: &str) -> [Option<String>; 3] {
+        roles(&guess_of("log.csv", text))
     }
 
     fn named(user: &str, item: &str, time: &str) -> [Option<String>; 3] {
@@ -146,5 +201,46 @@ mod tests {
     #[test]
     fn a_name_alone_makes_no_time() {
         assert_eq!(guess("user,item,time\nu,i,yesterday\n"), named("user", "item", ""));
+    }
+
+    #[test]
+    fn columns_without_names_are_taken_by_their_places() {
+        for (text, expected) in [
+            ("196\t242\t3\t881250949\n186\t302\t3\t891717742\n", named("1", "2", "4")),
+            ("881250949\tu1\ti1\n891717742\tu2\ti5\n", named("2", "3", "1")),
+            ("u1\ti1\nu1\ti2\n", named("1", "2", "")),
+        ] {
+            let guess = guess_of("log.tsv", text);
+            assert!(!guess.look.header);
+            assert_eq!(roles(&guess), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn columns_in_lists_of_events_are_found() {
+        for (text, list, expected) in [
+            (
+                r#"{"session": 1, "events": [{"aid": 2, "ts": 1659304800025, "type": "clicks"}]}"#,
+                Some("events"),
+                named("session", "aid", "ts"),
+            ),
+            // The list has the name of items, and the line a number of theirs.
+            (
+                r#"{"item_count": 1, "items": [{"sku": 2}], "user": "u", "time": 5}"#,
+                Some("items"),
+                named("user", "sku", ""),
+            ),
+            (r#"{"user": 1, "clicks": [{"x": 2}]}"#, Some("clicks"), named("user", "", "")),
+            (
+                r#"{"user": 1, "item": 2, "images": [{"url": "x"}]}"#,
+                None,
+                named("user", "item", ""),
+            ),
+            (r#"{"user": 1, "item": 2, "tags": [1, 2]}"#, None, named("user", "item", "")),
+        ] {
+            let guess = guess_of("log.jsonl", text);
+            let name = guess.events.map(|place| guess.look.lists[place].0.as_str());
+            assert_eq!((name, roles(&guess)), (list, expected), "{text}");
+        }
     }
 }

@@ -56,7 +56,7 @@ pub use published::{ExpectedCounts, PublishedCounts};
 pub use raw::{GENERATED, RawFile};
 pub use read::records::{Record, read_records};
 pub(crate) use read::time::parse as parse_time;
-pub use read::{Format, Log, Look, Source, SourceFile};
+pub use read::{Format, Log, Look, Sample, Source, SourceFile};
 pub use rules::Rules;
 pub use span::Span;
 pub use split::Split;

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use polars::prelude::*;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Format;
 use super::input::{Input, nothing_in};
 use super::parquet::{is_float, is_text, is_whole};
 use crate::data::parquet::Parquet;
+use crate::data::parse_time;
 use crate::misuse;
 
 /// Bytes of text that are looked at.
@@ -22,15 +23,27 @@ const ROWS: usize = 2_000;
 /// What may separate columns.
 const SEPARATORS: [u8; 4] = *b",;\t|";
 
+/// A column by its name, or number, with its first values, as text, empty ones where there are none.
+pub type Sample = (String, Vec<String>);
+
 /// What the first rows of a log look like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
     pub format: Format,
     /// Of CSV and TSV, where it is not the usual one.
     pub separator: Option<char>,
-    /// Each column by name with its first values, as text, empty ones where there are none; none for
-    /// formats that have no columns.
-    pub columns: Vec<(String, Vec<String>)>,
+    /// Whether the first line of CSV and TSV names the columns; if not, they are called 1, 2, and so on.
+    pub header: bool,
+    /// None for formats that have no columns.
+    pub columns: Vec<Sample>,
+    /// Of JSON lines the keys of lists of objects, with the keys of these.
+    pub lists: Vec<(String, Vec<Sample>)>,
+}
+
+impl Look {
+    fn of(format: Format, columns: Vec<Sample>) -> Self {
+        Self { format, separator: None, header: true, columns, lists: vec![] }
+    }
 }
 
 /// Looks at the first rows of the log at `path`: how it is written is told by its name, else by what
@@ -70,31 +83,62 @@ fn of_blanks(lines: &[&str]) -> Look {
         true => Format::UserItem,
         false => Format::Sequences,
     };
-    Look { format, separator: None, columns: vec![] }
+    Look::of(format, vec![])
 }
 
 fn of_json(path: &Path, lines: &[&str]) -> Result<Look> {
-    let mut columns: Vec<(String, Vec<String>)> = vec![];
+    let mut columns = Objects::default();
+    let mut lists: Vec<(String, Objects)> = vec![];
     for (row, line) in lines.iter().enumerate() {
         let Ok(Value::Object(object)) = serde_json::from_str(line) else {
             misuse!("{}:{}: not one JSON object a line", path.display(), row + 1);
         };
+        for (key, value) in &object {
+            let Value::Array(values) = value else { continue };
+            for event in values.iter().filter_map(Value::as_object) {
+                let place = lists.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
+                    lists.push((key.clone(), Objects::default()));
+                    lists.len() - 1
+                });
+                lists[place].1.take(event);
+            }
+        }
+        columns.take(&object);
+    }
+    let lists = lists.into_iter().map(|(key, events)| (key, events.columns())).collect();
+    Ok(Look { lists, ..Look::of(Format::JsonLines, columns.columns()) })
+}
+
+/// Columns of objects, which need not all have the same keys.
+#[derive(Default)]
+struct Objects {
+    columns: Vec<Sample>,
+    rows: usize,
+}
+
+impl Objects {
+    fn take(&mut self, object: &Map<String, Value>) {
         for (key, value) in object {
             let text = match value {
-                Value::String(text) => text,
+                Value::String(text) => text.clone(),
                 Value::Null => String::new(),
                 other => other.to_string(),
             };
-            let place = columns.iter().position(|(name, _)| *name == key).unwrap_or_else(|| {
-                columns.push((key, vec![]));
+            let columns = &mut self.columns;
+            let place = columns.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
+                columns.push((key.clone(), vec![]));
                 columns.len() - 1
             });
-            columns[place].1.resize(row, String::new());
+            columns[place].1.resize(self.rows, String::new());
             columns[place].1.push(text);
         }
+        self.rows += 1;
     }
-    columns.iter_mut().for_each(|(_, values)| values.resize(lines.len(), String::new()));
-    Ok(Look { format: Format::JsonLines, separator: None, columns })
+
+    fn columns(mut self) -> Vec<Sample> {
+        self.columns.iter_mut().for_each(|(_, values)| values.resize(self.rows, String::new()));
+        self.columns
+    }
 }
 
 fn of_delimited(path: &Path, named: Option<Format>, text: &str) -> Result<Look> {
@@ -111,14 +155,31 @@ fn of_delimited(path: &Path, named: Option<Format>, text: &str) -> Result<Look> 
         .with_separator(most)
         .with_quote_char((format == Format::Csv).then_some(b'"'));
     let frame = CsvReadOptions::default()
+        .with_has_header(false)
         .with_infer_schema_length(Some(0))
         .with_n_rows(Some(ROWS))
         .with_parse_options(parsing)
         .into_reader_with_file_handle(std::io::Cursor::new(text.as_bytes()))
         .finish()
         .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    let mut columns = columns(&frame)?;
+    let header = is_header(&columns);
+    for (number, (name, values)) in columns.iter_mut().enumerate() {
+        *name = if header { values.remove(0) } else { (number + 1).to_string() };
+    }
     let separator = (most != usual && count(&most) > 0).then_some(char::from(most));
-    Ok(Look { format, separator, columns: columns(&frame)? })
+    Ok(Look { separator, header, ..Look::of(format, columns) })
+}
+
+/// Whether the first values name their columns: a name is neither a number nor a date, and none of
+/// the values below it.
+fn is_header(columns: &[Sample]) -> bool {
+    columns.iter().all(|(_, values)| match values.split_first() {
+        Some((name, below)) => {
+            parse_time(name).is_none() && (name.is_empty() || !below.contains(name))
+        }
+        None => true,
+    })
 }
 
 fn of_parquet(path: &Path) -> Result<Look> {
@@ -137,10 +198,10 @@ fn of_parquet(path: &Path) -> Result<Look> {
     if seen.is_empty() {
         read?;
     }
-    Ok(Look { format: Format::Parquet, separator: None, columns: seen })
+    Ok(Look::of(Format::Parquet, seen))
 }
 
-fn columns(frame: &DataFrame) -> Result<Vec<(String, Vec<String>)>> {
+fn columns(frame: &DataFrame) -> Result<Vec<Sample>> {
     let of = |column: &Column| {
         let texts = column.cast(&DataType::String)?;
         let texts = texts.str()?.iter().map(|text| text.unwrap_or_default().to_owned());
@@ -177,6 +238,34 @@ mod tests {
     }
 
     #[test]
+    fn a_first_line_of_values_names_nothing() {
+        for (text, header) in [
+            ("u1\ti1\t1300000000\n", false),
+            ("u1\ti1\nu2\ti1\n", false),
+            ("u1\t2011-05-06\n", false),
+            ("user\ttime\nu1\t5\n", true),
+            ("user\t\nu1\t\n", true),
+        ] {
+            let look = of("log.tsv", text.as_bytes()).unwrap();
+            assert_eq!(look.header, header, "{text}");
+            let name = if header { "user" } else { "1" };
+            assert_eq!(column(&look, name)[0], "u1", "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_objects_are_columns_of_their_own() {
+        let text = b"{\"s\": 1, \"e\": [{\"a\": 2}, {\"a\": 3, \"t\": \"x\"}], \"n\": [1]}\n{\"s\": 2, \"e\": []}\n";
+        let look = of("log.jsonl", text).unwrap();
+        let sample = |name: &str, values: &[&str]| -> Sample {
+            (name.into(), values.iter().map(|value| value.to_string()).collect())
+        };
+        let events = vec![sample("a", &["2", "3"]), sample("t", &["", "x"])];
+        assert_eq!(look.lists, [("e".to_owned(), events)]);
+        assert_eq!(column(&look, "s"), ["1", "2"]);
+    }
+
+    #[test]
     fn lines_of_blanks_and_of_objects_are_told_apart() {
         assert_eq!(of("log.txt", b"1 5\n1 6\n2 5\n").unwrap().format, Format::UserItem);
         assert_eq!(of("log.txt", b"5 6 7\n5\n").unwrap().format, Format::Sequences);
@@ -184,6 +273,7 @@ mod tests {
         assert_eq!(objects.format, Format::JsonLines);
         assert_eq!(column(&objects, "u"), ["1", "x"]);
         assert_eq!(column(&objects, "t"), ["", "[2]"]);
+        assert!(objects.lists.is_empty());
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod told_by_log;
 
 use columns::Reader;
 pub use input::SourceFile;
-pub use look::{Look, look};
+pub use look::{Look, Sample, look};
 use told_by_log::ToldByLog;
 
 /// How a log is written; [`Format::about`] says what each is. All may be gzipped.
