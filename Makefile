@@ -40,6 +40,7 @@ setup: .venv/.ready ## Make .venv with the pinned libtorch; TORCH_INDEX=URL take
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 1; }
 	@command -v c++ >/dev/null || { echo "A C++ compiler is missing: install g++ (Debian, Ubuntu: apt install g++) or clang"; exit 1; }
 	@command -v python3 >/dev/null || { echo "Python 3 is missing: install python3 (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$$(python3 --version) is too old for libtorch's wheel: install Python 3.10 or newer"; exit 1; }
 	@python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_INDEX) -r requirements.txt

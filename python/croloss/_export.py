@@ -169,9 +169,12 @@ class Export:
         wanted = self.manifest["files"].get(name)
         if wanted is None or not path.is_file():
             raise Error(f"{self.path} has no {name}: export again")
+        digest = hashlib.sha256()
         with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-                raise Error(f"{path} is truncated or altered: export again")
+            while block := file.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != wanted:
+            raise Error(f"{path} is truncated or altered: export again")
         return path
 
     @cached_property

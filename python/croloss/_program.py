@@ -36,7 +36,7 @@ def call(*arguments: object, progress: bool = True) -> str:
             encoding="utf-8",
             errors="replace",
             # Of its own, so that an interrupt reaches it through this process and once.
-            process_group=0,
+            start_new_session=True,
         ) as process:
             try:
                 last, interrupted = _listen(process, shown.hear if shown else lambda line: None)

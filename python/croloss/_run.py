@@ -2,12 +2,11 @@
 
 import json
 import os
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _parquet
+from . import _parquet, _toml
 from ._error import Error
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The effective configuration, every key with its value."""
-        return tomllib.loads((self.path / "config.toml").read_text("utf-8"))
+        return _toml.read(self.path / "config.toml")
 
     @property
     def result(self) -> dict[str, Any]:

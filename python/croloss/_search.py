@@ -2,11 +2,11 @@
 
 import json
 import os
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import _toml
 from ._error import Error
 from ._run import Run
 
@@ -62,7 +62,7 @@ class Best:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration, every key with its value."""
-        return tomllib.loads(self.config_path.read_text("utf-8"))
+        return _toml.read(self.config_path)
 
     @property
     def runs(self) -> list[Run]:

@@ -1,16 +1,29 @@
-"""Values as TOML, each on one line: Python reads TOML, and writes none."""
+"""TOML, read and written: Python reads it from 3.11 on, and writes none."""
 
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
 
 from ._error import Error
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What stands in a file."""
+    return tomllib.loads(path.read_text("utf-8"))
+
 
 def inline(value: object, key: str) -> str:
-    """The value of `key`, as it stands behind `=`."""
+    """The value of `key`, as it stands behind `=`, on one line."""
     match value:
         case str() | os.PathLike():
             # A string of JSON is one of TOML, but for this character.
