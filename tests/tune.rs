@@ -153,6 +153,8 @@ fn of_each_rung_the_best_third_goes_on_as_soon_as_it_is_known() {
     fs::remove_file(out.join("tune.md")).unwrap();
     place.ok(&["report", "found"]);
     assert_eq!(fs::read_to_string(out.join("tune.md")).unwrap(), page);
+    let printed = place.ok(&tune("found", &["--points", "9", "--json"]));
+    assert_eq!(printed, fs::read_to_string(out.join("found.json")).unwrap());
 }
 
 /// `found.json` says what was `said`, and has the points that came to each rung, by what their logs say.

@@ -35,7 +35,7 @@ pub struct Report {
 impl Report {
     pub fn run(self) -> Result<()> {
         if Record::is_there(&self.file) {
-            return tune::report(&self.file);
+            return tune::report(&self.file, false);
         }
         let out = self.out.unwrap_or_else(|| self.file.with_extension(""));
         report::refuse_foreign(&out)?;

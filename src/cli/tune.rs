@@ -15,7 +15,7 @@ use crate::misuse;
 use crate::reading;
 use crate::signals::Signals;
 use crate::sweep::{Next, Runner, SweepFile};
-use crate::tune::{Entry, Outcome, Record, Search, Whole, best_name, finals, said, write};
+use crate::tune::{Entry, Found, Outcome, Record, Search, Whole, best_name, finals, said, write};
 
 /// The space that is searched where none is given.
 const LOSSES: &str = include_str!("../../configs/spaces/losses.toml");
@@ -54,6 +54,9 @@ pub struct Tune {
     /// Seed of what is drawn
     #[arg(long, default_value_t = 1)]
     seed: u32,
+    /// Print found.json in place of what is found in words
+    #[arg(long)]
+    json: bool,
 }
 
 impl Tune {
@@ -95,7 +98,7 @@ impl Tune {
         let last = best.concat();
         let whole = Whole { folder: &out, points: &last };
         let failed = run(whole.left(), &mut || whole.next_task())?;
-        report(&out)?;
+        report(&out, self.json)?;
         if failed > 0 {
             bail!("{failed} runs of the best and of what they are compared with failed");
         }
@@ -154,9 +157,12 @@ impl Tune {
 }
 
 /// Writes and prints what the search in `folder` has come to.
-pub fn report(folder: &Path) -> Result<()> {
+pub fn report(folder: &Path, as_json: bool) -> Result<()> {
     let outcome = Outcome::read(folder)?;
     let written = write(&outcome, folder)?;
+    if as_json {
+        return table::say_json(&Found::of(&outcome));
+    }
     for paragraph in said(&outcome) {
         table::say(format_args!("{paragraph}\n"))?;
     }

@@ -21,6 +21,7 @@ mod rungs;
 mod search;
 mod standing;
 
+pub use found::Found;
 pub use outcome::{Outcome, finals};
 pub use pages::{best_name, said, write};
 pub use record::{Entry, Record};
