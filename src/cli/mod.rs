@@ -33,6 +33,7 @@ mod sweep_progress;
 mod table;
 mod train;
 mod tune;
+mod watch;
 
 /// Trains the retrieval stage of recommender systems with losses that optimise Recall@N.
 #[derive(Parser)]
@@ -54,6 +55,7 @@ enum Command {
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
     Tune(tune::Tune),
+    Watch(watch::Watch),
     Report(report::Report),
     Best(best::Best),
     Export(export::Export),
@@ -80,6 +82,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Tune(command) => command.run(),
+        Command::Watch(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Best(command) => command.run(),
         Command::Export(command) => command.run(),
