@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use md5::Md5;
@@ -140,6 +142,28 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
 /// Writes a file so that a reader sees either the old content or the new one.
 pub fn write_file(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     write_with(path, |staging| Ok(fs::write(staging, content)?))
+}
+
+/// By what one sees that a file was written anew, or that others stand in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub modified: SystemTime,
+    length: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// That of `path`; `None` where there is nothing.
+    pub fn of(path: &Path) -> Option<Self> {
+        let there = fs::metadata(path).ok()?;
+        let modified = there.modified().ok()?;
+        Some(Self { modified, length: there.len(), inode: there.ino() })
+    }
+
+    /// Whether what is written now may get the same stamp: clocks of file systems are coarse.
+    pub fn is_fresh(&self) -> bool {
+        self.modified.elapsed().map_or(true, |age| age < Duration::from_secs(2))
+    }
 }
 
 /// The path of what stands beside `path` while it is written, or replaced.

@@ -40,3 +40,4 @@ pub mod step;
 pub mod sweep;
 pub mod train;
 pub mod tune;
+pub mod watch;

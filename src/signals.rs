@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first of them asks for a good end, a second SIGINT ends at once.
+//! Signals that ask for a good end. Of [`Signals::listen`] a second SIGINT ends at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,6 +8,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::error::Interrupted;
+
+const CANNOT: &str = "cannot listen for signals";
 
 /// Which signal has come. The default hears none.
 #[derive(Clone, Debug, Default)]
@@ -19,18 +21,23 @@ impl Signals {
     /// # Errors
     /// When the system lets nobody listen.
     pub fn listen() -> Result<Self> {
-        let signals = Self::default();
         let again = Arc::new(AtomicBool::new(false));
-        let listen = || -> std::io::Result<()> {
-            // In this order: the first SIGINT must not find what it sets itself.
-            flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, again.clone())?;
-            flag::register(SIGINT, again)?;
-            for signal in [SIGINT, SIGTERM] {
-                flag::register_usize(signal, signals.0.clone(), signal as usize)?;
-            }
-            Ok(())
-        };
-        listen().context("cannot listen for signals")?;
+        // In this order: the first SIGINT must not find what it sets itself.
+        flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, again.clone())
+            .and_then(|_| flag::register(SIGINT, again))
+            .context(CANNOT)?;
+        Self::of(&[SIGINT, SIGTERM])
+    }
+
+    /// Listens for these, none of which ends the process by itself any more, however often it comes.
+    ///
+    /// # Errors
+    /// When the system lets nobody listen.
+    pub fn of(all: &[i32]) -> Result<Self> {
+        let signals = Self::default();
+        for &signal in all {
+            flag::register_usize(signal, signals.0.clone(), signal as usize).context(CANNOT)?;
+        }
         Ok(signals)
     }
 

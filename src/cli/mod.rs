@@ -35,6 +35,7 @@ mod sweep_progress;
 mod table;
 mod train;
 mod tune;
+mod watch;
 
 use crate::train::peak_memory_mib;
 use table::Told;
@@ -69,6 +70,7 @@ enum Command {
     Compare(compare::Compare),
     Sweep(sweep::Sweep),
     Tune(tune::Tune),
+    Watch(watch::Watch),
     Report(report::Report),
     Best(best::Best),
     Export(export::Export),
@@ -111,6 +113,7 @@ fn call(command: Command) -> Result<()> {
         Command::Compare(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Tune(command) => command.run(),
+        Command::Watch(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Best(command) => command.run(),
         Command::Export(command) => command.run(),

@@ -41,11 +41,18 @@ pub fn draws() -> bool {
 /// # Errors
 /// An output that cannot be written; one that nobody reads any more is none.
 pub fn say(line: impl Display) -> Result<()> {
+    is_heard(line).map(drop)
+}
+
+/// Prints a line, and says whether somebody reads it.
+///
+/// # Errors
+/// Those of [`say`].
+pub fn is_heard(line: impl Display) -> Result<bool> {
     match writeln!(stdout(), "{line}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to standard output"),
     }
 }
 

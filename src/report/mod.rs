@@ -35,7 +35,7 @@ use crate::reading;
 use crate::sweep::{PointResult, Status};
 
 pub use shared::choice::{Case, Choice, Mean, Standing, in_percent};
-pub use shared::drawing::{Axis, Line, Panel, draw};
+pub use shared::drawing::{Axis, Line, Panel, draw, round_step};
 pub use shared::provenance::{DatasetSummary, PAPERS_DATA, Provenance, machine, today};
 pub use shared::results_files::write_results;
 

@@ -1,10 +1,12 @@
 //! Grids of training runs from one TOML file, and their results.
 
+mod begun;
 mod file;
 mod point;
 mod result;
 mod runner;
 
+pub use begun::{begun, logs};
 pub use file::SweepFile;
 pub use point::{Filter, Point, Shard};
 pub use result::{PointResult, Status, collect};

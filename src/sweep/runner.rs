@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::begun::logs;
 use super::point::Point;
 use crate::error::{Interrupted, exit_status};
 use crate::eval::value_of;
@@ -177,7 +178,7 @@ impl Runner {
     }
 
     fn logs(&self) -> PathBuf {
-        self.runs.join("logs")
+        logs(&self.runs)
     }
 
     fn start(&self, Task { point, until, .. }: &Task, slot: usize) -> Result<Started> {

@@ -20,11 +20,12 @@ mod training;
 mod warm_start;
 
 pub use context::RunContext;
+pub use diverged::Diverged;
 pub use event::Event;
 pub use memory::{ValueRows, free as free_memory, peak_memory_mib, refuse_too_large};
 pub use opening::{Asked, Start};
 pub use run_folder::{
-    Ending, Failure, LogIds, LogLine, LogTail, LogWriter, RunFolder, RunInfo, RunResult,
+    Ending, Failure, Holder, LogIds, LogLine, LogTail, LogWriter, RunFolder, RunInfo, RunResult,
     TargetRanks, by_name,
 };
 pub use trained_run::TrainedRun;

@@ -24,6 +24,7 @@ use crate::misuse;
 
 pub(super) use for_next::KnownFields;
 pub use info::RunInfo;
+pub use lock::Holder;
 pub use log::{LogLine, LogTail, LogWriter};
 pub use ranks::{LogIds, TargetRanks};
 pub use result::{Ending, Failure, RunResult, by_name};
@@ -154,6 +155,11 @@ impl RunFolder {
         Lock::is_held(&path.join(LOCK))
     }
 
+    /// Who works in the run at `path`, as its lock says, which is left alone.
+    pub fn holder(path: &Path) -> Option<Holder> {
+        Holder::of(&path.join(LOCK))
+    }
+
     /// An existing run.
     ///
     /// # Errors
@@ -173,8 +179,8 @@ impl RunFolder {
         &self.path
     }
 
-    /// Where the effective configuration is.
-    pub(super) fn config_path(&self) -> PathBuf {
+    /// Where the effective configuration is, written when the run begins and when it is gone on with.
+    pub fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
 
@@ -243,10 +249,15 @@ impl RunFolder {
         self.write_json(DIVERGED, diverged)
     }
 
+    /// Which batch's loss was no number, if one's was.
+    pub fn diverged(&self) -> Option<Diverged> {
+        self.read_json(DIVERGED).ok()
+    }
+
     /// The log as far as it is written; broken or foreign lines are left out, and without a log
     /// there are none.
     pub fn log(&self) -> Vec<LogLine> {
-        log::lines(&fs::read_to_string(self.log_path()).unwrap_or_default())
+        log::lines(&fs::read(self.log_path()).unwrap_or_default()).collect()
     }
 
     /// Follows the log of the run at `path`, which may be yet to come.
@@ -328,49 +339,6 @@ impl RunFolder {
             Some(_lock) => checkpoints.clear(),
             None => Ok(()),
         }
-    }
-
-    /// What the run came to.
-    ///
-    /// # Errors
-    /// Says that the run has failed, or is not finished; names the file that is broken.
-    pub fn result(&self) -> Result<RunResult> {
-        if Self::has_result(&self.path) {
-            return self.read_json(RESULT);
-        }
-        let path = self.path.display();
-        if self.path.join(FAILURE).exists() {
-            let Failure { reason } = self.read_json(FAILURE)?;
-            bail!("{path} has no result: the run failed ({reason})");
-        }
-        bail!(
-            "{path} is not finished: it has no {RESULT} yet; wait for its end, or go on with it by \
-             `croloss train {path}/{CONFIG} --out {path} --resume`"
-        )
-    }
-
-    /// Whether the run at `path`, if there is one, has a result.
-    pub fn has_result(path: &Path) -> bool {
-        path.join(RESULT).exists()
-    }
-
-    /// Keeps why the run failed.
-    pub fn write_failure(&self, failure: &Failure) -> Result<()> {
-        self.write_json(FAILURE, failure)
-    }
-
-    /// How the run at `path` ended; `None` where it has not, or there is none.
-    ///
-    /// # Errors
-    /// Names the file that is missing or broken.
-    pub fn ending(path: &Path) -> Result<Option<Ending>> {
-        if Self::has_result(path) {
-            return Ok(Some(Ending::Done(Self::open(path)?.result()?.into())));
-        }
-        if path.join(FAILURE).exists() {
-            return Ok(Some(Ending::Failed(Self::open(path)?.read_json(FAILURE)?)));
-        }
-        Ok(None)
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {

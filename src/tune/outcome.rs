@@ -91,8 +91,9 @@ impl Outcome {
     /// Names the file that is missing or broken.
     pub fn read(folder: &Path) -> Result<Self> {
         let Record { metrics, search, finals, .. } = Record::read(folder)?;
-        let row = |Entry { name, case, id }: Entry| {
-            let run = folder.join(format!("{name}-{id}"));
+        let row = |entry: Entry| {
+            let run = entry.run(folder);
+            let Entry { name, case, .. } = entry;
             Row { standing: standing(&run, &metrics), name, case, run }
         };
         let points = search.into_iter().map(row).collect();

@@ -1,6 +1,6 @@
 //! `tune.json`: what a search is about, in its folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -43,10 +43,15 @@ impl Entry {
         Self { name, case, id }
     }
 
+    /// Its run folder in that of the search, `folder`.
+    pub fn run(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}-{}", self.name, self.id))
+    }
+
     /// The point, if it has been begun in `folder`.
     pub fn point(&self, folder: &Path) -> Option<Point> {
         let Self { name, case, id } = self.clone();
-        let run = RunFolder::open(&folder.join(format!("{name}-{id}"))).ok()?;
+        let run = RunFolder::open(&self.run(folder)).ok()?;
         Some(Point { name, case, id, grids: vec!["tune".into()], config: run.config(&[]).ok()? })
     }
 }

@@ -9,6 +9,11 @@ use anyhow::Context;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::reading;
+
+/// Bytes of a log that are read at once.
+const PIECE: u64 = 1 << 20;
+
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
@@ -94,40 +99,65 @@ impl LogWriter {
 }
 
 /// The lines of a log's text, without those that are broken or foreign.
-pub(super) fn lines(text: &str) -> Vec<LogLine> {
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = LogLine> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// Reads a log line by line while it is being written.
 pub struct LogTail {
     path: PathBuf,
-    /// Bytes that have been read.
+    /// Bytes that have been read, up to the end of a line.
     read: u64,
+    /// How long it was when it had been read to its end.
+    seen: u64,
 }
 
 impl LogTail {
     /// Of a log that may be yet to come.
     pub(super) fn of(path: PathBuf) -> Self {
-        Self { path, read: 0 }
+        Self { path, read: 0, seen: 0 }
     }
 
     /// The lines that are whole and were not read before. Broken or foreign ones are left out; a
     /// log that has become shorter is a new one.
     pub fn whole_lines(&mut self) -> Vec<LogLine> {
-        let text = self.unread().unwrap_or_default();
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        self.read += whole as u64;
-        lines(&text[..whole])
+        let mut all = vec![];
+        self.each_line(|line| all.push(line));
+        all
     }
 
-    fn unread(&mut self) -> Option<String> {
-        let mut file = File::open(&self.path).ok()?;
-        if file.metadata().ok()?.len() < self.read {
+    /// [`LogTail::whole_lines`], one by one: a long log is never in memory as a whole, and one that
+    /// has not grown is not opened.
+    pub fn each_line(&mut self, mut take: impl FnMut(LogLine)) {
+        while let Some(piece) = self.piece() {
+            lines(&piece).for_each(&mut take);
+        }
+    }
+
+    /// The next whole lines, at most [`PIECE`] bytes of them; `None` at the end.
+    fn piece(&mut self) -> Option<Vec<u8>> {
+        let length = fs::metadata(&self.path).ok()?.len();
+        if length < self.read {
             self.read = 0;
         }
+        if length == self.seen {
+            return None;
+        }
+        let mut file = reading::open(&self.path).ok()?;
         file.seek(SeekFrom::Start(self.read)).ok()?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).ok()?;
-        Some(text)
+        let mut piece = vec![];
+        let read = file.take(PIECE).read_to_end(&mut piece).ok()? as u64;
+        if read < PIECE {
+            self.seen = self.read + read;
+        }
+        let whole = match piece.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => end + 1,
+            // Nothing that is written here is as long.
+            None if read == PIECE => piece.len(),
+            None => 0,
+        };
+        piece.truncate(whole);
+        self.read += whole as u64;
+        Some(piece)
     }
 }

@@ -1,9 +1,12 @@
 //! What a run came to: `result.json`, or `failed.json`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::{Result, bail};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::{CONFIG, FAILURE, RESULT, RunFolder};
 use crate::config::Metric;
 use crate::eval::{ColdRecall, Groups, Lists};
 
@@ -63,6 +66,51 @@ pub struct RunResult {
     /// Of a dataset whose split takes items out of training: how many of them are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_cold: Option<ColdRecall>,
+}
+
+impl RunFolder {
+    /// What the run came to.
+    ///
+    /// # Errors
+    /// Says that the run has failed, or is not finished; names the file that is broken.
+    pub fn result(&self) -> Result<RunResult> {
+        if Self::has_result(&self.path) {
+            return self.read_json(RESULT);
+        }
+        let path = self.path.display();
+        if self.path.join(FAILURE).exists() {
+            let Failure { reason } = self.read_json(FAILURE)?;
+            bail!("{path} has no result: the run failed ({reason})");
+        }
+        bail!(
+            "{path} is not finished: it has no {RESULT} yet; wait for its end, or go on with it by \
+             `croloss train {path}/{CONFIG} --out {path} --resume`"
+        )
+    }
+
+    /// Whether the run at `path`, if there is one, has a result.
+    pub fn has_result(path: &Path) -> bool {
+        path.join(RESULT).exists()
+    }
+
+    /// Keeps why the run failed.
+    pub fn write_failure(&self, failure: &Failure) -> Result<()> {
+        self.write_json(FAILURE, failure)
+    }
+
+    /// How the run at `path` ended; `None` where it has not, or there is none.
+    ///
+    /// # Errors
+    /// Names the file that is missing or broken.
+    pub fn ending(path: &Path) -> Result<Option<Ending>> {
+        if Self::has_result(path) {
+            return Ok(Some(Ending::Done(Self::open(path)?.result()?.into())));
+        }
+        if path.join(FAILURE).exists() {
+            return Ok(Some(Ending::Failed(Self::open(path)?.read_json(FAILURE)?)));
+        }
+        Ok(None)
+    }
 }
 
 /// Metrics as a map from `recall@50` and the like, in their order.
