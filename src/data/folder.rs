@@ -42,24 +42,31 @@ impl Dataset {
     /// # Errors
     /// A disk that fails.
     pub fn write(&self, claim: Claim) -> Result<()> {
-        let manifest = Manifest {
-            format: formats::DATASET,
-            croloss: env!("CARGO_PKG_VERSION").to_owned(),
-            checksum: self.checksum(),
-            counts: self.counts(),
-            ..self.manifest.clone()
-        };
         claim.write(|folder| {
-            self.write_items(&folder.join(ITEMS))?;
-            self.write_users(&folder.join(USERS))?;
-            self.write_sequences(&folder.join(SEQUENCES))?;
-            self.write_features(folder)?;
-            if let Some(cold) = &self.cold {
-                cold::write_targets(&folder.join(cold::FILE), cold)?;
-            }
+            let (checksum, written) = rayon::join(|| self.checksum(), || self.write_files(folder));
+            written?;
+            let manifest = Manifest {
+                format: formats::DATASET,
+                croloss: env!("CARGO_PKG_VERSION").to_owned(),
+                checksum,
+                counts: self.counts(),
+                ..self.manifest.clone()
+            };
             let text = toml::to_string(&manifest).context("cannot write the manifest as TOML")?;
             files::write_file(&folder.join(FILE), text)
         })
+    }
+
+    /// Everything but the manifest.
+    fn write_files(&self, folder: &Path) -> Result<()> {
+        self.write_items(&folder.join(ITEMS))?;
+        self.write_users(&folder.join(USERS))?;
+        self.write_sequences(&folder.join(SEQUENCES))?;
+        self.write_features(folder)?;
+        match &self.cold {
+            Some(cold) => cold::write_targets(&folder.join(cold::FILE), cold),
+            None => Ok(()),
+        }
     }
 
     fn write_items(&self, path: &Path) -> Result<()> {

@@ -1,8 +1,8 @@
 //! A raw log in memory: who met what, and when, with ids as small numbers.
 
-use std::collections::HashMap;
+use anyhow::{Result, bail};
 
-use anyhow::{Context, Result, bail};
+use super::interner::{Interner, Numbered};
 
 /// The events of a log, column by column, in the order of the log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,22 +67,26 @@ impl Builder {
         Ok(())
     }
 
-    /// The numbers of user and item of the event that was appended last.
-    pub fn last(&self) -> [u32; 2] {
-        [&self.user, &self.item].map(|numbers| numbers.last().copied().unwrap_or_default())
-    }
-
-    /// What the event that was appended last is later than its time, in billionths.
-    pub fn push_part(&mut self, part: u32) {
-        if part > 0 {
-            self.part.resize(self.len() - 1, 0);
-            self.part.push(part);
+    /// Appends the events of the piece of the log that follows.
+    ///
+    /// # Errors
+    /// More than 2³² distinct ids.
+    pub(super) fn append(&mut self, piece: Piece) -> Result<()> {
+        if !piece.part.is_empty() {
+            self.part.resize(self.len(), 0);
+            self.part.extend(piece.part);
         }
+        let [users, items] = piece.base;
+        piece.users.add_to(&mut self.users, users, &mut self.user)?;
+        piece.items.add_to(&mut self.items, items, &mut self.item)?;
+        self.time.extend(piece.time);
+        self.day.extend(piece.day);
+        Ok(())
     }
 
-    /// The day of the event that was appended last. Either all events of a log have one or none.
-    pub fn push_day(&mut self, day: i64) {
-        self.day.push(day);
+    /// The numbers of the user and the item of an event.
+    pub(super) fn event(&self, event: usize) -> [u32; 2] {
+        [self.user[event], self.item[event]]
     }
 
     /// Whether the log writes dates, not numbers.
@@ -135,51 +139,82 @@ impl Builder {
     }
 }
 
-/// Gives each distinct string a number from 0, in order of first appearance.
+/// Events of a piece of a log, taken on any thread, for [`Builder::append`].
 #[derive(Default)]
-pub(super) struct Interner {
-    numbers: HashMap<Box<str>, u32>,
-    /// Logs are often grouped by user: the last one is found without a look-up.
-    last: (String, u32),
+pub(super) struct Piece {
+    users: Numbered,
+    items: Numbered,
+    time: Vec<i64>,
+    part: Vec<u32>,
+    day: Vec<i64>,
+    /// How many users and items were known.
+    base: [usize; 2],
 }
 
-impl Interner {
-    pub fn number(&mut self, name: &str) -> Result<u32> {
-        if self.last.0 == name && !self.numbers.is_empty() {
-            return Ok(self.last.1);
-        }
-        let number = match self.numbers.get(name) {
-            Some(number) => *number,
-            None => {
-                let new = u32::try_from(self.numbers.len()).context("more than 2^32 ids")?;
-                self.numbers.insert(name.into(), new);
-                new
-            }
-        };
-        self.last.0.clear();
-        self.last.0.push_str(name);
-        self.last.1 = number;
-        Ok(number)
+impl Piece {
+    /// For a log of which `known` was read before.
+    pub fn behind(known: &Builder) -> Piece {
+        Piece { base: [known.users.len(), known.items.len()], ..Piece::default() }
     }
 
-    /// How many there are.
+    /// Appends the time, with its part, and the day of an event, whose ids follow.
+    pub fn push_time(&mut self, time: Option<(i64, u32)>, day: Option<i64>) {
+        self.day.extend(day);
+        if let Some((time, part)) = time {
+            self.time.push(time);
+            push_part(&mut self.part, self.time.len(), part);
+        }
+    }
+
+    /// Appends the ids of events. `known` is that of [`Piece::behind`].
+    ///
+    /// # Errors
+    /// More than 2³² distinct ids.
+    pub fn push_ids<'n>(
+        &mut self,
+        known: &Builder,
+        users: impl Iterator<Item = &'n str>,
+        items: impl Iterator<Item = &'n str>,
+    ) -> Result<()> {
+        // Many look-ups in one loop: their ways to memory go side by side.
+        self.users.extend(&known.users, users)?;
+        self.items.extend(&known.items, items)
+    }
+
+    /// The number of events.
     pub fn len(&self) -> usize {
-        self.numbers.len()
+        self.users.numbers.len()
     }
 
-    /// All of them, each in the place of its number.
-    pub fn into_names(self) -> Vec<String> {
-        let mut names = vec![String::new(); self.numbers.len()];
-        for (name, number) in self.numbers {
-            names[number as usize] = name.into();
-        }
-        names
+    /// The numbers of the user and the item of an event; those of new ones nobody has yet.
+    pub fn numbers(&self, event: usize) -> [u32; 2] {
+        [self.users.numbers[event], self.items.numbers[event]]
+    }
+}
+
+/// Appends a part to `parts`, which is as long as is needed for the last that is not 0.
+fn push_part(parts: &mut Vec<u32>, events: usize, part: u32) {
+    if part > 0 {
+        parts.resize(events - 1, 0);
+        parts.push(part);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Builder {
+        /// What the event that was appended last is later than its time, in billionths.
+        pub(in crate::data) fn push_part(&mut self, part: u32) {
+            push_part(&mut self.part, self.user.len(), part);
+        }
+
+        /// The day of the event that was appended last. Either all events of a log have one or none.
+        pub(in crate::data) fn push_day(&mut self, day: i64) {
+            self.day.push(day);
+        }
+    }
 
     #[test]
     fn ids_are_numbered_by_first_appearance() {

@@ -16,6 +16,7 @@ mod folder;
 mod generate;
 mod guess;
 mod interactions;
+mod interner;
 mod known;
 mod manifest;
 mod pages;

@@ -11,11 +11,11 @@ use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 
 use super::pages;
-use crate::files::Sink;
 use crate::reading;
 
-/// Rows of a piece: some tens of megabytes.
-const ROWS: usize = 1 << 22;
+mod writing;
+
+pub(super) use writing::write;
 
 /// Rows that a byte of a file may stand for; those of real columns take some bits each.
 const ROWS_A_BYTE: u64 = 64;
@@ -145,29 +145,6 @@ fn whole<T>(path: &Path, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
         Ok(read) => read.map_err(|error| unreadable(error.to_string())),
         Err(_) => Err(unreadable("it is damaged".to_owned())),
     }
-}
-
-/// Writes `rows` rows; `frame` makes the columns of a range of them.
-pub(super) fn write(
-    path: &Path,
-    rows: usize,
-    frame: impl Fn(std::ops::Range<usize>) -> Vec<Column>,
-) -> Result<()> {
-    let (sink, why) = Sink::create(path)?;
-    let write = || -> Result<()> {
-        let schema = DataFrame::new_infer_height(frame(0..0))?.schema().clone();
-        let writer = ParquetWriter::new(sink);
-        let mut writer = writer.with_row_group_size(Some(ROWS)).batched(&schema)?;
-        let mut start = 0;
-        while start < rows {
-            let end = rows.min(start + ROWS);
-            writer.write_batch(&DataFrame::new_infer_height(frame(start..end))?)?;
-            start = end;
-        }
-        writer.finish()?;
-        Ok(())
-    };
-    write().map_err(|error| why.of(error))
 }
 
 #[cfg(test)]

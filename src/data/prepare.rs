@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::dataset::{Dataset, Item, Sequences};
+use super::dataset::{Dataset, Item};
 use super::interactions::Interactions;
 use super::manifest::{DroppedCounts, Manifest};
 use super::read::Log;
@@ -12,9 +12,11 @@ use super::split::Split;
 use super::split_rule::SplitRule;
 use super::split_users::UserFacts;
 use kept::{Dropped, Kept};
+use ordered::sequences;
 
 mod cold;
 mod kept;
+mod ordered;
 
 /// Filters, orders, numbers and splits a log, as the published preparations do:
 ///
@@ -180,63 +182,6 @@ fn number(popularity: &[u64], kept: &[bool]) -> (Vec<usize>, Vec<u32>) {
         numbers[*item] = id as u32 + 1;
     }
     (catalogue, numbers)
-}
-
-/// Each user's items and their times, ordered.
-fn sequences(
-    kept: &Kept,
-    events: &Interactions,
-    split: &[(usize, Split)],
-    numbers: &[u32],
-) -> (Sequences, Option<Vec<i64>>) {
-    let lengths = kept.lengths();
-    // Where the next event of each user of the log goes.
-    let mut place = vec![0; lengths.len()];
-    let mut offsets = vec![0];
-    for (user, _) in split {
-        let start = offsets[offsets.len() - 1];
-        place[*user] = start;
-        offsets.push(start + lengths[*user] as usize);
-    }
-    let total = offsets[split.len()];
-    let mut items = vec![0; total];
-    let mut times = events.time.as_ref().map(|_| vec![0; total]);
-    let mut parts = events.part.as_ref().map_or(vec![], |_| vec![0; total]);
-    for (event, user, item) in kept.events() {
-        let place = &mut place[user];
-        items[*place] = numbers[item];
-        if let (Some(times), Some(time)) = (&mut times, &events.time) {
-            times[*place] = time[event];
-        }
-        if let Some(part) = &events.part {
-            parts[*place] = part[event];
-        }
-        *place += 1;
-    }
-    if let Some(times) = &mut times {
-        order(&mut items, times, &parts, &offsets);
-    }
-    (Sequences { items, offsets }, times)
-}
-
-/// Orders each user's events by time, and by the `parts` beyond it if there are any; equal times keep
-/// their order.
-fn order(items: &mut [u32], times: &mut [i64], parts: &[u32], offsets: &[usize]) {
-    let mut events = Vec::new();
-    for user in offsets.windows(2) {
-        let (items, times) = (&mut items[user[0]..user[1]], &mut times[user[0]..user[1]]);
-        let parts = parts.get(user[0]..user[1]).unwrap_or_default();
-        if parts.is_empty() && times.is_sorted() {
-            continue;
-        }
-        events.clear();
-        let part = |at: usize| parts.get(at).copied().unwrap_or_default();
-        events.extend((0..items.len()).map(|at| (times[at], part(at), items[at])));
-        events.sort_by_key(|(time, part, _)| (*time, *part));
-        for (at, (time, _, item)) in events.iter().enumerate() {
-            (times[at], items[at]) = (*time, *item);
-        }
-    }
 }
 
 #[cfg(test)]

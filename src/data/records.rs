@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::field_kind::FieldKind;
 use super::field_value::{FieldValue, Told};
-use super::interactions::Interner;
+use super::interner::Interner;
 
 /// A field that is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,12 @@
 //! Which users and items of a log are still in, and what they have left.
 
+use rayon::prelude::*;
+
 use crate::data::interactions::Interactions;
 use crate::data::split_rule::Moment;
+
+/// Counts of all users or items that are held at once, while threads count.
+const COUNTS: usize = 8;
 
 /// What has not been dropped. An event is kept while its user and its item are.
 pub struct Kept<'a> {
@@ -32,15 +37,33 @@ impl<'a> Kept<'a> {
 
     /// `[users]`: kept events of each.
     pub fn lengths(&self) -> Vec<u64> {
-        let mut counts = vec![0; self.users.len()];
-        self.events().for_each(|(_, user, _)| counts[user] += 1);
-        counts
+        self.count(&self.users, |user, item| self.items[item].then_some(user))
     }
 
     /// `[items]`: kept events of each.
     pub fn popularity(&self) -> Vec<u64> {
-        let mut counts = vec![0; self.items.len()];
-        self.events().for_each(|(_, _, item)| counts[item] += 1);
+        self.count(&self.items, |user, item| self.users[user].then_some(item))
+    }
+
+    /// How many events fall on each of `kept` that is, by what `of` makes of user and item.
+    fn count(&self, kept: &[bool], of: impl Fn(usize, usize) -> Option<usize> + Sync) -> Vec<u64> {
+        let length = self.events.len().div_ceil(rayon::current_num_threads().min(COUNTS)).max(1);
+        let (users, items) = (&self.events.user, &self.events.item);
+        let counted = users.par_chunks(length).zip(items.par_chunks(length)).map(|events| {
+            let mut counts = vec![0; kept.len()];
+            for (user, item) in events.0.iter().zip(events.1) {
+                if let Some(place) = of(*user as usize, *item as usize) {
+                    counts[place] += 1;
+                }
+            }
+            counts
+        });
+        let add = |mut all: Vec<u64>, more: Vec<u64>| {
+            all.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+            all
+        };
+        let mut counts = counted.reduce_with(add).unwrap_or_else(|| vec![0; kept.len()]);
+        counts.iter_mut().zip(kept).filter(|(_, kept)| !**kept).for_each(|(count, _)| *count = 0);
         counts
     }
 

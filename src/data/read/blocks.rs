@@ -1,19 +1,80 @@
 //! Text in blocks of bounded size that end where records end.
 
 use std::ops::Range;
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::mpsc::{channel, sync_channel};
+use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use memchr::{memchr, memchr_iter, memchr2_iter, memrchr};
 
-use super::input::Input;
+use super::input::{Input, SourceFile};
 
 /// Large enough that a block's overhead does not count, small enough that memory stays bounded.
-const BLOCK: usize = 32 << 20;
+const BLOCK: usize = if cfg!(test) { 1 << 20 } else { 32 << 20 };
 
-/// A piece of a text file: whole records.
-pub(super) struct Block {
-    pub text: String,
+/// What one thread works on at once: its text and what is taken of it stay in the nearest caches.
+const PIECE: usize = if cfg!(test) { 64 } else { 1 << 19 };
+
+/// Blocks that are read ahead of the one that is worked on.
+const AHEAD: usize = 1;
+
+/// A part of a text file: whole records.
+pub(super) struct Block<T = String> {
+    pub text: T,
     /// The number of its first line in the file, from 1.
     pub first_line: usize,
+}
+
+/// Reads a file on a thread of its own, ahead of `take`, which is given block after block with the
+/// bytes on disk that have been gone through.
+///
+/// # Errors
+/// Those of [`Input::open`], [`Blocks::next`] and `take`.
+pub(super) fn for_each(
+    path: &Path,
+    quote: Option<u8>,
+    mut take: impl FnMut(&Block, u64) -> Result<()>,
+) -> Result<SourceFile> {
+    let mut input = Input::open(path)?;
+    thread::scope(|scope| {
+        let (give, blocks) = sync_channel(AHEAD);
+        let (give_back, used) = channel::<String>();
+        let reading = scope.spawn(move || -> Result<SourceFile> {
+            let mut cut = Blocks::new(quote);
+            while let Some(block) = cut.next(&mut input)? {
+                let read = input.consumed();
+                ensure!(give.send((block, read)).is_ok(), "nobody takes what is read");
+                cut.spare = used.try_recv().unwrap_or_default().into_bytes();
+            }
+            input.finish()
+        });
+        for (block, read) in blocks {
+            take(&block, read)?;
+            // Memory that the reader has had is ready for use, other than new memory. It may be done.
+            _ = give_back.send(block.text);
+        }
+        reading.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+impl Block {
+    /// The text from byte `from` on in pieces for several threads.
+    pub fn pieces(&self, from: usize, quote: Option<u8>) -> Vec<Block<&str>> {
+        let bytes = self.text.as_bytes();
+        let (mut start, mut first_line) = (from, self.first_line + lines_in(&bytes[..from]));
+        let mut pieces = Vec::new();
+        while start < bytes.len() {
+            let enough = bytes.len().min(start + PIECE);
+            let end = record_end(&bytes[start..], enough - start, quote);
+            let end = end.map_or(bytes.len(), |end| start + end);
+            pieces.push(Block { text: &self.text[start..end], first_line });
+            first_line += lines_in(&bytes[start..end]);
+            start = end;
+        }
+        pieces
+    }
 }
 
 /// Cuts a file into [`Block`]s.
@@ -21,6 +82,8 @@ pub(super) struct Blocks {
     size: usize,
     quote: Option<u8>,
     rest: Vec<u8>,
+    /// The memory of the next block.
+    spare: Vec<u8>,
     next_line: usize,
     ended: bool,
 }
@@ -32,7 +95,8 @@ impl Blocks {
     }
 
     fn of_size(size: usize, quote: Option<u8>) -> Blocks {
-        Blocks { size, quote, rest: Vec::new(), next_line: 1, ended: false }
+        let (rest, spare) = (Vec::new(), Vec::new());
+        Blocks { size, quote, rest, spare, next_line: 1, ended: false }
     }
 
     /// The next block, `None` after the last.
@@ -40,7 +104,9 @@ impl Blocks {
     /// # Errors
     /// Text that is not UTF-8, a record longer than a block, what [`Input::read_into`] fails with.
     pub fn next(&mut self, input: &mut Input) -> Result<Option<Block>> {
-        let mut bytes = std::mem::take(&mut self.rest);
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
+        bytes.append(&mut self.rest);
         if !self.ended {
             let wanted = self.size.saturating_sub(bytes.len()).max(1);
             self.ended = input.read_into(&mut bytes, wanted)? < wanted;
@@ -76,13 +142,16 @@ impl Blocks {
 }
 
 fn lines_in(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+    memchr_iter(b'\n', bytes).count()
 }
 
 /// The end of the last line that is not inside quotes.
 fn last_record_end(bytes: &[u8], quote: Option<u8>) -> Option<usize> {
-    let quotes = |byte: &&u8| Some(**byte) == quote;
-    let mut inside = bytes.iter().filter(quotes).count() % 2 == 1;
+    let quotes = quote.map_or(0, |quote| memchr_iter(quote, bytes).count());
+    if quotes == 0 {
+        return Some(memrchr(b'\n', bytes)? + 1);
+    }
+    let mut inside = quotes % 2 == 1;
     for (at, byte) in bytes.iter().enumerate().rev() {
         if *byte == b'\n' && !inside {
             return Some(at + 1);
@@ -92,25 +161,41 @@ fn last_record_end(bytes: &[u8], quote: Option<u8>) -> Option<usize> {
     None
 }
 
+/// The end of the first line behind byte `from` that is not inside quotes.
+fn record_end(bytes: &[u8], from: usize, quote: Option<u8>) -> Option<usize> {
+    let quotes = quote.map_or(0, |quote| memchr_iter(quote, &bytes[..from]).count());
+    let rest = &bytes[from..];
+    Some(from + line_end(rest, quote, quotes % 2 == 1)? + 1)
+}
+
+/// Where the first line ends that is not inside quotes; `inside`: whether `bytes` begin there.
+fn line_end(bytes: &[u8], quote: Option<u8>, mut inside: bool) -> Option<usize> {
+    let Some(quote) = quote else { return memchr(b'\n', bytes) };
+    memchr2_iter(b'\n', quote, bytes).find(|at| {
+        inside ^= bytes[*at] == quote;
+        bytes[*at] == b'\n' && !inside
+    })
+}
+
+/// `quote`, if there is one in the text: what has none is cut faster.
+pub(super) fn used(quote: Option<u8>, text: &str) -> Option<u8> {
+    quote.filter(|quote| memchr(*quote, text.as_bytes()).is_some())
+}
+
 /// The records of a block that are not blank: the number of the line each starts in, and where it
 /// lies in the text, without its line end.
-pub(super) fn records(
-    block: &Block,
+pub(super) fn records<T: AsRef<str>>(
+    block: &Block<T>,
     quote: Option<u8>,
 ) -> impl Iterator<Item = (usize, Range<usize>)> {
-    let bytes = block.text.as_bytes();
+    let bytes = block.text.as_ref().as_bytes();
     let (mut start, mut line) = (0, block.first_line);
     std::iter::from_fn(move || {
         while start < bytes.len() {
-            let (mut inside, mut lines, first, from) = (false, 1, line, start);
-            let end = bytes[from..].iter().position(|byte| {
-                inside ^= Some(*byte) == quote;
-                lines += usize::from(*byte == b'\n' && inside);
-                *byte == b'\n' && !inside
-            });
-            let end = end.map_or(bytes.len(), |end| from + end);
+            let (first, from) = (line, start);
+            let end = line_end(&bytes[from..], quote, false).map_or(bytes.len(), |end| from + end);
             start = end + 1;
-            line += lines;
+            line += 1 + quote.map_or(0, |_| lines_in(&bytes[from..end]));
             let carriage = usize::from(bytes[from..end].ends_with(b"\r"));
             if end - carriage > from {
                 return Some((first, from..end - carriage));

@@ -1,24 +1,21 @@
-//! The columns that are wanted of a log: finding them, filtering their rows, taking ids and times.
+//! The columns that are wanted of a log: finding them, taking what is in them.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
-use polars::prelude::StringChunked;
+use anyhow::Result;
+use rayon::prelude::*;
 
-use super::time;
+use super::blocks::Block;
 use super::told_by_log::ToldByLog;
+use super::worker::{Wanted, Worked, Worker};
 use crate::config::nearest;
 use crate::data::interactions::Builder;
 use crate::error::{Misuse, short};
 
 /// What the readers of tables look for, and where they put it.
 pub(super) struct Reader<'a> {
-    pub user: &'a str,
-    pub item: &'a str,
-    pub time: Option<&'a str>,
-    pub day: Option<&'a str>,
-    pub keep: Vec<(&'a str, HashSet<&'a str>)>,
+    pub wanted: Wanted<'a>,
     /// Columns that tell of items and users.
     pub told: ToldByLog<'a>,
     pub header: bool,
@@ -29,17 +26,9 @@ pub(super) struct Reader<'a> {
     pub done: u64,
 }
 
-/// The wanted columns of a piece of a table, all of the same length.
-pub(super) struct Columns<'a> {
-    pub user: &'a StringChunked,
-    pub item: &'a StringChunked,
-    pub time: Option<&'a StringChunked>,
-    pub day: Option<&'a StringChunked>,
-    /// In the order of [`Reader::keep`].
-    pub keep: Vec<&'a StringChunked>,
-    /// In the order of [`ToldByLog::columns`].
-    pub told: Vec<&'a StringChunked>,
-}
+/// Takes some rows: the number of the line that each begins in, and row by row their cells in the
+/// order of [`Rows::names`].
+pub(super) type TakeRows<'r> = &'r mut dyn FnMut(&[usize], &[Cow<str>]) -> Result<()>;
 
 /// Who takes the rows of a table of text.
 pub(super) trait Rows {
@@ -49,13 +38,12 @@ pub(super) trait Rows {
     /// The names of the wanted columns; one may be there more than once.
     fn names(&self) -> impl Iterator<Item = &str>;
 
-    /// Takes the rows of a piece of the table at `path`. `get` finds a wanted column by its name,
-    /// `line` tells where row number `n` of the piece begins.
-    fn take_rows<'c>(
+    /// Takes the rows of pieces of the table at `path`, as if one after another; `rows` cuts a piece.
+    fn take_rows(
         &mut self,
-        get: &dyn Fn(&str) -> Result<&'c StringChunked>,
         path: &Path,
-        line: &dyn Fn(usize) -> usize,
+        pieces: &[Block<&str>],
+        rows: impl Fn(&Block<&str>, TakeRows) -> Result<()> + Sync,
     ) -> Result<()>;
 
     /// Is told the bytes of the file on disk that have been gone through.
@@ -68,17 +56,21 @@ impl Rows for Reader<'_> {
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.wanted()
+        self.columns()
     }
 
-    fn take_rows<'c>(
+    fn take_rows(
         &mut self,
-        get: &dyn Fn(&str) -> Result<&'c StringChunked>,
         path: &Path,
-        line: &dyn Fn(usize) -> usize,
+        pieces: &[Block<&str>],
+        rows: impl Fn(&Block<&str>, TakeRows) -> Result<()> + Sync,
     ) -> Result<()> {
-        let columns = self.columns(get)?;
-        self.take(&columns, |row| at(path, line(row)))
+        let width = self.columns().count();
+        self.take(pieces, &|line| at(path, line), |piece, worker| {
+            rows(piece, &mut |lines, cells| {
+                worker.rows(lines, |row, column| &cells[row * width + column])
+            })
+        })
     }
 
     fn went_by(&mut self, bytes: u64) {
@@ -88,92 +80,52 @@ impl Rows for Reader<'_> {
 
 impl Reader<'_> {
     /// Events seen so far, those left out included.
-    pub(super) fn seen(&self) -> u64 {
+    pub fn seen(&self) -> u64 {
         self.builder.len() as u64 + self.left_out
     }
 
     /// The names of the wanted columns; one may be wanted in more than one role.
-    pub(super) fn wanted(&self) -> impl Iterator<Item = &str> {
-        let keep = self.keep.iter().map(|(column, _)| *column);
-        let own = [self.user, self.item].into_iter().chain(self.time).chain(self.day);
-        own.chain(keep).chain(self.told.columns())
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.wanted.columns().chain(self.told.columns())
     }
 
     /// Whether rows may have nothing in this column.
-    pub(super) fn is_optional(&self, column: &str) -> bool {
-        let required = self.wanted().count() - self.told.columns().count();
-        !self.wanted().take(required).any(|name| name == column)
+    pub fn is_optional(&self, column: &str) -> bool {
+        !self.wanted.columns().any(|name| name == column)
     }
 
-    /// The wanted columns, each found by `get`, which is given its name.
-    pub(super) fn columns<'c>(
-        &self,
-        mut get: impl FnMut(&str) -> Result<&'c StringChunked>,
-    ) -> Result<Columns<'c>> {
-        Ok(Columns {
-            user: get(self.user)?,
-            item: get(self.item)?,
-            time: self.time.map(&mut get).transpose()?,
-            day: self.day.map(&mut get).transpose()?,
-            keep: self.keep.iter().map(|(column, _)| get(column)).collect::<Result<_>>()?,
-            told: self.told.columns().map(get).collect::<Result<_>>()?,
-        })
-    }
-
-    /// Takes the rows that pass the filters. `place` tells where row number `n` of the piece
-    /// stands ("FILE:LINE"), for errors.
-    pub(super) fn take(
+    /// Has pieces of a log worked on by all threads, and takes what comes of them in their order.
+    /// `place` tells where a row stands by its line ("FILE:LINE"), for errors.
+    ///
+    /// # Errors
+    /// The first in the order of the log.
+    pub fn take<P: Sync>(
         &mut self,
-        columns: &Columns,
-        place: impl Fn(usize) -> String,
+        pieces: &[P],
+        place: &(dyn Fn(usize) -> String + Sync),
+        work: impl Fn(&P, &mut Worker) -> Result<()> + Sync,
     ) -> Result<()> {
-        let mut kept = vec![true; columns.user.len()];
-        for (column, (_, values)) in columns.keep.iter().zip(&self.keep) {
-            for (kept, value) in kept.iter_mut().zip(column.iter()) {
-                *kept &= values.contains(value.unwrap_or_default());
-            }
+        let of_piece = |piece: &P| {
+            let mut worker = Worker::new(&self.wanted, &self.builder, &self.told, place);
+            let end = work(piece, &mut worker);
+            worker.finish(end)
+        };
+        let all: Vec<Worked> = pieces.par_iter().map(of_piece).collect();
+        all.into_iter().try_for_each(|worked| self.append(worked, place))
+    }
+
+    fn append(&mut self, worked: Worked, place: &dyn Fn(usize) -> String) -> Result<()> {
+        let before = self.builder.len();
+        if before == 0 {
+            self.builder.set_dates(worked.dates);
         }
-        let mut times = columns.time.map(|column| column.iter());
-        let mut days = columns.day.map(|column| column.iter());
-        let mut told: Vec<_> = columns.told.iter().map(|column| column.iter()).collect();
-        for (row, (user, item)) in columns.user.iter().zip(columns.item.iter()).enumerate() {
-            let [time, day] = [&mut times, &mut days]
-                .map(|column| column.as_mut().map(|c| c.next().flatten().unwrap_or_default()));
-            let told = told.iter_mut().map(|column| column.next().flatten().unwrap_or_default());
-            if !kept[row] {
-                told.for_each(drop);
-                self.left_out += 1;
-                continue;
-            }
-            let id = |id: Option<&'_ str>, role, column| match id {
-                Some(id) if !id.is_empty() => Ok(()),
-                _ => Err(anyhow!("{}: the {role} id (column `{column}`) is empty", place(row))),
-            };
-            id(user, "user", self.user)?;
-            id(item, "item", self.item)?;
-            let parsed = |text: Option<&str>, column: Option<&str>| match text {
-                None => Ok(None),
-                Some(text) => time::fine(text).map(Some).ok_or_else(|| {
-                    anyhow!(
-                        "{}: {:?} (column `{}`) is no time: expected a number, or a date like \
-                         2016-05-09 or 2016-05-09T10:11:12",
-                        place(row),
-                        short(text),
-                        column.unwrap_or_default()
-                    )
-                }),
-            };
-            if self.builder.len() == 0 {
-                self.builder.set_dates(day.or(time).is_some_and(time::is_date));
-            }
-            let (time, day) = (parsed(time, self.time)?, parsed(day, self.day)?);
-            let whole = time.map(|(whole, _)| whole);
-            self.builder.push(user.unwrap_or_default(), item.unwrap_or_default(), whole)?;
-            self.told.take(self.builder.last(), told, || place(row))?;
-            time.into_iter().for_each(|(_, part)| self.builder.push_part(part));
-            day.into_iter().for_each(|(day, _)| self.builder.push_day(day));
+        self.builder.append(worked.events)?;
+        self.left_out += worked.left_out;
+        for told in &worked.told {
+            let numbers = self.builder.event(before + told.event);
+            self.told.take(numbers, told, || place(told.line))?;
         }
-        Ok(())
+        worked.end
     }
 }
 

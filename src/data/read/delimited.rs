@@ -1,19 +1,21 @@
 //! CSV, TSV and their kin.
 
-use std::io::Cursor;
+use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
-use polars::prelude::*;
+use memchr::{memchr_iter, memchr2_iter};
 
-use super::blocks::{Block, Blocks, records};
-use super::columns::{Rows, at, no_column};
-use super::input::{Input, SourceFile};
+use super::blocks::{self, Block, records, used};
+use super::columns::{Rows, TakeRows, at, no_column};
+use super::input::SourceFile;
 use crate::misuse;
 
 /// More columns than any table has.
 const MOST_COLUMNS: usize = 1 << 16;
+
+/// Rows that are given on at once.
+const AT_ONCE: usize = 128;
 
 /// Reads a file whose fields are separated by `separator`; within a pair of `quote` separators and
 /// line ends are text.
@@ -23,136 +25,147 @@ pub(super) fn read(
     separator: u8,
     quote: Option<u8>,
 ) -> Result<SourceFile> {
-    let mut input = Input::open(path)?;
-    let mut blocks = Blocks::new(quote);
     let mut table = None;
-    while let Some(block) = blocks.next(&mut input)? {
-        let Some((_, first)) = records(&block, quote).next() else {
-            continue;
-        };
-        let header = rows.has_header() && table.is_none();
+    blocks::for_each(path, quote, |block, read| {
+        let quote = used(quote, &block.text);
+        let Some((_, first)) = records(block, quote).next() else { return Ok(()) };
+        let begins = if table.is_none() && rows.has_header() { first.end } else { 0 };
         let table = match &table {
             Some(table) => table,
-            None => {
-                let first = &block.text[first];
-                if separators(first, separator, quote).nth(MOST_COLUMNS).is_some() {
-                    misuse!(
-                        "{}: the first line has over {MOST_COLUMNS} columns: is it separated by {:?}?",
-                        path.display(),
-                        char::from(separator)
-                    );
-                }
-                let first = split(first, separator, quote);
-                table.insert(Table::new(rows, path, separator, quote, first)?)
-            }
+            None => table.insert(Table::new(rows, path, separator, &block.text[first], quote)?),
         };
-        table.take(rows, path, &block, usize::from(header))?;
-        rows.went_by(input.consumed());
-    }
-    input.finish()
+        rows.take_rows(path, &block.pieces(begins, quote), |piece, rows| {
+            table.cut(path, piece, used(quote, piece.text), rows)
+        })?;
+        rows.went_by(read);
+        Ok(())
+    })
 }
 
 /// How a file's records are cut into columns.
 struct Table {
-    names: Vec<String>,
     separator: u8,
-    quote: Option<u8>,
-    /// Columns are named by their number here: a header may name two alike, a schema may not.
-    options: CsvReadOptions,
-    numbers: Vec<String>,
+    /// Fields of a record.
+    width: usize,
+    /// The number of each wanted column.
+    wanted: Vec<usize>,
 }
 
 impl Table {
+    /// That of a file that begins with the record `first`.
     fn new(
         rows: &impl Rows,
         path: &Path,
         separator: u8,
+        first: &str,
         quote: Option<u8>,
-        first: Vec<String>,
     ) -> Result<Table> {
-        let numbers: Vec<String> = (1..=first.len()).map(|number| number.to_string()).collect();
-        let names = if rows.has_header() { first } else { numbers.clone() };
-        let mut projection = Vec::new();
-        for wanted in rows.names() {
-            let mut found = (0..names.len()).filter(|at| names[*at] == wanted);
+        let mut ends = vec![];
+        find_ends(first, separator, quote, &mut ends);
+        let width = ends.len();
+        if width > MOST_COLUMNS {
+            misuse!(
+                "{}: the first line has over {MOST_COLUMNS} columns: is it separated by {:?}?",
+                path.display(),
+                char::from(separator)
+            );
+        }
+        let names: Vec<String> = match rows.has_header() {
+            true => {
+                let starts = [0].into_iter().chain(ends.iter().map(|end| end + 1));
+                let fields = starts.zip(&ends).map(|(start, end)| &first[start..*end]);
+                fields.map(|field| bare(field, quote).unwrap_or(field.into()).into()).collect()
+            }
+            false => (1..=width).map(|number| number.to_string()).collect(),
+        };
+        let mut wanted = Vec::new();
+        for name in rows.names() {
+            let mut found = (0..width).filter(|at| names[*at] == name);
             match found.next() {
                 Some(_) if found.next().is_some() => misuse!(
-                    "{} has two columns `{wanted}`: give one of them another name",
+                    "{} has two columns `{name}`: give one of them another name",
                     path.display()
                 ),
-                Some(index) => projection.push(index),
-                None => return Err(no_column(&path.display().to_string(), wanted, &names)),
+                Some(index) => wanted.push(index),
+                None => return Err(no_column(&path.display().to_string(), name, &names)),
             }
         }
-        projection.sort_unstable();
-        projection.dedup();
-        let field = |number: &String| Field::new(number.as_str().into(), DataType::String);
-        let schema: Schema = numbers.iter().map(field).collect();
-        let options = CsvReadOptions::default()
-            .with_has_header(true)
-            .with_schema(Some(Arc::new(schema)))
-            .with_projection(Some(Arc::new(projection)))
-            .map_parse_options(|options| options.with_separator(separator).with_quote_char(quote));
-        Ok(Table { names, separator, quote, options, numbers })
+        Ok(Table { separator, width, wanted })
     }
 
-    /// Takes the rows of a block but for its first `skip` records.
-    fn take(&self, rows: &mut impl Rows, path: &Path, block: &Block, skip: usize) -> Result<()> {
-        let records: Vec<_> = records(block, self.quote).skip(skip).collect();
-        // Begins with a header in any case, so that polars never takes a first record for the
-        // magic bytes of compressed data.
-        let mut text = self.numbers.join(&char::from(self.separator).to_string());
-        text.reserve(block.text.len() + 1);
-        for (line, range) in &records {
-            let record = &block.text[range.clone()];
-            let fields = separators(record, self.separator, self.quote).count() + 1;
-            if fields != self.names.len() {
-                let expected = self.names.len();
-                bail!("{}: {fields} fields where {expected} are expected", at(path, *line));
+    /// Gives `rows` the rows of a piece.
+    fn cut(
+        &self,
+        path: &Path,
+        piece: &Block<&str>,
+        quote: Option<u8>,
+        rows: TakeRows,
+    ) -> Result<()> {
+        let (mut ends, mut lines, mut cells) = (vec![], vec![], vec![]);
+        for (line, range) in records(piece, quote) {
+            let cut = self.cut_record(&piece.text[range], quote, &mut ends, &mut cells);
+            if cut.is_ok() {
+                lines.push(line);
             }
-            text.push('\n');
-            text.push_str(record);
+            if cut.is_err() || lines.len() == AT_ONCE {
+                rows(&lines, &cells[..lines.len() * self.wanted.len()])?;
+                lines.clear();
+                cells.clear();
+            }
+            cut.map_err(|wrong| anyhow!("{}: {wrong}", at(path, line)))?;
         }
-        let line = |row: usize| records.get(row).map_or(0, |(line, _)| *line);
-        let unreadable = || format!("{}: not readable as a table from here on", at(path, line(0)));
-        let frame = self
-            .options
-            .clone()
-            .into_reader_with_file_handle(Cursor::new(text.as_bytes()))
-            .finish()
-            .map_err(|error| anyhow!("{}: {error}", unreadable()))?;
-        if frame.height() != records.len() {
-            bail!("{} (is there a stray quote?)", unreadable());
+        rows(&lines, &cells)
+    }
+
+    /// Appends the cells of a record.
+    fn cut_record<'t>(
+        &self,
+        record: &'t str,
+        quote: Option<u8>,
+        ends: &mut Vec<usize>,
+        cells: &mut Vec<Cow<'t, str>>,
+    ) -> Result<()> {
+        ends.clear();
+        find_ends(record, self.separator, quote, ends);
+        if ends.len() != self.width {
+            bail!("{} fields where {} are expected", ends.len(), self.width);
         }
-        let get = |wanted: &str| {
-            let index = self.names.iter().position(|name| name == wanted).unwrap_or_default();
-            Ok(frame.column(&self.numbers[index])?.str()?)
-        };
-        rows.take_rows(&get, path, &line)
+        for column in &self.wanted {
+            let start = column.checked_sub(1).map_or(0, |before| ends[before] + 1);
+            let Some(cell) = bare(&record[start..ends[*column]], quote) else {
+                bail!("not readable as a table from here on (is there a stray quote?)");
+            };
+            cells.push(cell);
+        }
+        Ok(())
     }
 }
 
-/// Where the separators of a record lie.
-fn separators(record: &str, separator: u8, quote: Option<u8>) -> impl Iterator<Item = usize> {
-    let mut inside = false;
-    record.bytes().enumerate().filter_map(move |(at, byte)| {
-        inside ^= Some(byte) == quote;
-        (byte == separator && !inside).then_some(at)
-    })
+/// Appends where the fields of a record end.
+fn find_ends(record: &str, separator: u8, quote: Option<u8>, ends: &mut Vec<usize>) {
+    let bytes = record.as_bytes();
+    match quote {
+        None => ends.extend(memchr_iter(separator, bytes)),
+        Some(quote) => {
+            let mut inside = false;
+            ends.extend(memchr2_iter(separator, quote, bytes).filter(|at| {
+                inside ^= bytes[*at] == quote;
+                bytes[*at] == separator && !inside
+            }));
+        }
+    }
+    ends.push(bytes.len());
 }
 
-/// The fields of a record, without their quotes.
-fn split(record: &str, separator: u8, quote: Option<u8>) -> Vec<String> {
-    let mut fields = Vec::new();
-    let mut start = 0;
-    for end in separators(record, separator, quote).chain([record.len()]) {
-        let field = &record[start..end];
-        let bare = quote.map(char::from).and_then(|quote| {
-            let inner = field.strip_prefix(quote)?.strip_suffix(quote)?;
-            Some(inner.replace(&format!("{quote}{quote}"), &quote.to_string()))
-        });
-        fields.push(bare.unwrap_or_else(|| field.to_owned()));
-        start = end + 1;
+/// A field without the quotes around it, if there are any; `None` of one with stray quotes.
+fn bare(field: &str, quote: Option<u8>) -> Option<Cow<'_, str>> {
+    let Some(quote) = quote.map(char::from) else { return Some(field.into()) };
+    let Some(rest) = field.strip_prefix(quote) else { return Some(field.into()) };
+    let inner = rest.strip_suffix(quote)?;
+    if !inner.contains(quote) {
+        return Some(inner.into());
     }
-    fields
+    let pair = format!("{quote}{quote}");
+    let one = inner.replace(&pair, "");
+    (!one.contains(quote)).then(|| inner.replace(&pair, &quote.to_string()).into())
 }

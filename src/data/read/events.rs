@@ -4,73 +4,53 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use polars::prelude::{StringChunked, StringChunkedBuilder};
-use rayon::prelude::*;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::blocks::{Block, Blocks, records};
-use super::columns::{Reader, at, no_column};
-use super::input::{Input, SourceFile};
-use super::json::{no_object, no_value};
+use super::blocks::{self, Block};
+use super::columns::{Reader, Rows, at, no_column};
+use super::input::SourceFile;
+use super::json::{Keys, lines, no_object, no_value};
 use super::objects::{Object, OneOf, Scalar, Text, twice};
 
 /// Reads a file of one JSON object a line, with the user's id and under the key `list` a list of
 /// events, each an object with the other columns.
 pub(super) fn read(reader: &mut Reader, path: &Path, list: &str) -> Result<SourceFile> {
-    let mut input = Input::open(path)?;
-    let mut blocks = Blocks::new(None);
-    while let Some(block) = blocks.next(&mut input)? {
-        take(reader, path, &block, list)?;
-        (reader.progress)(reader.done + input.consumed());
-    }
-    input.finish()
+    blocks::for_each(path, None, |block, read| {
+        take(reader, path, block, list)?;
+        reader.went_by(read);
+        Ok(())
+    })
 }
 
 fn take(reader: &mut Reader, path: &Path, block: &Block, list: &str) -> Result<()> {
-    let mut keys: Vec<&str> = reader.wanted().skip(1).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let lines: Vec<(usize, &str)> = records(block, None)
-        .map(|(line, range)| (line, block.text[range].trim()))
-        .filter(|(_, text)| !text.is_empty())
-        .collect();
-    let wanted = Wanted { user: reader.user, list, keys: &keys };
-    let parsed: Vec<_> = lines.par_iter().map(|(_, text)| wanted.parse(text)).collect();
-
-    let builder = |name: &str| StringChunkedBuilder::new(name.into(), lines.len());
-    let mut users = builder(reader.user);
-    let mut columns: Vec<StringChunkedBuilder> = keys.iter().map(|key| builder(key)).collect();
-    let mut places = Vec::new();
-    for ((line, text), parsed) in lines.iter().zip(parsed) {
-        let place = at(path, *line);
-        let parsed = parsed.map_err(|error| {
-            let wrong = format_args!("not readable as a user with a list of events: {error}");
-            no_object(&place, text, wrong)
-        })?;
-        let user = parsed.user.ok_or_else(|| no_value(&place, reader.user, text))?;
-        let events = parsed.events.ok_or_else(|| no_value(&place, list, text))?;
-        for event in events.chunks_exact(keys.len()) {
-            users.append_value(&user);
-            for ((value, column), key) in event.iter().zip(&mut columns).zip(&keys) {
-                match value.as_deref() {
-                    Some(value) => column.append_value(value),
-                    None if reader.is_optional(key) => column.append_null(),
-                    None => return Err(lacking(&place, list, key, text)),
-                }
+    let user = reader.wanted.user;
+    let keys = Keys::of(reader, 1);
+    let names = keys.names();
+    let wanted = Wanted { user, list, keys: &names };
+    reader.take(&block.pieces(0, None), &|line| at(path, line), |piece, worker| {
+        for (line, text) in lines(piece) {
+            let place = || at(path, line);
+            let parsed = wanted.parse(text).map_err(|error| {
+                let wrong = format_args!("not readable as a user with a list of events: {error}");
+                no_object(&place(), text, wrong)
+            })?;
+            let user = parsed.user.ok_or_else(|| no_value(&place(), wanted.user, text))?;
+            let events = parsed.events.ok_or_else(|| no_value(&place(), list, text))?;
+            let event = |row| &events[row * names.len()..(row + 1) * names.len()];
+            let count = events.len() / names.len();
+            let lacks = (0..count).find_map(|row| Some((row, keys.lacking(event(row))?)));
+            let lines = vec![line; lacks.map_or(count, |(row, _)| row)];
+            worker.rows(&lines, |row, column| match column.checked_sub(1) {
+                None => &user,
+                Some(column) => keys.cell(event(row), column),
+            })?;
+            if let Some((_, key)) = lacks {
+                return Err(lacking(&place(), list, key, text));
             }
-            places.push(*line);
         }
-    }
-    let user = users.finish();
-    let columns: Vec<StringChunked> = columns.into_iter().map(|column| column.finish()).collect();
-    let mut roles = reader.columns(|name| {
-        let found = keys.iter().position(|key| *key == name);
-        Ok(found.map_or(&user, |found| &columns[found]))
-    })?;
-    // An event may have a key of the same name as the user's.
-    roles.user = &user;
-    reader.take(&roles, |row| at(path, places[row]))
+        Ok(())
+    })
 }
 
 /// What is looked for in a line.
@@ -83,14 +63,14 @@ struct Wanted<'a> {
 }
 
 #[derive(Default)]
-struct Parsed<'t> {
-    user: Text<'t>,
+struct Parsed {
+    user: Text,
     /// Event by event the values of all keys.
-    events: Option<Vec<Text<'t>>>,
+    events: Option<Vec<Text>>,
 }
 
 impl Wanted<'_> {
-    fn parse<'t>(&self, text: &'t str) -> serde_json::Result<Parsed<'t>> {
+    fn parse(&self, text: &str) -> serde_json::Result<Parsed> {
         let mut json = serde_json::Deserializer::from_str(text);
         let parsed = json.deserialize_map(*self)?;
         json.end()?;
@@ -99,13 +79,13 @@ impl Wanted<'_> {
 }
 
 impl<'t> Visitor<'t> for Wanted<'_> {
-    type Value = Parsed<'t>;
+    type Value = Parsed;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Parsed<'t>, A::Error> {
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Parsed, A::Error> {
         let mut parsed = Parsed::default();
         while let Some(key) = map.next_key_seed(OneOf(&[self.user, self.list]))? {
             match key {
@@ -124,21 +104,21 @@ impl<'t> Visitor<'t> for Wanted<'_> {
 struct Events<'a>(&'a [&'a str]);
 
 impl<'t> DeserializeSeed<'t> for Events<'_> {
-    type Value = Vec<Text<'t>>;
+    type Value = Vec<Text>;
 
-    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Vec<Text<'t>>, D::Error> {
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Vec<Text>, D::Error> {
         json.deserialize_seq(self)
     }
 }
 
 impl<'t> Visitor<'t> for Events<'_> {
-    type Value = Vec<Text<'t>>;
+    type Value = Vec<Text>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a list of events")
     }
 
-    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Vec<Text<'t>>, A::Error> {
+    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Vec<Text>, A::Error> {
         let mut values = Vec::new();
         while list.next_element_seed(Object { keys: self.0, values: &mut values })?.is_some() {}
         Ok(values)

@@ -1,10 +1,10 @@
 //! A source file as bytes: unpacked if it is gzipped or in an archive, hashed and counted on the way.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::{Context, Result, anyhow};
 use flate2::bufread::MultiGzDecoder;
@@ -29,7 +29,7 @@ pub struct SourceFile {
 pub(super) struct Input {
     pub path: PathBuf,
     stream: Stream,
-    consumed: Rc<Cell<u64>>,
+    consumed: Arc<AtomicU64>,
 }
 
 enum Stream {
@@ -42,14 +42,14 @@ enum Stream {
 struct Tap {
     file: File,
     hash: Sha256,
-    consumed: Rc<Cell<u64>>,
+    consumed: Arc<AtomicU64>,
 }
 
 impl Read for Tap {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         self.hash.update(&buffer[..count]);
-        self.consumed.set(self.consumed.get() + count as u64);
+        self.consumed.fetch_add(count as u64, Relaxed);
         Ok(count)
     }
 }
@@ -68,7 +68,7 @@ impl Input {
         let unreadable = || format!("cannot read {}", path.display());
         let member = (disk != path).then(|| Member::find(disk, path)).transpose()?;
         let file = File::open(disk).with_context(|| format!("cannot open {}", path.display()))?;
-        let consumed = Rc::new(Cell::new(0));
+        let consumed = Arc::new(AtomicU64::new(0));
         let tap = Tap { file, hash: Sha256::new(), consumed: consumed.clone() };
         let mut reader = BufReader::with_capacity(1 << 18, tap);
         let stream = if let Some(member) = member {
@@ -96,7 +96,7 @@ impl Input {
 
     /// Bytes read so far from disk.
     pub fn consumed(&self) -> u64 {
-        self.consumed.get()
+        self.consumed.load(Relaxed)
     }
 
     /// Appends up to `limit` bytes; fewer only at the end of the file.
@@ -134,7 +134,7 @@ impl Input {
             .with_context(|| format!("cannot read {}", self.path.display()))?;
         Ok(SourceFile {
             path: self.path.display().to_string(),
-            size: tap.consumed.get(),
+            size: tap.consumed.load(Relaxed),
             sha256: hex(&tap.hash.finalize()),
         })
     }

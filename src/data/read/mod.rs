@@ -24,11 +24,13 @@ mod plain;
 pub(super) mod records;
 pub(crate) mod time;
 mod told_by_log;
+mod worker;
 
 use columns::Reader;
 pub use input::SourceFile;
 pub use look::{Look, Sample, look};
 use told_by_log::ToldByLog;
+use worker::Wanted;
 
 /// How a log is written; [`Format::about`] says what each is. All may be gzipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,17 +225,19 @@ impl Source {
             }
         }
         let mut reader = Reader {
-            user: self.user.as_deref().unwrap_or_default(),
-            item: self.item.as_deref().unwrap_or_default(),
-            time: self.time.as_deref(),
-            day: self.day.as_deref(),
-            keep: self
-                .keep
-                .iter()
-                .map(|(column, values)| {
-                    (column.as_str(), values.iter().map(String::as_str).collect())
-                })
-                .collect(),
+            wanted: Wanted {
+                user: self.user.as_deref().unwrap_or_default(),
+                item: self.item.as_deref().unwrap_or_default(),
+                time: self.time.as_deref(),
+                day: self.day.as_deref(),
+                keep: self
+                    .keep
+                    .iter()
+                    .map(|(column, values)| {
+                        (column.as_str(), values.iter().map(String::as_str).collect())
+                    })
+                    .collect(),
+            },
             told: ToldByLog::new(of_users, of_items),
             header: self.header,
             builder: Builder::default(),
@@ -302,6 +306,9 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod any_text_tests;
 
 #[cfg(test)]
 mod tests;

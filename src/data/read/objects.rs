@@ -1,20 +1,20 @@
 //! Values of a JSON object by their keys, read without looking at anything else.
 
-use std::borrow::Cow;
 use std::fmt;
 
+use compact_str::{CompactString, ToCompactString, format_compact};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-/// A value as text; `None` where there is none.
-pub(super) type Text<'t> = Option<Cow<'t, str>>;
+/// A value as text, without memory of its own where it is short; `None` where there is none.
+pub(super) type Text = Option<CompactString>;
 
 /// An object; appends the values of its keys.
-pub(super) struct Object<'a, 't> {
+pub(super) struct Object<'a> {
     pub keys: &'a [&'a str],
-    pub values: &'a mut Vec<Text<'t>>,
+    pub values: &'a mut Vec<Text>,
 }
 
-impl<'t> DeserializeSeed<'t> for Object<'_, 't> {
+impl<'t> DeserializeSeed<'t> for Object<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<(), D::Error> {
@@ -22,7 +22,7 @@ impl<'t> DeserializeSeed<'t> for Object<'_, 't> {
     }
 }
 
-impl<'t> Visitor<'t> for Object<'_, 't> {
+impl<'t> Visitor<'t> for Object<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -79,46 +79,42 @@ impl Visitor<'_> for OneOf<'_> {
 pub(super) struct Scalar;
 
 impl<'t> DeserializeSeed<'t> for Scalar {
-    type Value = Text<'t>;
+    type Value = Text;
 
-    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Text<'t>, D::Error> {
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Text, D::Error> {
         json.deserialize_any(self)
     }
 }
 
 impl<'t> Visitor<'t> for Scalar {
-    type Value = Text<'t>;
+    type Value = Text;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("text or a number")
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'t str) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Borrowed(text)))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+        Ok(Some(text.into()))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Text, E> {
+        Ok(Some(number.to_compact_string()))
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Owned(number.to_string())))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Text, E> {
+        Ok(Some(number.to_compact_string()))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Owned(number.to_string())))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Text<'t>, E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Text, E> {
         // With its decimals, as logs write it: 5.0 is not 5.
-        Ok(Some(Cow::Owned(format!("{number:?}"))))
+        Ok(Some(format_compact!("{number:?}")))
     }
 
-    fn visit_bool<E: Error>(self, holds: bool) -> Result<Text<'t>, E> {
-        Ok(Some(Cow::Borrowed(if holds { "true" } else { "false" })))
+    fn visit_bool<E: Error>(self, holds: bool) -> Result<Text, E> {
+        Ok(Some(if holds { "true" } else { "false" }.into()))
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Text<'t>, E> {
+    fn visit_unit<E: Error>(self) -> Result<Text, E> {
         Ok(None)
     }
 }

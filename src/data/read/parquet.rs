@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 
-use super::columns::{Reader, no_column};
+use super::columns::{Reader, Rows, no_column};
 use super::input::{Input, SourceFile, nothing_in};
 use crate::data::archive::on_disk;
 use crate::data::parquet::Parquet;
@@ -15,6 +15,9 @@ use crate::misuse;
 
 /// Bytes that a byte of a packed Parquet file, which is packed in itself, may stand for.
 const UNPACKED: usize = 32;
+
+/// Rows that one thread works on at once.
+const PIECE: usize = if cfg!(test) { 2 } else { 1 << 14 };
 
 /// Reads a file row group by row group.
 pub(super) fn read(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
@@ -68,13 +71,14 @@ fn take<R: MmapBytesReader>(
     size: u64,
     mut parquet: Parquet<R>,
 ) -> Result<()> {
-    let mut names: Vec<String> = Vec::new();
-    for wanted in reader.wanted() {
+    let columns: Vec<String> = reader.columns().map(str::to_owned).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for wanted in &columns {
         let Some(kind) = parquet.kind(wanted) else {
             let place = path.display().to_string();
             return Err(no_column(&place, wanted, &parquet.columns()));
         };
-        let is_id = wanted == reader.user || wanted == reader.item;
+        let is_id = wanted == reader.wanted.user || wanted == reader.wanted.item;
         if !(is_text(kind) || is_whole(kind) || (is_float(kind) && !is_id)) {
             let what = if is_id { "text or whole numbers" } else { "text or numbers" };
             bail!(
@@ -83,22 +87,30 @@ fn take<R: MmapBytesReader>(
                 path.display()
             );
         }
-        if !names.iter().any(|name| name == wanted) {
-            names.push(wanted.to_owned());
+        if !names.contains(&wanted.as_str()) {
+            names.push(wanted);
         }
     }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let (rows, mut done) = (parquet.rows(), 0);
     parquet.frames(&names, |frame| {
         // Ids and times are handled as text, as in all other formats.
         let as_text = |column: &Column| Ok(column.cast(&DataType::String)?);
         let texts: Vec<Column> = frame.columns().iter().map(as_text).collect::<Result<_>>()?;
-        let text = |name: &str| texts.iter().find(|column| column.name() == name);
-        let columns = reader
-            .columns(|name| Ok(text(name).context("a column that was not asked for")?.str()?))?;
-        reader.take(&columns, |row| format!("{}: row {}", path.display(), done + row + 1))?;
+        let text = |name: &&str| {
+            let found = texts.iter().find(|column| column.name() == *name);
+            Ok(found.context("a column that was not asked for")?.str()?)
+        };
+        let texts: Vec<&StringChunked> = columns.iter().map(text).collect::<Result<_>>()?;
+        let pieces: Vec<usize> = (0..frame.height()).step_by(PIECE).collect();
+        let place = |row| format!("{}: row {row}", path.display());
+        reader.take(&pieces, &place, |start, worker| {
+            let end = frame.height().min(start + PIECE);
+            let lines: Vec<usize> = (done + start + 1..done + end + 1).collect();
+            worker.rows(&lines, |row, column| texts[column].get(start + row).unwrap_or_default())
+        })?;
         done += frame.height();
-        (reader.progress)(reader.done + (size as f64 * done as f64 / rows as f64) as u64);
+        reader.went_by((size as f64 * done as f64 / rows as f64) as u64);
         Ok(())
     })
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::blocks::{Blocks, records};
+use super::blocks::{self, records};
 use super::columns::{Reader, at};
-use super::input::{Input, SourceFile};
+use super::input::SourceFile;
 
 /// Reads `user item` lines.
 pub(super) fn read_pairs(reader: &mut Reader, path: &Path) -> Result<SourceFile> {
@@ -44,13 +44,11 @@ fn for_each_line(
     path: &Path,
     mut take: impl FnMut(&mut Reader, usize, &str) -> Result<()>,
 ) -> Result<SourceFile> {
-    let mut input = Input::open(path)?;
-    let mut blocks = Blocks::new(None);
-    while let Some(block) = blocks.next(&mut input)? {
-        for (line, range) in records(&block, None) {
+    blocks::for_each(path, None, |block, read| {
+        for (line, range) in records(block, None) {
             take(reader, line, &block.text[range])?;
         }
-        (reader.progress)(reader.done + input.consumed());
-    }
-    input.finish()
+        (reader.progress)(reader.done + read);
+        Ok(())
+    })
 }

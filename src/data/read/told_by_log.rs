@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::data::field_value::FieldValue;
-use crate::data::interactions::Interner;
+use crate::data::interner::Interner;
 use crate::data::records::{AskedField, Records, RecordsBuilder};
 
 /// What is told of an item or user that nothing was told of yet.
@@ -28,6 +28,17 @@ struct Told<'a> {
     others: u64,
 }
 
+/// A cell of a column that tells of users or items.
+pub(super) struct ToldCell {
+    /// The number of its event in a piece of the log.
+    pub event: usize,
+    /// Its number among [`ToldByLog::columns`].
+    pub column: usize,
+    pub cell: String,
+    /// Where its event stands.
+    pub line: usize,
+}
+
 impl<'a> ToldByLog<'a> {
     pub fn new(users: &[AskedField<'a>], items: &[AskedField<'a>]) -> ToldByLog<'a> {
         let told = |fields: &[AskedField<'a>]| {
@@ -48,19 +59,29 @@ impl<'a> ToldByLog<'a> {
         self.of_users.iter().chain(&self.of_items).map(|told| told.field.column)
     }
 
-    /// Takes the cells of an event of the user and the item of these numbers.
-    pub fn take<'c>(
+    /// Whether the cell in a column (by its number among [`ToldByLog::columns`]) of an event of the
+    /// user and the item of these numbers says nothing new.
+    pub fn says(&self, column: usize, numbers: [u32; 2], cell: &str) -> bool {
+        let of_users = self.of_users.len();
+        let (told, number) = match column.checked_sub(of_users) {
+            None => (&self.of_users[column], numbers[0]),
+            Some(column) => (&self.of_items[column], numbers[1]),
+        };
+        cell.is_empty() || told.first(number as usize) == Some(cell)
+    }
+
+    /// Takes a cell of an event of the user and the item of these numbers.
+    pub fn take(
         &mut self,
-        [user, item]: [u32; 2],
-        cells: impl Iterator<Item = &'c str>,
+        numbers: [u32; 2],
+        cell: &ToldCell,
         place: impl Fn() -> String,
     ) -> Result<()> {
-        let users = self.of_users.iter_mut().map(|told| (told, user));
-        let all = users.chain(self.of_items.iter_mut().map(|told| (told, item)));
-        for ((told, number), cell) in all.zip(cells) {
-            told.take(number as usize, cell).with_context(&place)?;
-        }
-        Ok(())
+        let (told, number) = match cell.column.checked_sub(self.of_users.len()) {
+            None => (&mut self.of_users[cell.column], numbers[0]),
+            Some(column) => (&mut self.of_items[column], numbers[1]),
+        };
+        told.take(number as usize, &cell.cell).with_context(place)
     }
 
     /// All that was told of the users and of the items of these ids.
@@ -70,6 +91,11 @@ impl<'a> ToldByLog<'a> {
 }
 
 impl Told<'_> {
+    /// What counts of a user or an item.
+    fn first(&self, number: usize) -> Option<&str> {
+        self.first.get(number).and_then(|first| self.texts.get(*first as usize)).map(String::as_str)
+    }
+
     fn take(&mut self, number: usize, cell: &str) -> Result<()> {
         if self.first.len() <= number {
             self.first.resize(number + 1, NOTHING);

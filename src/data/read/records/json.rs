@@ -7,9 +7,9 @@ use anyhow::Result;
 use rayon::prelude::*;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::super::blocks::{Blocks, records};
+use super::super::blocks::{self, records};
 use super::super::columns::at;
-use super::super::input::{Input, SourceFile};
+use super::super::input::SourceFile;
 use super::super::json::{no_object, no_value};
 use super::super::objects::{OneOf, Scalar, Text, twice};
 use super::Taker;
@@ -17,11 +17,9 @@ use crate::data::field_value::{FieldValue, Value};
 
 /// Reads a file of one JSON object a line.
 pub(super) fn read(taker: &mut Taker, path: &Path) -> Result<SourceFile> {
-    let mut input = Input::open(path)?;
-    let mut blocks = Blocks::new(None);
-    while let Some(block) = blocks.next(&mut input)? {
+    blocks::for_each(path, None, |block, _| {
         let keys: Vec<&str> = taker.asked.columns().collect();
-        let lines: Vec<(usize, &str)> = records(&block, None)
+        let lines: Vec<(usize, &str)> = records(block, None)
             .map(|(line, range)| (line, block.text[range].trim()))
             .filter(|(_, text)| !text.is_empty())
             .collect();
@@ -36,17 +34,17 @@ pub(super) fn read(taker: &mut Taker, path: &Path) -> Result<SourceFile> {
             let values = values.into_iter().map(Option::unwrap_or_default).collect();
             taker.row(*line, Some(&id), values)?;
         }
-    }
-    input.finish()
+        Ok(())
+    })
 }
 
-struct Parsed<'t> {
-    id: Text<'t>,
+struct Parsed {
+    id: Text,
     /// `None`: the object has no such key.
     values: Vec<Option<FieldValue>>,
 }
 
-fn parse<'t>(text: &'t str, keys: &[&str]) -> serde_json::Result<Parsed<'t>> {
+fn parse(text: &str, keys: &[&str]) -> serde_json::Result<Parsed> {
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = Object(keys).deserialize(&mut json)?;
     json.end()?;
@@ -57,21 +55,21 @@ fn parse<'t>(text: &'t str, keys: &[&str]) -> serde_json::Result<Parsed<'t>> {
 struct Object<'a>(&'a [&'a str]);
 
 impl<'t> DeserializeSeed<'t> for Object<'_> {
-    type Value = Parsed<'t>;
+    type Value = Parsed;
 
-    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Parsed<'t>, D::Error> {
+    fn deserialize<D: Deserializer<'t>>(self, json: D) -> Result<Parsed, D::Error> {
         json.deserialize_map(self)
     }
 }
 
 impl<'t> Visitor<'t> for Object<'_> {
-    type Value = Parsed<'t>;
+    type Value = Parsed;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Parsed<'t>, A::Error> {
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Parsed, A::Error> {
         let keys = self.0;
         let mut parsed = Parsed { id: None, values: vec![None; keys.len() - 1] };
         while let Some(key) = map.next_key_seed(OneOf(keys))? {

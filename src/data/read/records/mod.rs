@@ -1,12 +1,13 @@
 //! Files of records of items or users: a row or an object each, with an id and fields.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use polars::prelude::StringChunked;
 
-use super::columns::{Rows, at};
+use super::blocks::Block;
+use super::columns::{Rows, TakeRows, at};
 use super::input::SourceFile;
 use super::{Format, delimited};
 use crate::data::features::Schema;
@@ -212,25 +213,24 @@ impl Rows for Taker<'_> {
         self.asked.columns()
     }
 
-    fn take_rows<'c>(
+    fn take_rows(
         &mut self,
-        get: &dyn Fn(&str) -> Result<&'c StringChunked>,
         _: &Path,
-        line: &dyn Fn(usize) -> usize,
+        pieces: &[Block<&str>],
+        rows: impl Fn(&Block<&str>, TakeRows) -> Result<()> + Sync,
     ) -> Result<()> {
-        let asked = self.asked;
-        let mut columns = asked.columns().map(|name| Ok(get(name)?.iter()));
-        let Some(ids) = columns.next() else { return Ok(()) };
-        let mut cells = columns.collect::<Result<Vec<_>>>()?;
-        for (row, id) in ids?.enumerate() {
-            let cells = cells.iter_mut().map(|column| column.next().flatten());
-            let value = |(cell, field): (Option<&str>, &AskedField)| {
-                cell.map_or(FieldValue::Missing, |cell| FieldValue::of_cell(cell, field.kind))
-            };
-            let values = cells.zip(&asked.fields).map(value).collect();
-            self.row(line(row), id, values)?;
-        }
-        Ok(())
+        pieces.iter().try_for_each(|piece| {
+            rows(piece, &mut |lines, cells| {
+                let width = 1 + self.asked.fields.len();
+                lines.iter().zip(cells.chunks_exact(width)).try_for_each(|(line, cells)| {
+                    let value = |(cell, field): (&Cow<str>, &AskedField)| {
+                        FieldValue::of_cell(cell, field.kind)
+                    };
+                    let values = cells[1..].iter().zip(&self.asked.fields).map(value).collect();
+                    self.row(*line, Some(&cells[0]), values)
+                })
+            })
+        })
     }
 
     fn went_by(&mut self, _: u64) {}
