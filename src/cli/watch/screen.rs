@@ -230,7 +230,7 @@ fn of_state(state: &State) -> Color {
 fn areas(area: Rect, runs: usize) -> [Rect; 5] {
     let (title, told) = match area.height {
         ..12 => (0, 0),
-        ..24 => (1, 1),
+        12..24 => (1, 1),
         _ => (1, 2),
     };
     let keys = u16::from(area.height > 2);
