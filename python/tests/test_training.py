@@ -92,11 +92,14 @@ class Interrupt:
         self.thread = threading.Thread(target=self.watch)
 
     def __enter__(self):
+        # A job in the background of a shell ignores interrupts.
+        self.before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.thread.start()
 
     def __exit__(self, *error):
         self.over.set()
         self.thread.join()
+        signal.signal(signal.SIGINT, self.before)
 
     def logged(self):
         return self.log.read_text().count('"train"') if self.log.is_file() else 0
