@@ -1,5 +1,7 @@
 //! The rules that turn a raw log into a dataset.
 
+use std::mem::take;
+
 use anyhow::{Result, bail};
 
 use super::dataset::{Dataset, Item};
@@ -41,7 +43,7 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
     rules.check()?;
     split.check()?;
     let mut report = DroppedCounts { left_out: log.left_out, ..DroppedCounts::default() };
-    let events = log.interactions;
+    let mut events = log.interactions;
     if events.is_empty() {
         bail!("no interaction passes the keep filter: all {} are left out", log.left_out);
     }
@@ -79,14 +81,17 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
         kept.items.iter().enumerate().map(|(item, kept)| *kept || is_cold(item)).collect();
     let (catalogue, numbers) = number(&popularity, &listed);
     let cold = cold.map(|cold| cold.asked(&events, &split_users, split, &numbers)).transpose()?;
-    let (sequences, times) = sequences(&kept, &events, &split_users, &numbers);
     let span = Span::of(&events);
+    let lengths = kept.lengths();
+    let Kept { users, items, .. } = kept;
+    let (sequences, times) =
+        sequences((&users, &items, &lengths), &mut events, &split_users, &numbers);
     let cuts = split.cuts(&sequences, times.as_deref(), span)?;
     let catalogued =
-        |item: &usize| Item { original: events.items[*item].clone(), count: popularity[*item] };
+        |item: &usize| Item { original: take(&mut events.items[*item]), count: popularity[*item] };
     let mut dataset = Dataset {
         items: catalogue.iter().map(catalogued).collect(),
-        users: split_users.iter().map(|(user, _)| events.users[*user].clone()).collect(),
+        users: split_users.iter().map(|(user, _)| take(&mut events.users[*user])).collect(),
         split: split_users.iter().map(|(_, part)| *part).collect(),
         sequences,
         times,
