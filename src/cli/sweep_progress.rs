@@ -17,7 +17,7 @@ pub struct SweepProgress {
 }
 
 impl SweepProgress {
-    /// A display for so many points, or parts of them, in `jobs` slots.
+    /// A display for so many points, or about so many parts of them, in `jobs` slots.
     pub fn new(points: usize, jobs: usize) -> Self {
         let terminal = table::draws();
         let bars = MultiProgress::new();
@@ -52,6 +52,7 @@ impl SweepProgress {
             }
             Event::Ended { slot, point, until, outcome } => {
                 self.ended += 1;
+                self.points = self.points.max(self.ended);
                 let monitor = point.config.train.monitor;
                 let far = until
                     .map_or("done".into(), |share| format!("{:.1} % of its steps", 100.0 * share));
@@ -62,6 +63,7 @@ impl SweepProgress {
                 let line = format!("[{}/{}] {}: {what}", self.ended, self.points, point.name);
                 self.bars.suspend(|| table::note(line));
                 self.slots[slot].set_message("");
+                self.total.set_length(self.points as u64);
                 self.total.inc(1);
             }
         }

@@ -84,8 +84,8 @@ impl Search {
         self.points.iter().map(of).collect()
     }
 
-    /// At most so many parts of points there are to run: of each rung the best third by each metric go
-    /// on.
+    /// About so many parts of points there are to run: of each rung the best third by each metric go on,
+    /// and some besides that were among these when they went.
     pub fn parts_left(&self) -> usize {
         let standings = self.standings();
         let of_rung = |rung: usize| {
