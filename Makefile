@@ -18,6 +18,9 @@ JOBS ?= 2
 # Nothing, or `gpu`: `make bench` leaves out the tables of the host.
 BENCH ?=
 
+# 1: `make build` makes a program that trains on several machines, over MPI.
+MPI ?=
+
 # What `make fuzz` hunts (it lists the names where this is none), and for how long.
 TARGET ?=
 SECONDS ?= 600
@@ -29,7 +32,7 @@ CROLOSS := target/release/croloss
 PIP_INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-cuda lint bench growth stress soak fuzz reproduce dist wheel check-previous dist-previous clean
+.PHONY: help setup build test test-cuda test-mpi lint bench growth stress soak fuzz reproduce dist wheel check-previous dist-previous clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,14 +54,20 @@ setup: .venv/.ready ## Make .venv with the pinned libtorch; TORCH_INDEX=URL take
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r python/requirements.txt
 	@touch $@
 
-build: setup ## Build target/release/croloss
-	cargo build --release
+build: setup $(if $(MPI),mpi-is-here) ## Build target/release/croloss; MPI=1: to train by several processes, too
+	cargo build --release $(if $(MPI),--features mpi)
+
+mpi-is-here:
+	@command -v mpicc >/dev/null || { echo "MPI is missing: install Open MPI or MPICH (Debian, Ubuntu: apt install openmpi-bin libopenmpi-dev libclang-dev)"; exit 1; }
 
 test: lint check-previous ## Run every check and test
 	cargo test --release --lib --bins --tests
 
 test-cuda: setup ## Run the tests of the GPU's path: on the machine's GPU, else on a pretended one
 	cargo test --release --test cuda
+
+test-mpi: setup mpi-is-here ## Run the tests of several processes, over MPI
+	cargo test --release --features mpi --test mpi
 
 lint: .venv/.dev ## Check formatting, lints, types and documentation
 	cargo fmt --check

@@ -1,5 +1,6 @@
 //! One batch.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
@@ -59,6 +60,8 @@ pub struct Batch {
     pub users: Option<Pairs>,
     /// Whether the rows of one table are those of `inputs` and behind them those of `scored`.
     pub read_then_scored: bool,
+    /// The share of all queries of its step that it has: less than 1 where ranks share a batch.
+    pub share: f64,
 }
 
 /// Histories and what is asked for after them.
@@ -94,7 +97,8 @@ impl Samples {
         self.starts.len() - 1
     }
 
-    fn lengths(&self) -> Vec<usize> {
+    /// How long each history is.
+    pub fn lengths(&self) -> Vec<usize> {
         self.starts.windows(2).map(|own| (own[1] - own[0]) as usize).collect()
     }
 
@@ -111,7 +115,19 @@ impl Samples {
 impl Batch {
     /// Puts a batch together on the host.
     pub fn new(samples: Samples, candidates: Candidates, assembly: Assembly) -> Self {
-        let Assembly { device, chunks, host, tied, reject, repeats } = assembly;
+        let cuts = Chunk::cuts(&samples.lengths(), assembly.chunks);
+        let numbered: Vec<(u64, usize)> = (0..).zip(cuts.iter().map(Range::len)).collect();
+        Self::in_chunks(samples, candidates, assembly, &numbered)
+    }
+
+    /// The same in chunks of these numbers and of so many neighbouring histories each.
+    pub fn in_chunks(
+        samples: Samples,
+        candidates: Candidates,
+        assembly: Assembly,
+        numbered: &[(u64, usize)],
+    ) -> Self {
+        let Assembly { device, host, tied, reject, repeats, .. } = assembly;
         let (positions, queries) = (samples.items.len(), samples.targets.len());
         let histories = samples.histories();
         let parts = [&candidates.shared, &candidates.of_history, &candidates.of_query];
@@ -156,7 +172,7 @@ impl Batch {
             Repeated::new(&scored, device)
         });
 
-        let chunks = Chunk::cut(&samples.lengths(), samples.queries, chunks, device);
+        let chunks = Chunk::each(numbered, &samples.lengths(), samples.queries, device);
         let mut parcel = Parcel::default();
         let read = if host && tied { &[] } else { &samples.items[..] };
         let [of_slots, items, scored_ids, history, own] =
@@ -212,6 +228,7 @@ impl Batch {
             composition: None,
             users: None,
             read_then_scored: !(host && tied),
+            share: 1.0,
         }
     }
 

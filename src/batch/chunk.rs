@@ -1,5 +1,6 @@
 //! Some of a batch's histories, as much as one thread takes through the encoder.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use tch::Device;
@@ -9,6 +10,9 @@ use crate::model::{Layout, PackedLists, Queries};
 
 /// Neighbouring histories of a batch.
 pub struct Chunk {
+    /// Its number among those of the whole batch, of which a rank may have a part: what dropout draws
+    /// for it depends on that.
+    pub number: u64,
     /// The first of their items in the batch's inputs, and how many they are.
     pub from: i64,
     pub count: i64,
@@ -24,39 +28,68 @@ impl Chunk {
     /// All of a batch, where `layout` says.
     pub fn whole(layout: Layout, positions: i64, queries: i64, device: Device) -> Self {
         let layout = OnceLock::from(layout);
-        let (from, first_query) = (0, 0);
-        Self { from, count: positions, first_query, queries, lengths: vec![], device, layout }
+        let (number, from, first_query) = (0, 0, 0);
+        Self {
+            number,
+            from,
+            count: positions,
+            first_query,
+            queries,
+            lengths: vec![],
+            device,
+            layout,
+        }
     }
 
-    /// Cuts histories of these lengths where about as many positions stand on either side. The cut
+    /// Where histories of these lengths are cut: about as many positions stand on either side. It
     /// depends on the lengths alone, so results do not depend on the threads.
-    pub fn cut(lengths: &[usize], queries: Queries, most: usize, device: Device) -> Vec<Self> {
+    pub fn cuts(lengths: &[usize], most: usize) -> Vec<Range<usize>> {
         /// Positions that are worth a chunk of their own.
         const POSITIONS: usize = 128;
         let positions: usize = lengths.iter().sum();
         let wanted = (positions / POSITIONS).clamp(1, most).next_power_of_two().min(most);
-        let (mut chunks, mut first, mut from, mut end) = (vec![], 0, 0, 0);
+        let (mut cuts, mut first, mut end) = (vec![], 0, 0);
         for (at, length) in lengths.iter().enumerate() {
             end += length;
-            let due = (chunks.len() + 1) * positions / wanted;
+            let due = (cuts.len() + 1) * positions / wanted;
             if end >= due || at + 1 == lengths.len() {
-                let own = match queries {
-                    Queries::Every => from..end,
-                    Queries::Last => first..at + 1,
-                };
-                chunks.push(Self {
-                    from: from as i64,
-                    count: (end - from) as i64,
-                    first_query: own.start as i64,
-                    queries: own.len() as i64,
-                    lengths: lengths[first..=at].to_vec(),
-                    device,
-                    layout: OnceLock::new(),
-                });
-                (first, from) = (at + 1, end);
+                cuts.push(first..at + 1);
+                first = at + 1;
             }
         }
-        chunks
+        cuts
+    }
+
+    /// The chunks of these numbers, which stand one behind the other, of as many neighbouring
+    /// histories each.
+    pub fn each(
+        numbered: &[(u64, usize)],
+        lengths: &[usize],
+        queries: Queries,
+        device: Device,
+    ) -> Vec<Self> {
+        let (mut first, mut from) = (0, 0);
+        let chunk = |(number, histories): &(u64, usize)| {
+            let lengths = &lengths[first..first + histories];
+            let count: usize = lengths.iter().sum();
+            let own = match queries {
+                Queries::Every => from..from + count,
+                Queries::Last => first..first + histories,
+            };
+            let chunk = Self {
+                number: *number,
+                from: from as i64,
+                count: count as i64,
+                first_query: own.start as i64,
+                queries: own.len() as i64,
+                lengths: lengths.to_vec(),
+                device,
+                layout: OnceLock::new(),
+            };
+            (first, from) = (first + histories, from + count);
+            chunk
+        };
+        numbered.iter().map(chunk).collect()
     }
 
     /// Puts what the layout holds into a parcel.

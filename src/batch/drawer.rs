@@ -12,6 +12,7 @@ use super::on_device::DeviceDrawer;
 use crate::config::Config;
 use crate::data::Sequences;
 use crate::model::{Draws, Known};
+use crate::ranks::Shard;
 
 /// Draws the batches of a training run, on a thread of their own, ahead of the step.
 pub enum Drawer<'a> {
@@ -50,6 +51,14 @@ impl<'a> Drawer<'a> {
             Self::Host(drawer) => Self::Host(drawer.knowing(known, id_dropout)),
             // Those of users and items with features are put together on the host.
             Self::Device(_) => self,
+        }
+    }
+
+    /// The same, of each batch the part of a rank.
+    pub fn shared(self, shard: Shard) -> Self {
+        match self {
+            Self::Host(drawer) => Self::Host(drawer.shared(shard)),
+            Self::Device(_) => unreachable!("ranks draw on the host"),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Batches of items that have features: a step is given its items alone, by their places.
+//! Batches whose items a step is given alone, by their places: those of items with features, and those
+//! of a rank, which has not all rows.
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use crate::random::{Purpose, stream};
 
 /// Finds what the items of a batch are composed of.
 pub struct Composer {
-    pub lists: Arc<ValueLists>,
+    /// Of items with features.
+    pub lists: Option<Arc<ValueLists>>,
     /// The chance that an item's own vector is dropped from a batch.
     pub id_dropout: f64,
     pub seed: u64,
@@ -50,15 +52,18 @@ impl Composer {
         let Assembly { device, host, .. } = self.assembly;
         let mut parcel = Parcel::default();
         let ids: Vec<i64> = distinct.ids.iter().map(|&id| i64::from(id)).collect();
-        let lists = self.lists.of(ids.iter().map(|&id| Some(id as usize - 1)));
+        let lists = self.lists.as_ref();
+        let lists = lists.map(|lists| lists.of(ids.iter().map(|&id| Some(id as usize - 1))));
         let mut rng = stream(self.seed, Purpose::IdDropout, step);
         let kept = (self.id_dropout > 0.0).then(|| {
             let kept = ids.iter().map(|_| i64::from(rng.random::<f64>() >= self.id_dropout));
             parcel.add(&kept.collect::<Vec<_>>())
         });
         let ids = parcel.add(&ids);
-        let pairs = [&lists.starts, &lists.owners, &lists.codes, &lists.counts];
-        let pairs = pairs.map(|list| parcel.add(list));
+        let pairs = lists.map(|lists| {
+            let all = [&lists.starts, &lists.owners, &lists.codes, &lists.counts];
+            all.map(|list| parcel.add(list))
+        });
         let sent = parcel.send(device);
         let ids = sent.list(ids);
         let rows = match host {
@@ -67,7 +72,7 @@ impl Composer {
         };
         Composition {
             kept: kept.map(|place| sent.list(place).to_kind(Kind::Float)),
-            pairs: Pairs::new(pairs.map(|place| sent.list(place)), host),
+            pairs: pairs.map(|pairs| Pairs::new(pairs.map(|place| sent.list(place)), host)),
             rows: Arc::new(rows),
             ids,
         }

@@ -10,11 +10,13 @@ use super::batch::{Assembly, Batch, Samples};
 use super::candidates::{Candidates, Expected, Pool, Source, powers};
 use super::epochs::Epochs;
 use super::features::Composer;
+use super::part::Part;
 use crate::config::{Config, NegativeSource, Order, Origin, Per, Samples as Kind, SamplingConfig};
 use crate::data::Sequences;
 use crate::misuse;
 use crate::model::{Known, Pairs, Queries, ValueLists};
 use crate::random::{Purpose, stream};
+use crate::ranks::Shard;
 
 /// Draws the batches of a training run, each a function of its step.
 pub struct HostDrawer<'a> {
@@ -29,8 +31,12 @@ pub struct HostDrawer<'a> {
     history: usize,
     seed: u64,
     assembly: Assembly,
-    /// Where items have features; and which of them training meets.
-    composer: Option<(Composer, Vec<bool>)>,
+    /// Where a batch's items go by their places.
+    composer: Option<Composer>,
+    /// `[items]`, where they have features: which of them training meets.
+    met: Option<Vec<bool>>,
+    /// Where ranks share each batch: which part is drawn.
+    shard: Option<Shard>,
     /// Where users have features.
     of_users: Option<Arc<ValueLists>>,
 }
@@ -152,6 +158,8 @@ impl<'a> HostDrawer<'a> {
             seed: *seed,
             assembly,
             composer: None,
+            met: None,
+            shard: None,
             of_users: None,
         })
     }
@@ -166,8 +174,16 @@ impl<'a> HostDrawer<'a> {
         if met.contains(&false) {
             self.sources = self.sources.into_iter().map(|source| source.among(&met)).collect();
         }
-        let composer = Composer { lists: known.lists.clone(), id_dropout, seed, assembly };
-        Self { composer: Some((composer, met)), ..self }
+        let lists = Some(known.lists.clone());
+        let composer = Some(Composer { lists, id_dropout, seed, assembly });
+        Self { composer, met: Some(met), ..self }
+    }
+
+    /// The same, of each batch the part of a rank, whose items go by their places.
+    pub fn shared(self, shard: Shard) -> Self {
+        let Self { seed, assembly, .. } = self;
+        let composer = Composer { lists: None, id_dropout: 0.0, seed, assembly };
+        Self { composer: Some(composer), shard: Some(shard), ..self }
     }
 
     /// Batches an epoch.
@@ -180,7 +196,7 @@ impl<'a> HostDrawer<'a> {
         let Self { sampling, sequences, members, items, .. } = self;
         let weights = |from| {
             let mut weights = weights(from, sampling, sequences, members, *items);
-            if let Some((_, met)) = &self.composer {
+            if let Some(met) = &self.met {
                 weights.iter_mut().zip(met).for_each(|(weight, met)| *weight *= f64::from(*met));
             }
             weights
@@ -191,17 +207,19 @@ impl<'a> HostDrawer<'a> {
     /// The batch of training step `step`, a function of it alone.
     pub fn draw(&self, step: u64) -> Batch {
         let chosen = self.chosen(step);
-        let mut samples = self.samples(step, &chosen);
-        let mut candidates = self.candidates(step, &samples);
-        let composition = self
-            .composer
-            .as_ref()
-            .map(|(composer, _)| composer.compose(step, &mut samples, &mut candidates));
+        let samples = self.samples(step, &chosen);
+        let candidates = self.candidates(step, &samples);
+        let part = Part::of(samples, candidates, self.assembly.chunks, self.shard);
+        let Part { mut samples, mut candidates, chunks, share } = part;
+        let composer = self.composer.as_ref();
+        let composition =
+            composer.map(|composer| composer.compose(step, &mut samples, &mut candidates));
         let users = self.of_users.as_ref().map(|lists| {
             let Assembly { device, host, .. } = self.assembly;
             Pairs::sent(&lists.of(chosen.iter().map(|own| Some(own.member))), device, host)
         });
-        Batch { composition, users, ..Batch::new(samples, candidates, self.assembly) }
+        let batch = Batch::in_chunks(samples, candidates, self.assembly, &chunks);
+        Batch { composition, users, share, ..batch }
     }
 
     /// What the batch of `step` reads, by rising length.

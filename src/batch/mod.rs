@@ -11,6 +11,7 @@ mod features;
 mod host;
 mod on_device;
 mod pad;
+mod part;
 mod repeats;
 
 pub use batch::{Assembly, Batch, Samples};

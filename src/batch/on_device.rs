@@ -144,6 +144,7 @@ impl<'a> DeviceDrawer<'a> {
             users: None,
             rows: rows.into_iter().map(|ids| Arc::new(TouchedRows::new(ids))).collect(),
             read_then_scored: true,
+            share: 1.0,
         }
     }
 }

@@ -37,6 +37,8 @@ mod train;
 mod tune;
 mod watch;
 
+use crate::misuse;
+use crate::ranks::started_beside;
 use crate::train::peak_memory_mib;
 use table::Told;
 
@@ -102,6 +104,17 @@ pub fn run(cli: Cli) -> Result<()> {
 }
 
 fn call(command: Command) -> Result<()> {
+    let several = match &command {
+        Command::Sweep(_) => Some("sweep"),
+        Command::Tune(_) => Some("tune"),
+        _ => None,
+    };
+    if let (Some(name), processes @ 2..) = (several, started_beside()) {
+        misuse!(
+            "{processes} processes were started, and each would do all of `croloss {name}`: start one \
+             (its --jobs train side by side), or train one configuration with `croloss train`"
+        );
+    }
     match command {
         Command::Init(command) => command.run(),
         Command::Fetch(command) => command.run(),

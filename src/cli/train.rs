@@ -1,20 +1,24 @@
 //! `croloss train`.
 
 use std::path::PathBuf;
+use std::time::Duration;
+use std::{process, thread};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use super::complain;
 use super::device::note_missing_gpu;
 use super::known_baselines::{self, KnownBaselines};
 use super::results::{self, MetricRow};
 use super::run_progress::RunProgress;
-use super::table;
+use super::table::{self, Told};
 use crate::config;
 use crate::data::{Dataset, Manifest, Split};
-use crate::error::Paused;
+use crate::error::{Interrupted, Paused, exit_status};
+use crate::ranks::{self, Shard, Team};
 use crate::signals::Signals;
-use crate::train::{Asked, Event, Start, train};
+use crate::train::{Asked, Event, Start, train_with};
 
 /// Train by a configuration, and test the weights that were best in validation
 #[derive(clap::Args)]
@@ -51,25 +55,41 @@ pub struct Train {
 
 impl Train {
     pub fn run(self) -> Result<()> {
+        let team = ranks::join()?;
+        if !team.is_first() {
+            table::tell(Told::Least);
+        }
+        let done = self.train(&team);
+        end_together(&team, done)
+    }
+
+    fn train(self, team: &Team) -> Result<()> {
         let start = match (self.force, self.resume) {
             (_, true) => Start::Resumed,
             (true, false) => Start::Anew,
             (false, false) => Start::New,
         };
-        start.check(&self.out)?;
+        if team.is_first() {
+            start.check(&self.out)?;
+        }
         let mut config = config::load(&self.config, &self.sets, Manifest::size_of)?;
         if self.warm_start.is_some() {
             config.train.warm_start = self.warm_start;
         }
         let dataset = Dataset::load(&config.data.path)
             .with_context(|| format!("data.path in {}", self.config.display()))?;
-        note_missing_gpu(config.device);
+        if team.is_first() {
+            note_missing_gpu(config.device);
+        }
         table::detail(toml::to_string(&config)?);
         let mut progress = RunProgress::new();
         let mut parts = vec![];
         let signals = Signals::listen()?;
         let asked = Asked { start, out: &self.out, until: self.until };
-        let outcome = train(&config, &dataset, asked, &signals, &mut |event| {
+        let outcome = train_with(team, &config, &dataset, asked, &signals, &mut |event| {
+            if !team.is_first() {
+                return;
+            }
             if let Event::Trained { steps, profile } = &event {
                 let share = 1.0 / (*steps).max(1) as f64;
                 parts = profile.milliseconds();
@@ -80,6 +100,7 @@ impl Train {
         progress.finish();
         let outcome = match outcome {
             Err(error) => match error.downcast_ref::<Paused>() {
+                Some(_) if !team.is_first() => return Ok(()),
                 Some(Paused { step, steps }) if self.json => {
                     return table::say_json(&json!({ "paused": { "step": step, "steps": steps } }));
                 }
@@ -88,6 +109,9 @@ impl Train {
             },
             Ok(outcome) => outcome,
         };
+        if !team.is_first() {
+            return Ok(());
+        }
         if self.json {
             return table::say_json(&outcome);
         }
@@ -127,6 +151,35 @@ impl Train {
         }
         table::say(format_args!("Run folder: {}", self.out.display()))
     }
+}
+
+/// Ends what ranks do together: well where all have come to its end, else all of them at once, since
+/// the others wait for one that has failed. Only the first speaks where all have the same to say.
+fn end_together(team: &Team, done: Result<()>) -> Result<()> {
+    /// What the first is given to speak before another one does.
+    const FIRST: Duration = Duration::from_secs(3);
+    let error = match done {
+        Err(error) if !team.is_alone() => error,
+        done => {
+            team.part();
+            return done;
+        }
+    };
+    let (Shard { rank, ranks }, status) = (team.shard(), exit_status(&error));
+    if error.is::<Interrupted>() {
+        // All have heard of it, and kept what they have.
+        team.part();
+        if !team.is_first() {
+            process::exit(status.into());
+        }
+        return Err(error);
+    }
+    if !team.is_first() {
+        thread::sleep(FIRST);
+    }
+    complain(format_args!("rank {rank} of {ranks}: {error:#}"));
+    team.abort(status.into());
+    Err(error)
 }
 
 /// A share of a whole, above 0 and up to 1.

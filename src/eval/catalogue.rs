@@ -8,6 +8,7 @@ use tch::Tensor;
 use crate::device::{self, ComputePath, memory};
 use crate::host::ranking;
 use crate::model::{Additions, Model, Scoring};
+use crate::ranks::Team;
 
 /// Scores that tensor ops hold at once: 32 MiB of float32; on a GPU more.
 const SCORES: usize = 1 << 23;
@@ -31,6 +32,10 @@ pub struct Catalogue {
     inverse_lengths: OnceCell<Tensor>,
     /// What scores gain by repeats, where they are on.
     additions: Option<Additions>,
+    /// Who has the rows: one process alone has those of all items.
+    team: Team,
+    /// All items that are ranked, whoever has their rows.
+    count: usize,
 }
 
 impl Catalogue {
@@ -39,7 +44,8 @@ impl Catalogue {
         let free = device::free_memory(rows.device());
         let scores = free.map_or(SCORES, |free| (free / BYTES_A_SCORE).clamp(SCORES, MOST));
         let (rows, inverse_lengths) = (rows.contiguous(), OnceCell::new());
-        Self { rows, unit: false, path, scores, inverse_lengths, additions: None }
+        let (team, count) = (Team::default(), rows.size()[0] as usize);
+        Self { rows, unit: false, path, scores, inverse_lengths, additions: None, team, count }
     }
 
     /// Items whose vectors are the `rows` brought to unit length, as [`Scoring::unit`] does; no
@@ -55,7 +61,13 @@ impl Catalogue {
             Some(_) => Self::of_unit(rows, path),
             None => Self::new(rows, path),
         };
-        items.with(model.additions())
+        let (team, count) = (model.items.team().clone(), model.items.len());
+        Self { team, count, ..items.with(model.additions()) }
+    }
+
+    /// Who has the rows.
+    pub fn team(&self) -> &Team {
+        &self.team
     }
 
     /// Some of the items, by their rows, int64; nothing is gained.
@@ -81,7 +93,7 @@ impl Catalogue {
 
     /// Rows of scores that tensor ops hold at once.
     pub(super) fn rows_a_block(&self) -> usize {
-        (self.scores / self.rows.size()[0].max(1) as usize).max(1)
+        (self.scores / self.count.div_ceil(self.team.size()).max(1)).max(1)
     }
 
     /// The items, if all their vectors are numbers.
@@ -90,9 +102,10 @@ impl Catalogue {
     /// When they are not: a rival whose score is no number would never be counted.
     pub fn checked(self) -> Result<Self> {
         let additions = self.additions.as_ref();
+        let finite = self.rows.sum(self.rows.kind()).double_value(&[]).is_finite()
+            && additions.is_none_or(Additions::are_finite);
         ensure!(
-            self.rows.sum(self.rows.kind()).double_value(&[]).is_finite()
-                && additions.is_none_or(Additions::are_finite),
+            self.team.most(u64::from(!finite)) == 0,
             "the item vectors are not all numbers: the weights have diverged or are damaged"
         );
         Ok(self)

@@ -14,6 +14,7 @@ use crate::config::EvaluationConfig;
 use crate::device::ComputePath;
 use crate::host::ranking::Ranked;
 use crate::model::Model;
+use crate::ranks::Team;
 
 /// What the lists of one length hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,11 +64,18 @@ impl Listing<'_> {
 
     /// For each query the rows of its best items, the best first, as many as the longest list has.
     fn best(&self, users: &Tensor, items: &Catalogue, queries: &[Query]) -> Result<Vec<Vec<i64>>> {
-        let ranked: Vec<Ranked> =
-            queries.iter().map(|query| query.ranked(items, self.config.seen)).collect();
+        let shard = items.team().shard();
+        let ranked = queries.iter().map(|query| query.ranked(items, self.config.seen));
+        let ranked: Vec<Ranked> = match items.team().is_alone() {
+            true => ranked.collect(),
+            false => ranked.map(|query| query.of_shard(&[], shard)).collect(),
+        };
         let scores = scores(&users.contiguous(), items, &ranked);
         let longest = self.config.at.iter().max().map_or(0, |&at| at.min(self.counts.len()));
-        let (best, rows) = scores.topk(longest as i64, 1, true, true);
+        let (best, rows) = scores.topk((longest as i64).min(scores.size()[1]), 1, true, true);
+        if !items.team().is_alone() {
+            return merged(items.team(), &best, &rows, longest);
+        }
         let host = |tensor: &Tensor| tensor.to_device(Device::Cpu).contiguous().view(-1);
         let rows = Vec::<i64>::try_from(host(&rows))?;
         let given = Vec::<bool>::try_from(host(&best.gt(f64::NEG_INFINITY)))?;
@@ -77,6 +85,31 @@ impl Listing<'_> {
         };
         Ok(places.map(list).collect())
     }
+}
+
+/// For each query the rows of its `longest` best items, from those that are best at each rank: scores
+/// `best` and local `rows` `[queries, some]`.
+fn merged(team: &Team, best: &Tensor, rows: &Tensor, longest: usize) -> Result<Vec<Vec<i64>>> {
+    let (shard, queries) = (team.shard(), best.size()[0] as usize);
+    let flat = |tensor: &Tensor| tensor.contiguous().view(-1);
+    let local = Vec::<i64>::try_from(flat(rows))?;
+    // Item `i` stands in row `i - 1`.
+    let own: Vec<i64> =
+        local.into_iter().map(|row| shard.global(row as usize + 1) as i64 - 1).collect();
+    let scores = team.each(&Vec::<f32>::try_from(flat(best))?);
+    let all = team.each(&own);
+    let list = |query: usize| {
+        let mut list: Vec<(f32, i64)> = vec![];
+        for (scores, rows) in scores.iter().zip(&all) {
+            let some = rows.len() / queries;
+            let own = query * some..(query + 1) * some;
+            list.extend(scores[own.clone()].iter().copied().zip(rows[own].iter().copied()));
+        }
+        list.retain(|(score, _)| *score > f32::NEG_INFINITY);
+        list.sort_by(|(a, row), (b, other)| b.total_cmp(a).then(row.cmp(other)));
+        list.into_iter().take(longest).map(|(_, row)| row).collect()
+    };
+    Ok((0..queries).map(list).collect())
 }
 
 /// What the lists of one length hold so far.

@@ -96,6 +96,8 @@ pub fn value_of(values: &[(Metric, f64)], metric: Metric) -> Option<f64> {
 }
 
 #[cfg(test)]
+mod ranks_tests;
+#[cfg(test)]
 mod repeats_tests;
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ pub fn ranks(
     let users = users.contiguous();
     let queries: Vec<Ranked> = queries.iter().map(|query| query.ranked(items, seen)).collect();
     let counts = match items.path() {
+        ComputePath::HostLoops if !items.team().is_alone() => {
+            counts_of_ranks(memory::floats(&users), items, &queries)
+        }
         ComputePath::HostLoops => {
             ranking::counts(memory::floats(&users), &items.on_host(), &queries)
         }
@@ -34,6 +37,32 @@ pub fn ranks(
         bail!("the model's scores are not numbers (NaN): its weights have diverged");
     }
     Ok(counts)
+}
+
+/// The same as [`ranking::counts`] where ranks have the items: each says what its own targets score, and
+/// counts among its own items.
+fn counts_of_ranks(users: &[f32], items: &Catalogue, queries: &[Ranked]) -> Vec<Vec<u64>> {
+    let (team, shard) = (items.team(), items.team().shard());
+    let here = |&id: &u32| shard.owns(id as usize).then(|| shard.local(id as usize) as u32);
+    let targets: Vec<Vec<u32>> =
+        queries.iter().map(|query| query.targets.iter().filter_map(here).collect()).collect();
+    let both = queries.iter().zip(&targets);
+    let own: Vec<Ranked> = both.map(|(query, targets)| query.of_shard(targets, shard)).collect();
+    let items = items.on_host();
+    // Nobody but its owner has anything to add to a target's score.
+    let mut scored = ranking::target_scores(users, &items, &own).into_iter().flatten();
+    let score =
+        |id: &u32| here(id).map_or(0.0, |_| scored.next().expect("one for each that is here"));
+    let mut scores: Vec<f32> = queries.iter().flat_map(|query| query.targets).map(score).collect();
+    team.sum(&mut scores);
+    let mut rest = scores.into_iter();
+    let scores: Vec<Vec<f32>> =
+        queries.iter().map(|query| rest.by_ref().take(query.targets.len()).collect()).collect();
+    let mut counts = ranking::counts_against(users, &items, &own, &scores);
+    let mut flat = counts.concat();
+    team.sum(&mut flat);
+    counts.iter_mut().flatten().zip(flat).for_each(|(count, sum)| *count = sum);
+    counts
 }
 
 /// For each query and target how many items score at least as high, the target among them.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::simd::{self, Aligned, Lanes, Level, Matrix, gemm, vectorised};
 use super::unit::inverse_length;
+use crate::ranks::Shard;
 
 /// Items a tile.
 const TILE: usize = 512;
@@ -37,6 +38,17 @@ pub struct Ranked<'a> {
 }
 
 impl Ranked<'_> {
+    /// What a rank that has the items of `shard` has to know of it, by their rows there; `targets`: its
+    /// own ones likewise.
+    pub fn of_shard<'b>(&self, targets: &'b [u32], shard: Shard) -> Ranked<'b> {
+        let here = |id: u32| shard.owns(id as usize).then(|| shard.local(id as usize) as u32);
+        Ranked {
+            targets,
+            hidden: self.hidden.iter().filter_map(|&id| here(id)).collect(),
+            gains: self.gains.iter().filter_map(|&(id, gain)| Some((here(id)?, gain))).collect(),
+        }
+    }
+
     /// The score of an item with what it gains.
     fn with_gain(&self, id: u32, score: f32) -> f32 {
         let place = self.gains.binary_search_by_key(&id, |(item, _)| *item);
@@ -72,18 +84,32 @@ impl Items<'_> {
 /// For each query and each of its targets, in order: how many items score at least as high, the
 /// target among them; 0 where a score is not a number. `users` `[queries, dim]`.
 pub fn counts(users: &[f32], items: &Items, queries: &[Ranked]) -> Vec<Vec<u64>> {
+    counts_against(users, items, queries, &target_scores(users, items, queries))
+}
+
+/// For each query the scores of its targets, in their order.
+pub fn target_scores(users: &[f32], items: &Items, queries: &[Ranked]) -> Vec<Vec<f32>> {
+    let (level, dim) = (simd::level(), items.dim);
+    let of = |(user, query): (&[f32], &Ranked)| {
+        // SAFETY: the level is the machine's.
+        let score = |id| unsafe { score(level, user, &items.vector(id)) };
+        query.targets.iter().map(|&id| query.with_gain(id, score(id))).collect()
+    };
+    users.chunks_exact(dim).zip(queries).map(of).collect()
+}
+
+/// For each query and each of its numbers in `own`: how many items score at least as high.
+pub fn counts_against(
+    users: &[f32],
+    items: &Items,
+    queries: &[Ranked],
+    own: &[Vec<f32>],
+) -> Vec<Vec<u64>> {
     let level = simd::level();
     let dim = items.dim;
     let user = |row: usize| &users[row * dim..][..dim];
     // SAFETY: the level is the machine's.
     let score = |row: usize, id: u32| unsafe { score(level, user(row), &items.vector(id)) };
-    let own: Vec<Vec<f32>> = queries
-        .iter()
-        .enumerate()
-        .map(|(row, query)| {
-            query.targets.iter().map(|&id| query.with_gain(id, score(row, id))).collect()
-        })
-        .collect();
     let tasks: Vec<&[f32]> = items.rows.chunks(TILE * TILES * dim).collect();
     let count_task = |task: &&[f32]| {
         let mut counts: Vec<Vec<u64>> = own.iter().map(|own| vec![0; own.len()]).collect();

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::device::send;
 use crate::random::{Purpose, stream};
+use crate::ranks::Shard;
 
 /// Numbers that the host draws before it sends them: 16 MiB.
 const PIECE: i64 = 1 << 22;
@@ -21,6 +22,36 @@ pub fn glorot(rows: i64, columns: i64, seed: u64, part: u64, device: Device) -> 
 pub fn draw_glorot(weights: &Tensor, seed: u64, part: u64) {
     let (rows, columns) = weights.size2().expect("a matrix");
     draw((6.0 / (rows + columns) as f64).sqrt(), weights, (seed, part), PIECE);
+}
+
+/// Puts a rank's part of what [`glorot`] draws for `rows` rows into a matrix, whose row 0 is padding.
+/// All are drawn, and no more than a piece of them is held.
+pub fn draw_glorot_shard(weights: &Tensor, rows: usize, shard: Shard, seed: u64, part: u64) {
+    let _guard = tch::no_grad_guard();
+    let (here, columns) = weights.size2().expect("a matrix");
+    let limit = (6.0 / (rows as i64 + columns) as f64).sqrt() as f32;
+    let mut rng = stream(seed, Purpose::Initialisation, part);
+    let (mut next, mut drawn) = (1, vec![]);
+    let mut place = |drawn: &mut Vec<f32>| {
+        let count = drawn.len() as i64 / columns;
+        weights.narrow(0, next, count).copy_(&Tensor::from_slice(drawn).view([count, columns]));
+        next += count;
+        drawn.clear();
+    };
+    for row in 0..rows {
+        let keeps = row > 0 && shard.owns(row);
+        for _ in 0..columns {
+            let value = rng.random_range(-limit..limit);
+            if keeps {
+                drawn.push(value);
+            }
+        }
+        if drawn.len() as i64 >= PIECE {
+            place(&mut drawn);
+        }
+    }
+    place(&mut drawn);
+    assert_eq!(next, here, "a row for each that is here");
 }
 
 /// A tensor, uniform in ±limit; `part` as for [`glorot`].
@@ -50,6 +81,24 @@ fn draw(limit: f64, weights: &Tensor, (seed, part): (u64, u64), piece: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranks_draw_the_rows_that_one_process_would() {
+        let (rows, columns) = (23, 4);
+        let whole = glorot(rows, columns, 5, 2, Device::Cpu);
+        for ranks in 1..5 {
+            for rank in 0..ranks {
+                let shard = Shard { rank, ranks };
+                let here = shard.count(rows as usize - 1) as i64 + 1;
+                let own = Tensor::zeros([here, columns], (Kind::Float, Device::Cpu));
+                draw_glorot_shard(&own, rows as usize, shard, 5, 2);
+                for local in 1..here {
+                    assert_eq!(own.get(local), whole.get(shard.global(local as usize) as i64));
+                }
+                assert_eq!(own.get(0).abs().max().double_value(&[]), 0.0);
+            }
+        }
+    }
 
     #[test]
     fn pieces_come_to_what_is_drawn_at_once() {

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use super::features::{FeatureTable, Pairs, ValueLists};
-use super::initial::draw_glorot;
+use super::initial::{draw_glorot, draw_glorot_shard};
+use super::sharded::Asked;
 use crate::config::TowerConfig;
 use crate::device::memory::{self, table_zeros};
 use crate::device::{self, ComputePath};
 use crate::host::features::{self, Places};
 use crate::optim::{Named, RowGradient, TouchedRows};
+use crate::ranks::Team;
 
 /// Names of the tables among the saved weights.
 const READ: &str = "items";
 const SCORED: &str = "outputs";
 const FEATURES: &str = "item_features";
+
+const COMPOSED: &str = "batches are composed where items have features";
 
 /// Items whose vectors are made at once where they have features.
 const BLOCK: usize = 1 << 16;
@@ -29,6 +33,10 @@ pub struct Items {
     scored: Option<ItemTable>,
     /// What is known of items besides their ids, the same for both tables.
     features: Option<FeatureTable>,
+    /// All items that there are, whoever has their rows.
+    count: usize,
+    /// Who has them: one process alone has all.
+    team: Team,
 }
 
 /// What is known of a catalogue's items besides their ids.
@@ -38,14 +46,16 @@ pub struct KnownItems {
     pub met: Vec<bool>,
 }
 
-/// How the vectors of a batch's items come about where items have features. The batch calls them by
-/// their places in this list, from 1 on: to a step they are all items that there are.
+/// How the vectors of a batch's items come about where items have features, or ranks have their rows.
+/// The batch calls them by their places in this list, from 1 on: to a step they are all items that
+/// there are.
 pub struct Composition {
     /// `[places]`: item ids, ascending.
     pub ids: Tensor,
     /// `[places]`, float32: 0 where an item's own vector is dropped, else 1.
     pub kept: Option<Tensor>,
-    pub pairs: Pairs,
+    /// Where items have features.
+    pub pairs: Option<Pairs>,
     /// The same ids, as rows of each table.
     pub rows: Arc<TouchedRows>,
 }
@@ -58,13 +68,44 @@ pub struct ItemTable {
 impl Items {
     /// Tables with initial weights drawn from `seed`.
     pub fn new(config: &TowerConfig, items: usize, seed: u64, device: Device) -> Self {
-        let dim = config.dim;
-        let scored = || ItemTable::drawn(items, dim, config.output_bias, (seed, 2), device);
+        Self::drawn(config, [items, items], Team::default(), device, |weights, part| {
+            draw_glorot(weights, seed, part);
+        })
+    }
+
+    /// The same rows where each of several ranks has a part of them, on the host.
+    pub fn sharded(config: &TowerConfig, items: usize, seed: u64, team: &Team) -> Self {
+        let shard = team.shard();
+        let here = [shard.count(items), items];
+        Self::drawn(config, here, team.clone(), Device::Cpu, |weights, part| {
+            draw_glorot_shard(weights, items + 1, shard, seed, part);
+        })
+    }
+
+    /// Tables for the items that are `here`, of all that there are; `draw` numbers the tables that it
+    /// draws, so that each gets numbers of its own.
+    fn drawn(
+        config: &TowerConfig,
+        [here, count]: [usize; 2],
+        team: Team,
+        device: Device,
+        draw: impl Fn(&Tensor, u64),
+    ) -> Self {
+        let table = |bias, part| {
+            ItemTable::drawn(here, config.dim, bias, device, |weights| draw(weights, part))
+        };
         Self {
-            read: ItemTable::drawn(items, dim, false, (seed, 0), device),
-            scored: (!config.tied).then(scored),
+            read: table(false, 0),
+            scored: (!config.tied).then(|| table(config.output_bias, 2)),
             features: None,
+            count,
+            team,
         }
+    }
+
+    /// Who has the rows of the tables.
+    pub fn team(&self) -> &Team {
+        &self.team
     }
 
     /// The same with features of items, whose vectors are drawn from `seed`; the own vectors of
@@ -96,8 +137,15 @@ impl Items {
         self.features.as_ref()
     }
 
-    /// The vectors of items that encoders read: of `ids` (int64, any shape) `[..., dim]`.
+    /// The vectors of items that encoders read: of `ids` (int64, any shape) `[..., dim]`. Where ranks
+    /// have them, all ask together, each for what it wants.
     pub fn read_of(&self, ids: &Tensor) -> Tensor {
+        if !self.team.is_alone() {
+            let listed = ids.contiguous().view(-1);
+            let (asked, places) = Asked::of_any(&self.team, memory::ids(&listed));
+            let rows = asked.rows_of(&self.read.weights).index_select(0, &places);
+            return rows.view([ids.size().as_slice(), &[self.read.dim()]].concat().as_slice());
+        }
         let Some(features) = &self.features else { return self.read.gather(ids) };
         let listed = device::host_copy(&ids.view(-1));
         let known = memory::ids(&listed).iter().map(|&id| (id as usize).checked_sub(1));
@@ -112,9 +160,10 @@ impl Items {
         self.whole(&self.read)
     }
 
-    /// The rows of all items that scores are taken with, `[items, dim]`: row `i` is item `i + 1`.
+    /// The rows of all items that scores are taken with, `[items, dim]`: row `i` is item `i + 1`. Where
+    /// ranks have them, those that are here.
     pub fn scored_rows(&self) -> Tensor {
-        self.scored_table().narrow(0, 1, self.len() as i64)
+        self.scored_table().narrow(0, 1, self.read.items() as i64)
     }
 
     /// The same with padding's before them, `[items + 1, dim]`.
@@ -137,17 +186,37 @@ impl Items {
     /// The tables as a step on a batch of this composition reads them: of its items alone, with what
     /// their features add.
     pub fn composed(&self, of: &Composition, path: ComputePath) -> Self {
-        let features =
-            self.features.as_ref().expect("batches are composed where items have features");
-        let composed = |table: &ItemTable| {
-            let rows = (&table.weights, &of.ids);
-            ItemTable { weights: features.added(rows, of.kept.as_ref(), &of.pairs, path) }
-        };
+        let features = self.features.as_ref().expect(COMPOSED);
+        let pairs = of.pairs.as_ref().expect(COMPOSED);
+        self.some(|table| features.added((&table.weights, &of.ids), of.kept.as_ref(), pairs, path))
+    }
+
+    /// The tables as a step reads them of whose items the rows were asked of their owners.
+    pub fn fetched(&self, asked: &Asked) -> Self {
+        self.some(|table| asked.rows_of(&table.weights))
+    }
+
+    /// Tables of some rows, which `of` makes of each whole one.
+    fn some(&self, of: impl Fn(&ItemTable) -> Tensor) -> Self {
+        let table = |table: &ItemTable| ItemTable { weights: of(table) };
         Self {
-            read: composed(&self.read),
-            scored: self.scored.as_ref().map(composed),
+            read: table(&self.read),
+            scored: self.scored.as_ref().map(table),
             features: None,
+            count: self.count,
+            team: Team::default(),
         }
+    }
+
+    /// The gradients of the rows that are here from what each rank says of its [`Items::fetched`] ones,
+    /// which counts for the `share` of a step's queries that it has; with none it says nothing.
+    pub fn returned(&self, asked: &Asked, fetched: &[RowGradient], share: f64) -> Vec<RowGradient> {
+        let of = |(at, (_, table)): (usize, (&str, Tensor))| {
+            let own = fetched.get(at);
+            let own = own.map(|own| by_place(own, asked.len(), ComputePath::HostLoops) * share);
+            asked.gradient(own, table.size()[1])
+        };
+        self.tables_by_item().into_iter().enumerate().map(of).collect()
     }
 
     /// The gradients of all tables from those of the [`Items::composed`] ones.
@@ -157,9 +226,8 @@ impl Items {
         composed: &[RowGradient],
         path: ComputePath,
     ) -> Vec<RowGradient> {
-        let features =
-            self.features.as_ref().expect("batches are composed where items have features");
-        let places = of.ids.size()[0];
+        let features = self.features.as_ref().expect(COMPOSED);
+        let (places, pairs) = (of.ids.size()[0], of.pairs.as_ref().expect(COMPOSED));
         let sums: Vec<Tensor> = composed.iter().map(|own| by_place(own, places, path)).collect();
         let of_features = match &sums[..] {
             [read, scored] => read + scored.narrow(1, 0, read.size()[1]),
@@ -172,7 +240,7 @@ impl Items {
         };
         let mut all: Vec<RowGradient> =
             sums.into_iter().map(|sum| RowGradient::new(of.rows.clone(), kept(sum))).collect();
-        all.push(features.gradient(&of.pairs, &of_features));
+        all.push(features.gradient(pairs, &of_features));
         all
     }
 
@@ -180,7 +248,7 @@ impl Items {
     pub fn rows_of(&self, of: &Composition) -> Vec<Arc<TouchedRows>> {
         let own = 1 + usize::from(self.scored.is_some());
         let own = std::iter::repeat_n(&of.rows, own);
-        own.chain([of.pairs.rows()]).cloned().collect()
+        own.chain(of.pairs.as_ref().map(Pairs::rows)).cloned().collect()
     }
 
     /// All tables by name, sharing their memory, in the order in which batches name their rows.
@@ -196,9 +264,9 @@ impl Items {
         self.tables().into_iter().filter(|(name, _)| [READ, SCORED].contains(name)).collect()
     }
 
-    /// The number of items, padding not counted.
+    /// The number of items, padding not counted, whoever has their rows.
     pub fn len(&self) -> usize {
-        self.read.items()
+        self.count
     }
 
     /// Whether there is no item.
@@ -259,12 +327,18 @@ fn by_place(gradient: &RowGradient, places: i64, path: ComputePath) -> Tensor {
 }
 
 impl ItemTable {
-    /// Glorot-uniform rows for `items` items, and a zero row for padding; with `bias`, one column
-    /// more at the end, all 0. Tables of different `part` draw numbers of their own.
-    fn drawn(items: usize, dim: i64, bias: bool, (seed, part): (u64, u64), device: Device) -> Self {
+    /// Rows for `items` items, and a zero row for padding; with `bias`, one column more at the end, all
+    /// 0. The rest is what `draw` puts in.
+    fn drawn(
+        items: usize,
+        dim: i64,
+        bias: bool,
+        device: Device,
+        draw: impl FnOnce(&Tensor),
+    ) -> Self {
         let size = [items as i64 + 1, dim + i64::from(bias)];
         let weights = table_zeros(&size, Kind::Float, device);
-        draw_glorot(&weights.narrow(1, 0, dim), seed, part);
+        draw(&weights.narrow(1, 0, dim));
         let _ = weights.get(0).zero_();
         Self { weights }
     }

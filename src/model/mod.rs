@@ -14,7 +14,9 @@ mod mean_pool;
 #[allow(clippy::module_inception)]
 mod model;
 mod repeats;
+mod saved;
 mod scoring;
+mod sharded;
 mod transformer;
 
 use tch::Device;
@@ -28,9 +30,11 @@ pub use gru::Gru;
 pub use items::{Composition, ItemTable, Items, KnownItems};
 pub use layout::{Layout, PackedLists};
 pub use mean_pool::MeanPool;
-pub use model::{Known, Model, Queries, save};
+pub use model::{Known, Model, Queries};
 pub use repeats::{Additions, Buckets, Repeats};
+pub use saved::save;
 pub use scoring::Scoring;
+pub use sharded::Asked;
 pub use transformer::Transformer;
 
 /// The encoder of a configuration, with initial weights drawn from `seed`.

@@ -1,9 +1,8 @@
 //! The whole model, by the configuration.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use tch::{Device, Tensor};
 
 use super::items::KnownItems;
@@ -12,8 +11,8 @@ use super::{
     build_encoder,
 };
 use crate::config::TowerConfig;
-use crate::files;
 use crate::optim::Named;
+use crate::ranks::Team;
 
 /// The name of the table of users' features among the saved weights.
 const USERS: &str = "user_features";
@@ -49,8 +48,18 @@ pub enum Queries {
 impl Model {
     /// A model with initial weights drawn from `seed`.
     pub fn new(config: &TowerConfig, items: usize, seed: u64, device: Device) -> Self {
+        Self::of(config, Items::new(config, items, seed, device), seed, device)
+    }
+
+    /// The same of which each of several ranks has a part of the items' rows, on the host.
+    pub fn sharded(config: &TowerConfig, items: usize, seed: u64, team: &Team) -> Self {
+        let items = Items::sharded(config, items, seed, team);
+        Self::of(config, items, seed, Device::Cpu)
+    }
+
+    fn of(config: &TowerConfig, items: Items, seed: u64, device: Device) -> Self {
         Self {
-            items: Items::new(config, items, seed, device),
+            items,
             encoder: build_encoder(config, seed, device),
             scoring: Scoring::new(config),
             repeats: config.repeats.then(|| Repeats::new(config.history, device)),
@@ -176,26 +185,11 @@ impl Model {
         }
         Ok(())
     }
-
-    /// Restores weights that [`save`] wrote.
-    ///
-    /// # Errors
-    /// Names the file where it cannot be read or does not fit.
-    pub fn load(&self, path: &Path) -> Result<()> {
-        Tensor::read_safetensors(path)
-            .map_err(anyhow::Error::from)
-            .and_then(|weights| self.restore(&weights))
-            .with_context(|| format!("cannot use the weights in {}", path.display()))
-    }
-}
-
-/// Writes weights as a safetensors file.
-pub fn save(weights: &Named, path: &Path) -> Result<()> {
-    files::write_with(path, |staging| Ok(Tensor::write_safetensors(weights, staging)?))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::save;
     use super::*;
 
     fn model(items: usize, seed: u64) -> Model {

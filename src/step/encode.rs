@@ -79,7 +79,8 @@ impl Encode {
             let chunk = &batch.chunks[at];
             let inputs = batch.inputs.narrow(0, chunk.from, chunk.count);
             let read = items.read().gather(&inputs).set_requires_grad(true);
-            let dropout = self.dropout.map(|draws| Dropout::new(self.seed, step, at as u64, draws));
+            let dropout =
+                self.dropout.map(|draws| Dropout::new(self.seed, step, chunk.number, draws));
             let features = features
                 .as_ref()
                 .map(|all| all.narrow(0, chunk.first_query, chunk.queries).set_requires_grad(true));

@@ -86,6 +86,13 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The plan of a run on the host, whatever else the machine has.
+    pub fn open_host(config: &Config) -> Self {
+        device::use_threads(config.threads);
+        tch::set_num_threads(1);
+        Self::of(config, Device::Cpu)
+    }
+
     /// Opens a device for work without training and sets the process's threads.
     ///
     /// # Errors

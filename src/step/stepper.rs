@@ -6,8 +6,8 @@ use tch::Tensor;
 use super::{HostStep, Plan, Step, StepPath, TensorStep};
 use crate::batch::Batch;
 use crate::config::{Config, LogQ};
-use crate::device::ComputePath;
-use crate::model::Model;
+use crate::device::{ComputePath, memory};
+use crate::model::{Asked, Model};
 use crate::optim::{Gradients, Optimisers, State};
 use crate::profile::Profile;
 
@@ -54,6 +54,9 @@ impl Stepper {
 
     /// What the batch of step `step` says about the weights; its rows are brought to the present.
     pub fn gradients(&mut self, model: &Model, batch: &Batch, step: u64) -> Gradients {
+        if !model.items.team().is_alone() {
+            return self.gradients_of_ranks(model, batch, step);
+        }
         let mut lap = self.profile.lap();
         let mut rows = match &batch.composition {
             Some(of) => model.items.rows_of(of),
@@ -74,6 +77,28 @@ impl Stepper {
         own.tables.extend(of_users);
         self.profile.add("features backward", &mut lap);
         own
+    }
+
+    /// The same where this rank has its part of the rows and of the batch: the loss and what moves the
+    /// model are those of all ranks together.
+    fn gradients_of_ranks(&mut self, model: &Model, batch: &Batch, step: u64) -> Gradients {
+        let mut lap = self.profile.lap();
+        let of = batch.composition.as_ref().expect("ranks draw batches by their places");
+        let asked = Asked::new(model.items.team(), memory::ids(&of.ids));
+        self.profile.add("asking for rows", &mut lap);
+        let tables = model.items.tables().len();
+        self.optimisers.catch_up(&vec![asked.rows.clone(); tables]);
+        self.profile.add("rows to the present", &mut lap);
+        let items = model.items.fetched(&asked);
+        self.profile.add("fetching rows", &mut lap);
+        let own = (batch.share > 0.0)
+            .then(|| self.step.gradients(model, &items, batch, step, &mut self.profile));
+        let mut lap = self.profile.lap();
+        let of_tables = own.as_ref().map_or(&[][..], |own| &own.tables);
+        let tables = model.items.returned(&asked, of_tables, batch.share);
+        let (loss, parameters) = summed(model, own.as_ref(), batch.share);
+        self.profile.add("giving gradients back", &mut lap);
+        Gradients { loss, parameters, tables }
     }
 
     /// Moves the model.
@@ -105,4 +130,23 @@ impl Stepper {
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
+}
+
+/// The loss of a step and the gradients of the parameters, of all ranks together; `own` counts for
+/// this rank's `share` of the queries.
+fn summed(model: &Model, own: Option<&Gradients>, share: f64) -> (Tensor, Vec<Tensor>) {
+    let shapes: Vec<Vec<i64>> = model.parameters().iter().map(|(_, own)| own.size()).collect();
+    let counts: Vec<i64> = shapes.iter().map(|shape| shape.iter().product()).collect();
+    let mut values = vec![0f32; 1 + counts.iter().sum::<i64>() as usize];
+    if let Some(own) = own {
+        let all = [&own.loss].into_iter().chain(&own.parameters);
+        let flat: Vec<Tensor> = all.map(|own| own.reshape([-1])).collect();
+        let weighed = Tensor::cat(&flat, 0) * share;
+        values.copy_from_slice(memory::floats(&weighed));
+    }
+    model.items.team().sum(&mut values);
+    let values = Tensor::from_slice(&values);
+    let parts = values.narrow(0, 1, values.size()[0] - 1).split_with_sizes(&counts, 0);
+    let parameters = parts.iter().zip(&shapes).map(|(part, shape)| part.reshape(shape.as_slice()));
+    (values.get(0), parameters.collect())
 }

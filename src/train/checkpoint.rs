@@ -3,17 +3,22 @@
 //!
 //! Each is a folder of two safetensors files, state and best weights so far, and a small JSON file
 //! with the rest and a checksum of each file. Deferred rows are kept as they are: to bring them to
-//! the present would round them otherwise than the unbroken training does.
+//! the present would round them otherwise than the unbroken training does. Of ranks each writes a file
+//! of state, with the numbers of its rows, so that as many others can go on with them.
 
 mod about;
 mod difference;
 mod folder;
+mod parts;
 mod writer;
 
 pub use about::About;
 pub use difference::differences;
-pub use folder::{Checkpoints, Snapshot};
+pub use folder::{Checkpoints, Read, Snapshot};
+pub use parts::Parts;
 pub use writer::Writer;
+
+use std::path::PathBuf;
 
 use tch::Tensor;
 
@@ -28,7 +33,10 @@ use anyhow::{Context, Result};
 /// What is read from a checkpoint.
 pub struct Checkpoint {
     pub about: About,
+    /// Of one process, as far as they are read.
     tensors: State,
+    /// Files that they are read from, some rows at a time: of each rank that has written one.
+    parts: Vec<PathBuf>,
 }
 
 /// Names of tensors begin with what they are of.
@@ -38,13 +46,16 @@ const LOSSES: &str = "losses/";
 
 /// A copy on the host of all tensors that a training depends on.
 pub fn snapshot(model: &Model, stepper: &Stepper, losses: &Losses) -> State {
+    on_host(views(model, stepper, losses))
+}
+
+/// The same tensors as they are, sharing memory.
+fn views(model: &Model, stepper: &Stepper, losses: &Losses) -> State {
     let weights = model.weights().into_iter().map(|(name, own)| (format!("{WEIGHTS}{name}"), own));
     let named = |start: &'static str, state: State| {
         state.into_iter().map(move |(name, own)| (format!("{start}{name}"), own))
     };
-    let all =
-        weights.chain(named(OPTIMISERS, stepper.state())).chain(named(LOSSES, losses.state()));
-    on_host(all)
+    weights.chain(named(OPTIMISERS, stepper.state())).chain(named(LOSSES, losses.state())).collect()
 }
 
 /// Copies on the host, which can be written whatever they were views of.
@@ -64,13 +75,24 @@ impl Checkpoint {
     /// # Errors
     /// Names what is missing or does not fit.
     pub fn restore(&self, model: &Model, stepper: &mut Stepper, losses: &mut Losses) -> Result<()> {
+        let step = self.about.standing.step;
+        let read =
+            match self.parts.is_empty() {
+                true => None,
+                false => {
+                    let read = parts::read(&self.parts, model, views(model, stepper, losses));
+                    Some(read.with_context(|| {
+                        format!("cannot go on with the checkpoint of step {step}")
+                    })?)
+                }
+            };
+        let tensors = read.as_ref().unwrap_or(&self.tensors);
         let of = |start: &str| -> State {
             let own = |(name, own): &(String, Tensor)| {
                 Some((name.strip_prefix(start)?.to_owned(), own.shallow_clone()))
             };
-            self.tensors.iter().filter_map(own).collect()
+            tensors.iter().filter_map(own).collect()
         };
-        let step = self.about.standing.step;
         model
             .restore(&of(WEIGHTS))
             .and_then(|()| stepper.restore(&of(OPTIMISERS)))

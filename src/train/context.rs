@@ -7,14 +7,17 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::event::Event;
+use super::sharing::refuse_what_ranks_lack;
 use crate::batch::Drawer;
 use crate::config::{Config, DEFAULT_STEPS, Length, Protocol};
 use crate::data::{Dataset, Features, Sequences, Split};
+use crate::error::Interrupted;
 use crate::eval::{
     ColdEvaluation, ColdRecall, Evaluation, Listing, Lists, Metrics, PositionEvaluation, Query,
 };
 use crate::misuse;
 use crate::model::{Known, KnownItems, Model, ValueLists};
+use crate::ranks::Team;
 use crate::signals::Signals;
 use crate::step::Plan;
 
@@ -28,6 +31,8 @@ pub struct RunContext<'a> {
     pub plan: Plan,
     /// What towers read of items and users besides their ids.
     pub known: Known,
+    /// Who trains together.
+    pub(super) team: Team,
     /// Those that end an evaluation.
     pub(super) signals: Signals,
     /// The share of the steps behind which a training pauses.
@@ -42,12 +47,39 @@ impl<'a> RunContext<'a> {
     pub fn new(config: &'a Config, dataset: &'a Dataset) -> Result<Self> {
         let known = known(config, dataset)?;
         let plan = Plan::open(config)?;
-        Ok(Self { config, dataset, plan, known, signals: Signals::default(), until: None })
+        let (team, signals) = (Team::default(), Signals::default());
+        Ok(Self { config, dataset, plan, known, team, signals, until: None })
+    }
+
+    /// The same for ranks that train together: on their hosts.
+    ///
+    /// # Errors
+    /// [`crate::error::Misuse`] that names what they cannot do.
+    pub(super) fn of_ranks(config: &'a Config, dataset: &'a Dataset, team: &Team) -> Result<Self> {
+        refuse_what_ranks_lack(config, dataset)?;
+        let (plan, signals) = (Plan::open_host(config), Signals::default());
+        let (known, team) = (Known::default(), team.clone());
+        Ok(Self { config, dataset, plan, known, team, signals, until: None })
+    }
+
+    /// The signal that ends it, whichever rank has heard it.
+    pub(super) fn interruption(&self) -> Option<Interrupted> {
+        let own = self.signals.interruption().map_or(0, |own| own.signal);
+        let signal = self.team.most(own as u64) as i32;
+        (signal > 0).then_some(Interrupted { signal })
+    }
+
+    /// An error once a signal has come to any rank.
+    fn check_signals(&self) -> Result<()> {
+        self.interruption().map_or(Ok(()), |interrupted| Err(interrupted.into()))
     }
 
     /// A model with initial weights.
     pub fn model(&self) -> Model {
         let Config { tower, seed, .. } = self.config;
+        if !self.team.is_alone() {
+            return Model::sharded(tower, self.dataset.item_count(), *seed, &self.team);
+        }
         Model::new(tower, self.dataset.item_count(), *seed, self.plan.device)
             .knowing(&self.known, *seed)
     }
@@ -71,7 +103,10 @@ impl<'a> RunContext<'a> {
         let (train, items) = (dataset.users_of(Split::Train), dataset.item_count());
         let assembly = plan.assembly(config);
         let drawer = Drawer::new(config, plan.batches, assembly, training, train, items)?;
-        Ok(drawer.knowing(&self.known, config.tower.id_dropout))
+        Ok(match self.team.is_alone() {
+            true => drawer.knowing(&self.known, config.tower.id_dropout),
+            false => drawer.shared(self.team.shard()),
+        })
     }
 
     fn refuse_empty(&self, part: Split) -> Result<()> {
@@ -115,7 +150,7 @@ impl<'a> RunContext<'a> {
         let mut progress = |more| {
             done += more;
             observe(Event::Ranking { part, done, users: count });
-            self.signals.check()
+            self.check_signals()
         };
         let path = self.plan.ranking;
         match config.protocol {
@@ -158,7 +193,7 @@ impl<'a> RunContext<'a> {
         Listing { queries, config, history, counts }.run(model, &mut |more| {
             done += more;
             observe(Event::Ranking { part, done, users });
-            self.signals.check()
+            self.check_signals()
         })
     }
 
@@ -179,7 +214,7 @@ impl<'a> RunContext<'a> {
         let found = found.run(model, &mut |more| {
             done += more;
             observe(Event::Ranking { part: Split::Test, done, users });
-            self.signals.check()
+            self.check_signals()
         });
         found.map(Some)
     }

@@ -30,16 +30,27 @@ impl Diverged {
         let is_broken = |tensor: &Tensor| !device::is_finite(tensor);
         let parameters = model.parameters().into_iter().filter(|(_, own)| is_broken(own));
         let (mut all, mut broken) = (vec![], vec![]);
-        let tables = model.items.tables_by_item();
-        let rows = match &batch.composition {
-            Some(composition) => vec![composition.rows.clone(); tables.len()],
-            None => batch.rows.clone(),
-        };
-        for (rows, (_, table)) in rows.iter().zip(tables) {
-            let ids = rows.ids();
-            let bad = table.index_select(0, ids).isfinite().all_dim(1, false).logical_not();
+        let mut look = |ids: &Tensor, rows: &Tensor| {
+            let bad = rows.isfinite().all_dim(1, false).logical_not();
             broken.extend(listed(&ids.masked_select(&bad)));
             all.extend(listed(ids));
+        };
+        let (team, tables) = (model.items.team(), model.items.tables_by_item());
+        match &batch.composition {
+            // What any rank reads, all ask for.
+            Some(of) if !team.is_alone() => {
+                let ids = Tensor::from_slice(&team.each(&listed(&of.ids)).concat());
+                look(&ids, &model.items.read_of(&ids));
+            }
+            Some(of) => {
+                let ids = of.rows.ids();
+                tables.iter().for_each(|(_, table)| look(ids, &table.index_select(0, ids)));
+            }
+            None => {
+                for (rows, (_, table)) in batch.rows.iter().zip(&tables) {
+                    look(rows.ids(), &table.index_select(0, rows.ids()));
+                }
+            }
         }
         let named = |mut ids: Vec<i64>| -> Vec<String> {
             ids.sort_unstable();

@@ -11,6 +11,7 @@ mod losses;
 mod memory;
 mod opening;
 mod run_folder;
+mod sharing;
 mod standing;
 mod stopping;
 mod tensorboard;
@@ -29,4 +30,7 @@ pub use run_folder::{
     TargetRanks, by_name,
 };
 pub use trained_run::TrainedRun;
-pub use trainer::train;
+pub use trainer::{train, train_with};
+
+#[cfg(test)]
+mod ranks_tests;

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::checkpoint::{Checkpoint, differences};
+use super::checkpoint::{Checkpoint, Read, differences};
 use super::run_folder::{RunFolder, refuse_foreign};
 use crate::config::Config;
 use crate::misuse;
+use crate::ranks::Team;
 
 /// What is asked of a training besides its configuration.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +62,35 @@ impl Start {
         self == Self::Resumed && RunFolder::last_checkpoint(path).is_some()
     }
 
-    /// Opens the run folder `path` for a training by `config` on the dataset of that checksum.
+    /// Opens the run folder `path` for a training by `config` on the dataset of that checksum. Of ranks
+    /// the first does, and the others look into it.
     ///
     /// # Errors
     /// As [`Start::check`]; [`crate::error::Misuse`] with the keys that differ where a run would be
     /// gone on with by another configuration.
-    pub fn open(self, path: &Path, config: &Config, checksum: &str) -> Result<Opened> {
+    pub fn open(self, path: &Path, config: &Config, checksum: &str, team: &Team) -> Result<Opened> {
+        if team.is_alone() {
+            return self.open_alone(path, config, checksum, Read::Whole);
+        }
+        let own = team.is_first().then(|| self.open_alone(path, config, checksum, Read::InParts));
+        let own = team.agree(own.transpose())?;
+        let step = own.as_ref().and_then(|own| own.checkpoint.as_ref());
+        let step = step.map(|own| own.about.standing.step.to_string());
+        let step = team.said_by_first(&step.unwrap_or_default());
+        match own {
+            Some(own) => Ok(own),
+            None => Opened::beside(path, step.parse().ok())
+                .with_context(|| format!("{} has to be where every rank sees it", path.display())),
+        }
+    }
+
+    fn open_alone(
+        self,
+        path: &Path,
+        config: &Config,
+        checksum: &str,
+        read: Read,
+    ) -> Result<Opened> {
         self.check(path)?;
         let there = RunFolder::open(path).ok().filter(|_| self == Self::Resumed);
         let Some(folder) = there else {
@@ -78,7 +102,7 @@ impl Start {
         self.check(path)?;
         let (checkpoint, mut notes) = folder
             .checkpoints()
-            .latest()
+            .latest(read)
             .with_context(|| format!("cannot go on with {}", path.display()))?;
         let trained = match &checkpoint {
             Some(checkpoint) => checkpoint.about.config()?,
@@ -105,5 +129,15 @@ impl Start {
             }
         }
         Ok(Opened { folder, checkpoint, notes })
+    }
+}
+
+impl Opened {
+    /// What the first rank has opened, for another one that reads it: from the checkpoint of `step`,
+    /// if from any.
+    fn beside(path: &Path, step: Option<u64>) -> Result<Self> {
+        let folder = RunFolder::open(path)?;
+        let checkpoint = step.map(|step| folder.checkpoints().in_parts(step)).transpose()?;
+        Ok(Self { folder, checkpoint, notes: vec![] })
     }
 }

@@ -11,6 +11,7 @@ use super::exact::Exact;
 use super::memory::{ValueRows, peak_memory_mib, refuse_too_large};
 use super::opening::Asked;
 use super::run_folder::{KnownFields, LogIds, RunInfo, RunResult, TargetRanks};
+use super::sharing::{told_of_bytes, told_of_ranks};
 use super::training::{Training, how_to_go_on, named};
 use super::warm_start::WarmStart;
 use crate::config::{Config, Metric};
@@ -20,6 +21,7 @@ use crate::error::Interrupted;
 use crate::eval::{ColdRecall, Groups, Lists, Metrics};
 use crate::formats;
 use crate::model::Model;
+use crate::ranks::Team;
 use crate::signals::Signals;
 
 /// Trains by `config` on `dataset` and tests the best weights. The run folder is opened as
@@ -38,14 +40,35 @@ pub fn train(
     signals: &Signals,
     observe: &mut dyn FnMut(Event),
 ) -> Result<RunResult> {
+    train_with(&Team::default(), config, dataset, asked, signals, observe)
+}
+
+/// The same by ranks, each of which has its part of the rows of every table; all call it, the first
+/// writes the run folder, which the others have to see.
+///
+/// # Errors
+/// As [`train`]; [`crate::error::Misuse`] for what several ranks cannot do.
+pub fn train_with(
+    team: &Team,
+    config: &Config,
+    dataset: &Dataset,
+    asked: Asked,
+    signals: &Signals,
+    observe: &mut dyn FnMut(Event),
+) -> Result<RunResult> {
     let Asked { start, out, until } = asked;
-    let context = RunContext::new(config, dataset)?;
+    let context = match team.is_alone() {
+        true => RunContext::new(config, dataset)?,
+        false => RunContext::of_ranks(config, dataset, team)?,
+    };
     let context = RunContext { signals: signals.clone(), until, ..context };
     let sequences = dataset.training();
     let (plan, drawer) = (&context.plan, context.drawer(&sequences)?);
     let schedule = config.schedule(drawer.per_epoch())?;
     let values = ValueRows::of(&context.known);
-    let tight = refuse_too_large(config, plan.device, dataset.item_count(), values)?;
+    let here = dataset.item_count().div_ceil(team.size());
+    // Ranks write checkpoints without a copy.
+    let tight = refuse_too_large(config, plan.device, here, values)?.filter(|_| team.is_alone());
     // A checkpoint holds what the first weights have become.
     let warm = match &config.train.warm_start {
         Some(from) if !start.has_checkpoint(out) => {
@@ -53,30 +76,36 @@ pub fn train(
         }
         _ => None,
     };
-    let opened = start.open(out, config, &dataset.manifest.checksum)?;
+    let opened = start.open(out, config, &dataset.manifest.checksum, team)?;
     let run = &opened.folder;
     let done = opened.checkpoint.as_ref().map_or(0, |own| own.about.standing.step);
     observe(Event::Started { steps: schedule.steps, done, plan });
     let notes = opened.notes.iter().cloned();
     notes
+        .chain(told_of_ranks(team, dataset.item_count()))
         .chain(tight)
         .chain(warm.as_ref().map(|warm| warm.note.clone()))
         .chain(advice::of_data(config, dataset, &sequences))
         .for_each(|told| observe(Event::Advice(told)));
-    run.write_info(&RunInfo {
-        format: formats::RUN,
-        checksum: dataset.manifest.checksum.clone(),
-        dataset: dataset.manifest.name.clone(),
-        plan: Some(serde_json::to_value(plan)?),
-        steps: Some(schedule.steps),
-        version: env!("CARGO_PKG_VERSION").into(),
-    })?;
-    run.keep_items(&config.data.path)?;
-    run.keep_features(&KnownFields::of(&context.known))?;
+    if team.is_first() {
+        run.write_info(&RunInfo {
+            format: formats::RUN,
+            checksum: dataset.manifest.checksum.clone(),
+            dataset: dataset.manifest.name.clone(),
+            plan: Some(serde_json::to_value(plan)?),
+            steps: Some(schedule.steps),
+            version: env!("CARGO_PKG_VERSION").into(),
+        })?;
+        run.keep_items(&config.data.path)?;
+        run.keep_features(&KnownFields::of(&context.known))?;
+    }
     let mut training = Training::new(&context, &opened, schedule, &drawer, warm)?;
     training.go_on(&drawer, observe).map_err(|error| training.say_what_is_kept(error))?;
     let step = training.standing.step;
     observe(Event::Trained { steps: step - done, profile: training.profile() });
+    if let Some(told) = told_of_bytes(team, training.sent(), step - done) {
+        observe(Event::Advice(told));
+    }
     let measured = dataset.is_measured();
     let best_step = training.standing.stopping.best_step().unwrap_or(step);
     if step < schedule.steps {
@@ -102,11 +131,15 @@ pub fn train(
             Err(error) => error,
         })?;
         test = tested;
-        log.write("test", best_step, standing.seconds(), &named(&test.metrics))?;
+        if let Some(log) = &mut log {
+            log.write("test", best_step, standing.seconds(), &named(&test.metrics))?;
+        }
         let users = dataset.users_of(Split::Test).into_iter().map(|user| user as u32).collect();
         let (ranks, targets) = ranked.ranks();
         let ids = LogIds { users: &dataset.users, items: &dataset.items };
-        run.write_ranks(&TargetRanks { users, ranks }, &targets, &ids)?;
+        if team.is_first() {
+            run.write_ranks(&TargetRanks { users, ranks }, &targets, &ids)?;
+        }
     }
     let result = RunResult {
         steps: step,
@@ -129,7 +162,9 @@ pub fn train(
         test_lists: test.lists,
         test_cold: test.cold,
     };
-    run.finish(&result)?;
+    if team.is_first() {
+        run.finish(&result)?;
+    }
     Ok(result)
 }
 

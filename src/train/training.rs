@@ -1,10 +1,11 @@
 //! The steps of a training: batches, logs, validations and checkpoints.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 
-use super::checkpoint::{About, Snapshot, Writer, snapshot};
+use super::checkpoint::{About, Parts, Snapshot, Writer, snapshot};
 use super::context::{RunContext, spread};
 use super::diverged::Diverged;
 use super::event::Event;
@@ -21,7 +22,7 @@ use crate::data::Split;
 use crate::device;
 use crate::error::{Interrupted, Paused};
 use crate::eval::value_of;
-use crate::model::{Model, save};
+use crate::model::Model;
 use crate::optim::Gradients;
 use crate::profile::Profile;
 use crate::step::Stepper;
@@ -35,8 +36,11 @@ pub struct Training<'a> {
     stepper: Stepper,
     pub standing: Standing,
     losses: Losses,
-    log: RunLog,
+    /// Of ranks the first has it.
+    log: Option<RunLog>,
     writer: Writer,
+    /// Bytes that went to other ranks in its steps.
+    sent: u64,
     validation_users: Vec<usize>,
     profile: Profile,
 }
@@ -78,7 +82,8 @@ impl<'a> Training<'a> {
             model,
             stepper,
             losses,
-            log: RunLog::after(run, standing.step)?,
+            log: context.team.is_first().then(|| RunLog::after(run, standing.step)).transpose()?,
+            sent: 0,
             writer: Writer::new(run.checkpoints(), &config.train.checkpoints, standing.step),
             standing,
             validation_users: spread(users, config.train.validation_users),
@@ -94,7 +99,7 @@ impl<'a> Training<'a> {
         let left = self.standing.step..self.schedule.steps;
         drawer.run(left, |next| -> Result<()> {
             loop {
-                if let Some(interrupted) = self.context.signals.interruption() {
+                if let Some(interrupted) = self.context.interruption() {
                     return Err(self.stop(interrupted));
                 }
                 if !self.standing.validated {
@@ -104,7 +109,7 @@ impl<'a> Training<'a> {
                         validated => validated?,
                     }
                 }
-                if self.writer.is_due(self.standing.step) {
+                if self.is_due() {
                     self.keep(observe)?;
                 }
                 if self.is_over() {
@@ -117,7 +122,7 @@ impl<'a> Training<'a> {
             }
         })?;
         if !self.context.dataset.is_measured() {
-            save(&self.model.weights(), &self.run.weights_path())?;
+            self.model.save(&self.run.weights_path())?;
         }
         if self.context.config.train.keep_optimizer {
             self.run.keep_optimisers(self.stepper.state())?;
@@ -133,7 +138,7 @@ impl<'a> Training<'a> {
     fn stop(&mut self, interrupted: Interrupted) -> Error {
         // Why one before could not be written is no matter if this one can.
         let _ = self.writer.wait();
-        let kept = self.snapshot().and_then(|snapshot| self.writer.write_now(snapshot));
+        let kept = self.write_now();
         kept.map_or_else(|error| error, |()| how_to_go_on(self.run)).context(interrupted)
     }
 
@@ -146,8 +151,7 @@ impl<'a> Training<'a> {
 
     /// [`Training::stop`] where it was asked for beforehand.
     fn pause(&mut self) -> Error {
-        let kept = self.writer.wait().and_then(|()| self.snapshot());
-        match kept.and_then(|snapshot| self.writer.write_now(snapshot)) {
+        match self.writer.wait().and_then(|()| self.write_now()) {
             Ok(()) => {
                 let (step, steps) = (self.standing.step, self.schedule.steps);
                 how_to_go_on(self.run).context(Paused { step, steps })
@@ -174,13 +178,25 @@ impl<'a> Training<'a> {
         &self.profile
     }
 
+    /// Bytes that this rank has sent to others in its steps.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// The model where the last step has left it, how far it has come, and its log. Optimisers go.
-    pub fn end(self) -> (Model, Standing, RunLog) {
+    pub fn end(self) -> (Model, Standing, Option<RunLog>) {
         (self.model, self.standing, self.log)
     }
 
     fn is_over(&self) -> bool {
         self.standing.step >= self.schedule.steps || self.standing.stopping.exhausted()
+    }
+
+    /// Whether a checkpoint is due; of ranks the first's clock says so.
+    fn is_due(&self) -> bool {
+        let team = &self.context.team;
+        let own = team.is_first() && self.writer.is_due(self.standing.step);
+        team.most(u64::from(own)) > 0
     }
 
     /// One step; behind it the whole model is in the present where somebody will read it.
@@ -194,7 +210,9 @@ impl<'a> Training<'a> {
         let mut lap = self.profile.lap();
         let batch = next();
         self.profile.add("waiting for batches", &mut lap);
+        let sent = self.context.team.sent();
         let gradients = self.stepper.gradients(&self.model, &batch, self.standing.step);
+        self.sent += self.context.team.sent() - sent;
         match self.divergence(&gradients) {
             Some(loss) => self.pass_over(&batch, loss, observe)?,
             None => {
@@ -209,7 +227,9 @@ impl<'a> Training<'a> {
             && let Some(loss) = self.losses.mean(step)?
         {
             standing.log(loss);
-            self.log.write("train", step, standing.seconds(), &[("loss".into(), loss)])?;
+            if let Some(log) = &mut self.log {
+                log.write("train", step, standing.seconds(), &[("loss".into(), loss)])?;
+            }
             observe(Event::Step { step, loss });
         }
         let last = step == self.schedule.steps;
@@ -243,7 +263,9 @@ impl<'a> Training<'a> {
         let RunContext { config, dataset, .. } = self.context;
         let step = self.standing.step + 1;
         let diverged = Diverged::of(batch, step, loss, &self.model, &dataset.items);
-        self.run.write_diverged(&diverged)?;
+        if self.context.team.is_first() {
+            self.run.write_diverged(&diverged)?;
+        }
         let (told, file) = (diverged.told(), self.run.diverged_path());
         let skipped = self.standing.skipped;
         if skipped == config.train.skip_batches {
@@ -264,13 +286,15 @@ impl<'a> Training<'a> {
         let (users, step) = (self.validation_users.clone(), self.standing.step);
         let ranked = self.context.evaluate_for(&self.model, Split::Validation, users, observe)?;
         let metrics = ranked.means();
-        self.log.write("validation", step, self.standing.seconds(), &named(&metrics))?;
+        if let Some(log) = &mut self.log {
+            log.write("validation", step, self.standing.seconds(), &named(&metrics))?;
+        }
         let monitored = value_of(&metrics, self.context.config.train.monitor)
             .expect("a checked configuration measures what it monitors");
         let better = self.standing.stopping.better(monitored, step);
         observe(Event::Validated { step, metrics: &metrics, better });
         if better {
-            save(&self.model.weights(), &self.run.weights_path())?;
+            self.model.save(&self.run.weights_path())?;
             let exact = |(metric, value)| (metric, Exact(value));
             self.standing.validation = metrics.into_iter().map(exact).collect();
         }
@@ -284,7 +308,10 @@ impl<'a> Training<'a> {
     fn keep(&mut self, observe: &mut dyn FnMut(Event)) -> Result<()> {
         let mut lap = self.profile.lap();
         self.losses.check(self.standing.step)?;
-        let written = self.snapshot().and_then(|snapshot| self.writer.write_beside(snapshot));
+        let written = match self.context.team.is_alone() {
+            true => self.snapshot().and_then(|snapshot| self.writer.write_beside(snapshot)),
+            false => self.write_parts(),
+        };
         if let Err(error) = written {
             observe(Event::Advice(format!("{error:#}")));
         }
@@ -292,14 +319,48 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// A copy of all that a checkpoint holds.
-    fn snapshot(&self) -> Result<Snapshot> {
+    /// Writes a checkpoint and waits for it.
+    fn write_now(&mut self) -> Result<()> {
+        match self.context.team.is_alone() {
+            true => self.snapshot().and_then(|snapshot| self.writer.write_now(snapshot)),
+            false => self.write_parts(),
+        }
+    }
+
+    fn about(&self) -> Result<About> {
         self.losses.check(self.standing.step)?;
         let RunContext { config, dataset, .. } = self.context;
-        let about = About::new(config, &dataset.manifest.checksum, &self.standing)?;
+        About::new(config, &dataset.manifest.checksum, &self.standing)
+    }
+
+    /// The best weights so far, if there are any.
+    fn best(&self) -> Option<PathBuf> {
+        self.standing.stopping.best_step().map(|_| self.run.weights_path())
+    }
+
+    /// A copy of all that a checkpoint holds.
+    fn snapshot(&self) -> Result<Snapshot> {
+        let about = self.about()?;
         let tensors = snapshot(&self.model, &self.stepper, &self.losses);
-        let best = self.standing.stopping.best_step().map(|_| self.run.weights_path());
-        self.writer.checkpoints.begin(about, tensors, self.log.lines().to_owned(), best.as_deref())
+        let (log, best) = (self.run.log_path(), self.best());
+        self.writer.checkpoints.begin(about, tensors, log, best.as_deref())
+    }
+
+    /// Writes a checkpoint of which each rank writes its part.
+    fn write_parts(&mut self) -> Result<()> {
+        let (about, best) = (self.about()?, self.best());
+        let parts = Parts {
+            team: &self.context.team,
+            model: &self.model,
+            stepper: &self.stepper,
+            losses: &self.losses,
+            log: &self.run.log_path(),
+            best: best.as_deref(),
+        };
+        let Writer { checkpoints, .. } = &self.writer;
+        let written = checkpoints.write_parts(about, &parts, self.writer.kept());
+        self.writer.wrote(self.standing.step);
+        written.context("a checkpoint could not be written")
     }
 }
 

@@ -5,6 +5,7 @@ mod features;
 mod mean_pool;
 mod parts;
 mod product;
+mod ranks;
 mod repeats;
 mod steps;
 

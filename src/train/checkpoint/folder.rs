@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tch::Tensor;
 
+use super::parts::all_parts;
 use super::{About, Checkpoint, is_finite};
 use crate::files;
 use crate::optim::State;
@@ -14,7 +15,16 @@ use crate::reading;
 
 const ABOUT: &str = "checkpoint.json";
 const STATE: &str = "state.safetensors";
-const BEST: &str = "best.safetensors";
+pub(super) const BEST: &str = "best.safetensors";
+
+/// How the tensors of a checkpoint are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// All of them, at once, where one process has written them.
+    Whole,
+    /// Each rank's, when they are wanted.
+    InParts,
+}
 
 /// The checkpoints of a run.
 #[derive(Clone, Debug)]
@@ -33,7 +43,7 @@ pub struct Snapshot {
 
 /// Where a checkpoint is written before it takes its name. If it comes to nothing it goes: it takes
 /// the room that the run needs to be finished.
-struct Staging(PathBuf);
+pub(super) struct Staging(PathBuf);
 
 impl Drop for Staging {
     fn drop(&mut self) {
@@ -59,15 +69,26 @@ impl Checkpoints {
         log: PathBuf,
         best: Option<&Path>,
     ) -> Result<Snapshot> {
+        let staging = self.stage(about.standing.step, best)?;
+        Ok(Snapshot { about, tensors, log, staging })
+    }
+
+    /// A folder for the checkpoint of `step`, with the best weights so far in it.
+    pub(super) fn stage(&self, step: u64, best: Option<&Path>) -> Result<Staging> {
         self.sweep()?;
-        let staging = Staging(self.path.join(format!(".{}", name(about.standing.step))));
+        let staging = Staging(self.staged(step));
         let folder = &staging.0;
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         if let Some(best) = best {
             files::link_or_copy(best, &folder.join(BEST))?;
         }
-        Ok(Snapshot { about, tensors, log, staging })
+        Ok(staging)
+    }
+
+    /// Where the checkpoint of `step` is before it takes its name.
+    pub(super) fn staged(&self, step: u64) -> PathBuf {
+        self.path.join(format!(".{}", name(step)))
     }
 
     /// Writes a checkpoint, and removes all but the latest `kept`. When this returns it is on the
@@ -89,9 +110,21 @@ impl Checkpoints {
                 about.files.insert(name.into(), files::sha256(&file)?);
             }
         }
-        files::sync(&log)?;
+        self.seal(&about, &log, staging, kept)
+    }
+
+    /// Gives a checkpoint its name when all of its files but `checkpoint.json` are on the disk.
+    pub(super) fn seal(
+        &self,
+        about: &About,
+        log: &Path,
+        staging: Staging,
+        kept: usize,
+    ) -> Result<()> {
+        let (folder, step) = (&staging.0, about.standing.step);
+        files::sync(log)?;
         let file = folder.join(ABOUT);
-        files::write(&file, serde_json::to_string_pretty(&about)? + "\n")?;
+        files::write(&file, serde_json::to_string_pretty(about)? + "\n")?;
         files::sync(&file)?;
         files::sync(folder)?;
         let place = self.path.join(name(step));
@@ -107,10 +140,10 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When there are some, but none is whole.
-    pub fn latest(&self) -> Result<(Option<Checkpoint>, Vec<String>)> {
+    pub fn latest(&self, read: Read) -> Result<(Option<Checkpoint>, Vec<String>)> {
         let mut wrong = vec![];
         for step in self.steps()?.into_iter().rev() {
-            match self.read(step) {
+            match self.read(step, read) {
                 Ok(checkpoint) => return Ok((Some(checkpoint), wrong)),
                 Err(error) => {
                     wrong.push(format!("the checkpoint of step {step} is passed over: {error:#}"));
@@ -169,20 +202,40 @@ impl Checkpoints {
         Ok(steps)
     }
 
-    fn read(&self, step: u64) -> Result<Checkpoint> {
+    fn read(&self, step: u64, read: Read) -> Result<Checkpoint> {
+        let mut checkpoint = self.in_parts(step)?;
         let folder = self.path.join(name(step));
-        let text = reading::text(&folder.join(ABOUT))?;
         let broken = |name: &str| format!("{} is broken", folder.join(name).display());
-        let about = About::parse(&text).with_context(|| broken(ABOUT))?;
-        ensure!(about.files.contains_key(STATE), broken(ABOUT));
-        for (name, checksum) in &about.files {
-            // It may come from anywhere, and name what is anywhere.
-            ensure!([STATE, BEST].contains(&name.as_str()), broken(ABOUT));
+        for (name, checksum) in &checkpoint.about.files {
             ensure!(files::sha256(&folder.join(name))? == *checksum, broken(name));
         }
-        let tensors =
-            Tensor::read_safetensors(folder.join(STATE)).with_context(|| broken(STATE))?;
-        Ok(Checkpoint { about, tensors })
+        if read == Read::Whole && checkpoint.about.files.contains_key(STATE) {
+            checkpoint.parts.clear();
+            checkpoint.tensors =
+                Tensor::read_safetensors(folder.join(STATE)).with_context(|| broken(STATE))?;
+        }
+        Ok(checkpoint)
+    }
+
+    /// The checkpoint of `step`, of whose tensors nothing is read yet, nor looked after.
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub fn in_parts(&self, step: u64) -> Result<Checkpoint> {
+        let folder = self.path.join(name(step));
+        let text = reading::text(&folder.join(ABOUT))?;
+        let broken = || format!("{} is broken", folder.join(ABOUT).display());
+        let about = About::parse(&text).with_context(broken)?;
+        let parts = match about.files.contains_key(STATE) {
+            true => Some(vec![STATE.to_owned()]),
+            false => all_parts(&about.files),
+        };
+        let parts = parts.with_context(broken)?;
+        // It may come from anywhere, and name what is anywhere.
+        let known = |name: &String| name == BEST || parts.contains(name);
+        ensure!(about.files.keys().all(known), broken());
+        let parts = parts.iter().map(|name| folder.join(name)).collect();
+        Ok(Checkpoint { about, tensors: vec![], parts })
     }
 
     /// Removes what is written or removed only in part.

@@ -54,6 +54,16 @@ impl Writer {
         before
     }
 
+    /// The rest where ranks have written one together.
+    pub fn wrote(&mut self, step: u64) {
+        self.last = (Instant::now(), step);
+    }
+
+    /// How many are kept.
+    pub fn kept(&self) -> usize {
+        self.config.kept
+    }
+
     /// Writes one and waits for it.
     ///
     /// # Errors
