@@ -67,6 +67,7 @@ test-cuda: setup ## Run the tests of the GPU's path: on the machine's GPU, else 
 	cargo test --release --test cuda
 
 test-mpi: setup mpi-is-here ## Run the tests of several processes, over MPI
+	cargo clippy --release --features mpi --all-targets -- -D warnings
 	cargo test --release --features mpi --test mpi
 
 lint: .venv/.dev ## Check formatting, lints, types and documentation

@@ -1,10 +1,11 @@
 //! `croloss train`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{process, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::complain;
@@ -59,8 +60,12 @@ impl Train {
         if !team.is_first() {
             table::tell(Told::Least);
         }
-        let done = self.train(&team);
-        end_together(&team, done)
+        if team.is_alone() {
+            return self.train(&team);
+        }
+        let done = catch_unwind(AssertUnwindSafe(|| self.train(&team)));
+        // What it was is said already, by the hook of panics.
+        end_together(&team, done.unwrap_or_else(|_| bail!("it cannot go on")))
     }
 
     fn train(self, team: &Team) -> Result<()> {
@@ -72,12 +77,16 @@ impl Train {
         if team.is_first() {
             start.check(&self.out)?;
         }
-        let mut config = config::load(&self.config, &self.sets, Manifest::size_of)?;
-        if self.warm_start.is_some() {
-            config.train.warm_start = self.warm_start;
-        }
-        let dataset = Dataset::load(&config.data.path)
-            .with_context(|| format!("data.path in {}", self.config.display()))?;
+        let load = || {
+            let mut config = config::load(&self.config, &self.sets, Manifest::size_of)?;
+            if self.warm_start.is_some() {
+                config.train.warm_start = self.warm_start.clone();
+            }
+            let dataset = Dataset::load(&config.data.path)
+                .with_context(|| format!("data.path in {}", self.config.display()))?;
+            Ok((config, dataset))
+        };
+        let (config, dataset) = team.agree(load())?;
         if team.is_first() {
             note_missing_gpu(config.device);
         }
@@ -158,12 +167,9 @@ impl Train {
 fn end_together(team: &Team, done: Result<()>) -> Result<()> {
     /// What the first is given to speak before another one does.
     const FIRST: Duration = Duration::from_secs(3);
-    let error = match done {
-        Err(error) if !team.is_alone() => error,
-        done => {
-            team.part();
-            return done;
-        }
+    let Err(error) = done else {
+        team.part();
+        return done;
     };
     let (Shard { rank, ranks }, status) = (team.shard(), exit_status(&error));
     if error.is::<Interrupted>() {

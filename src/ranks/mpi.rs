@@ -12,6 +12,7 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives};
 
 use super::{Ranks, Team};
+use crate::misuse;
 
 struct MpiRanks {
     /// Taken down by [`Ranks::part`] alone: whoever ends otherwise must not wait for the others in
@@ -29,11 +30,11 @@ unsafe impl Send for MpiRanks {}
 // SAFETY: as above.
 unsafe impl Sync for MpiRanks {}
 
-/// All processes that MPI was started with.
+/// All processes that MPI was started with, `size` by what started them.
 ///
 /// # Errors
-/// When MPI lacks what is needed.
-pub fn join() -> Result<Team> {
+/// [`crate::error::Misuse`] where MPI knows of other ones; when it lacks what is needed.
+pub fn join(size: usize) -> Result<Team> {
     let Some((universe, threading)) = environment::initialize_with_threading(Threading::Funneled)
     else {
         bail!("MPI was started already in this process");
@@ -44,6 +45,13 @@ pub fn join() -> Result<Team> {
         );
     }
     let world = universe.world();
+    if world.size() as usize != size {
+        misuse!(
+            "it was started as one of {size} processes, but MPI knows of {}: start it by the mpirun, or \
+             the plugin of srun, of the MPI that the program was built with",
+            world.size()
+        );
+    }
     let universe = std::sync::Mutex::new(ManuallyDrop::new(universe));
     let (parted, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     Ok(Team::of(Arc::new(MpiRanks { universe, world, parted, sent })))

@@ -30,7 +30,7 @@ pub fn join() -> Result<Team> {
     match started_beside() {
         1 => Ok(Team::default()),
         #[cfg(feature = "mpi")]
-        _ => super::mpi::join(),
+        size => super::mpi::join(size),
         #[cfg(not(feature = "mpi"))]
         size => misuse!(
             "it was started as one of {size} processes, but this program was built without MPI, so \

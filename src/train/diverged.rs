@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::data::Item;
 use crate::device;
 use crate::error::short;
-use crate::model::Model;
+use crate::model::{Asked, Model};
 
 /// What is known of such a batch: `diverged.json` of its run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,8 +39,12 @@ impl Diverged {
         match &batch.composition {
             // What any rank reads, all ask for.
             Some(of) if !team.is_alone() => {
-                let ids = Tensor::from_slice(&team.each(&listed(&of.ids)).concat());
-                look(&ids, &model.items.read_of(&ids));
+                let ids = team.each(&listed(&of.ids)).concat();
+                let (asked, places) = Asked::of_any(team, &ids);
+                let ids = Tensor::from_slice(&ids);
+                tables.iter().for_each(|(_, table)| {
+                    look(&ids, &asked.rows_of(table).index_select(0, &places));
+                });
             }
             Some(of) => {
                 let ids = of.rows.ids();

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rand::RngExt;
+use signal_hook::consts::SIGUSR2;
+use signal_hook::low_level::raise;
 use tch::{Kind, Tensor};
 use tempfile::TempDir;
 
 use super::*;
 use crate::config::{Config, Settings};
 use crate::data::{Dataset, Item, Manifest, Sequences, Split, SplitRule, UserFacts};
-use crate::error::{Misuse, Paused};
+use crate::error::{Interrupted, Misuse, Paused};
 use crate::random::{Purpose, stream};
 use crate::ranks::together;
 use crate::signals::Signals;
@@ -256,4 +258,79 @@ fn a_checkpoint_that_lacks_a_rank_s_part_is_passed_over() {
     results.into_iter().for_each(|own| assert_eq!(own.unwrap().steps, 60));
     let broken = "state-1-of-2.safetensors is broken";
     assert!(told.iter().any(|told| told.contains(broken)), "{told:?}");
+}
+
+#[test]
+fn a_rank_that_is_given_something_else_is_refused_before_the_first_has_touched_the_run() {
+    let place = Place::new();
+    let config = place.config("");
+    place.finished(&config, 1, "run", Start::New);
+    let before = fs::read(place.path("run/best.safetensors")).unwrap();
+    let mut others = place.dataset.clone();
+    others.manifest.checksum = "0".repeat(64);
+    let seeded = Config { seed: config.seed + 1, ..config.clone() };
+    for (theirs, data, words) in
+        [(&seeded, &place.dataset, "seed ("), (&config, &others, "another dataset")]
+    {
+        let out = place.path("run");
+        let results = together(2, |team| {
+            let asked = Asked { start: Start::Anew, out: &out, until: None };
+            let signals = Signals::default();
+            let (config, data) =
+                if team.is_first() { (&config, &place.dataset) } else { (theirs, data) };
+            train_with(&team, config, data, asked, &signals, &mut |_| {})
+        });
+        for (rank, own) in results.into_iter().enumerate() {
+            let error = format!("{:#}", own.unwrap_err());
+            assert!(error.contains(words) && error.contains("first rank"), "{rank}: {error}");
+            assert_eq!(error.starts_with("rank 1: "), rank == 0, "{error}");
+        }
+        assert_eq!(fs::read(place.path("run/best.safetensors")).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_signal_that_one_rank_hears_stops_all_behind_a_checkpoint() {
+    let place = Place::new();
+    let config = place.config("");
+    place.finished(&config, 2, "unbroken", Start::New);
+    let out = place.path("run");
+    let results = together(2, |team| {
+        let asked = Asked { start: Start::New, out: &out, until: None };
+        let signals = match team.is_first() {
+            true => Signals::default(),
+            false => Signals::of(&[SIGUSR2]).unwrap(),
+        };
+        train_with(&team, &config, &place.dataset, asked, &signals, &mut |event| {
+            if matches!(event, Event::Step { step: 30, .. }) && !team.is_first() {
+                raise(SIGUSR2).unwrap();
+            }
+        })
+    });
+    for own in results {
+        let error = own.unwrap_err();
+        assert!(error.is::<Interrupted>(), "{error:#}");
+    }
+    place.finished(&config, 2, "run", Start::Resumed);
+    assert_eq!(place.off("run", "unbroken"), 0.0);
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_told_as_one_process_tells_it() {
+    let place = Place::new();
+    let config = place.config("[optimizer]\nlearning_rate = 1e30\n[loss]\nkind = \"bce\"\n");
+    let told = |ranks: usize, run: &str| {
+        let (results, _) = place.train(&config, ranks, run, Start::New, None);
+        for own in results {
+            let error = format!("{:#}", own.unwrap_err());
+            assert!(error.contains("training has diverged"), "{error}");
+        }
+        let text = fs::read_to_string(place.path(run).join("diverged.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let alone = told(1, "alone");
+    assert!(!alone["items"].as_array().unwrap().is_empty());
+    for ranks in [2, 3] {
+        assert_eq!(told(ranks, &ranks.to_string()), alone);
+    }
 }

@@ -1,8 +1,10 @@
 //! What several ranks that train together cannot do, and what it has cost them to.
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, DeviceChoice};
+use super::checkpoint::differences;
+use crate::config::{Config, DeviceChoice, Settings};
 use crate::data::Dataset;
 use crate::misuse;
 use crate::ranks::Team;
@@ -21,7 +23,7 @@ pub fn refuse_what_ranks_lack(config: &Config, dataset: &Dataset) -> Result<()> 
         (!tower.user_features.is_empty(), "tower.user_features", "train by ids alone"),
         (train.warm_start.is_some(), "train.warm_start", "begin anew, or with --resume"),
         (train.keep_optimizer, "train.keep_optimizer", "set it to false"),
-        (dataset.cold.is_some(), "a split that takes items out of training", "prepare it without"),
+        (dataset.cold.is_some(), "cold items (split.cold_one_in)", "prepare the data without them"),
     ];
     match lacks.into_iter().find(|(asked, ..)| *asked) {
         Some((_, what, instead)) => misuse!(
@@ -29,6 +31,47 @@ pub fn refuse_what_ranks_lack(config: &Config, dataset: &Dataset) -> Result<()> 
         ),
         None => Ok(()),
     }
+}
+
+/// Refuses a rank that would train otherwise than the first, or other data.
+///
+/// # Errors
+/// [`crate::error::Misuse`] with what differs.
+pub fn refuse_other_than_first(team: &Team, config: &Config, dataset: &Dataset) -> Result<()> {
+    if team.is_alone() {
+        return Ok(());
+    }
+    let own = Told {
+        config: toml::to_string(config)?,
+        checksum: dataset.manifest.checksum.clone(),
+        commit: env!("CROLOSS_COMMIT").into(),
+    };
+    let first = team.said_by_first(&serde_json::to_string(&own)?);
+    let check = || {
+        let first: Told = serde_json::from_str(&first)?;
+        let theirs = toml::from_str::<Settings>(&first.config).map_err(anyhow::Error::from);
+        let mut differ = match theirs.and_then(Settings::checked) {
+            Ok(theirs) => differences(&theirs, config)?,
+            Err(_) => vec!["a configuration that it cannot read".into()],
+        };
+        let whole =
+            |kind, own: &str, first: &str| (own != first).then(|| format!("another {kind}"));
+        differ.extend(whole("dataset, by its checksum", &own.checksum, &first.checksum));
+        differ.extend(whole("program, by its commit", &own.commit, &first.commit));
+        if !differ.is_empty() {
+            misuse!("it has not what the first rank has: {}", differ.join(", "));
+        }
+        Ok(())
+    };
+    team.agree(check())
+}
+
+/// What a rank is to have as the first has it.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    config: String,
+    checksum: String,
+    commit: String,
 }
 
 /// What ranks say when they begin.

@@ -11,7 +11,7 @@ use super::exact::Exact;
 use super::memory::{ValueRows, peak_memory_mib, refuse_too_large};
 use super::opening::Asked;
 use super::run_folder::{KnownFields, LogIds, RunInfo, RunResult, TargetRanks};
-use super::sharing::{told_of_bytes, told_of_ranks};
+use super::sharing::{refuse_other_than_first, told_of_bytes, told_of_ranks};
 use super::training::{Training, how_to_go_on, named};
 use super::warm_start::WarmStart;
 use crate::config::{Config, Metric};
@@ -57,25 +57,33 @@ pub fn train_with(
     observe: &mut dyn FnMut(Event),
 ) -> Result<RunResult> {
     let Asked { start, out, until } = asked;
-    let context = match team.is_alone() {
-        true => RunContext::new(config, dataset)?,
-        false => RunContext::of_ranks(config, dataset, team)?,
-    };
-    let context = RunContext { signals: signals.clone(), until, ..context };
     let sequences = dataset.training();
-    let (plan, drawer) = (&context.plan, context.drawer(&sequences)?);
-    let schedule = config.schedule(drawer.per_epoch())?;
-    let values = ValueRows::of(&context.known);
-    let here = dataset.item_count().div_ceil(team.size());
-    // Ranks write checkpoints without a copy.
-    let tight = refuse_too_large(config, plan.device, here, values)?.filter(|_| team.is_alone());
-    // A checkpoint holds what the first weights have become.
-    let warm = match &config.train.warm_start {
-        Some(from) if !start.has_checkpoint(out) => {
-            Some(WarmStart::read(from, config, dataset, &context.known)?)
-        }
-        _ => None,
+    let ready = || {
+        let context = match team.is_alone() {
+            true => RunContext::new(config, dataset)?,
+            false => RunContext::of_ranks(config, dataset, team)?,
+        };
+        let drawer = context.drawer(&sequences)?;
+        let schedule = config.schedule(drawer.per_epoch())?;
+        let values = ValueRows::of(&context.known);
+        let here = dataset.item_count().div_ceil(team.size());
+        let tight = refuse_too_large(config, context.plan.device, here, values)?;
+        // A checkpoint holds what the first weights have become.
+        let warm = match &config.train.warm_start {
+            Some(from) if !start.has_checkpoint(out) => {
+                Some(WarmStart::read(from, config, dataset, &context.known)?)
+            }
+            _ => None,
+        };
+        Ok((context, drawer, schedule, tight, warm))
     };
+    // Whatever one of them refuses is refused before the first touches a run folder.
+    let (context, drawer, schedule, tight, warm) = team.agree(ready())?;
+    refuse_other_than_first(team, config, dataset)?;
+    let context = RunContext { signals: signals.clone(), until, ..context };
+    let plan = &context.plan;
+    // Ranks write checkpoints without a copy.
+    let tight = tight.filter(|_| team.is_alone());
     let opened = start.open(out, config, &dataset.manifest.checksum, team)?;
     let run = &opened.folder;
     let done = opened.checkpoint.as_ref().map_or(0, |own| own.about.standing.step);

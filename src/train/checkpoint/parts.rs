@@ -93,7 +93,7 @@ pub(super) fn all_parts(files: &BTreeMap<String, String>) -> Option<Vec<String>>
 }
 
 /// What the files hold of each tensor of `own`: of those that have a row an item the rows that `model`
-/// has, of others all.
+/// has, which are put in their places, so that nobody holds them twice; of others all.
 ///
 /// # Errors
 /// Names what is missing or does not fit.
@@ -120,7 +120,7 @@ pub(super) fn read(files: &[PathBuf], model: &Model, own: State) -> Result<State
     own.into_iter().map(read).collect()
 }
 
-/// `own` as the files have it.
+/// Makes `own` what the files say.
 fn rows_of(
     files: &[(Shard, TensorFile)],
     name: &str,
@@ -128,7 +128,7 @@ fn rows_of(
     items: usize,
     shard: Shard,
 ) -> Result<Tensor> {
-    let to = own.zeros_like().contiguous();
+    let to = own.shallow_clone();
     let mut missing = shard.count(items);
     for (_, file) in files {
         let shape = file.shape(name).with_context(|| format!("`{name}` is missing"))?;
