@@ -8,6 +8,7 @@ use crate::config::Order;
 use crate::ranks::{Shard, Team, together};
 
 const STEPS: u64 = 200;
+const FEW: u64 = 40;
 
 /// Long enough that a batch is cut into several chunks.
 fn long_sequences() -> Sequences {
@@ -21,8 +22,8 @@ fn long_sequences() -> Sequences {
     all
 }
 
-/// Every sample, encoder, optimiser and source of candidates at least once.
-fn cases() -> Vec<(&'static str, Config)> {
+/// Every sample, encoder, optimiser and source of candidates at least once, and for how many steps.
+fn cases() -> Vec<(&'static str, Config, u64)> {
     let transformer = format!(
         "top_k = 5\nreject = \"session\"\n{NEGATIVES}[tower]\ndim = 6\nhistory = 9\nencoder = \"transformer\"\ndropout = 0.2\n[loss]\nkind = \"ssm\"\nlog_q = \"corrected\"\n[optimizer]\nlearning_rate = 0.001\n"
     );
@@ -36,10 +37,10 @@ fn cases() -> Vec<(&'static str, Config)> {
     (gru.sampling.batch, gru.sampling.order) = (SESSIONS - 1, Order::Shuffled);
     let towers = |more: &str| users(&format!("batch = 90\n[tower]\ndim = 6\n{more}"));
     vec![
-        ("two towers", towers("")),
-        ("two towers of which every row moves", towers("[optimizer]\nkind = \"adam\"\n")),
-        ("transformer", transformer),
-        ("gru", gru),
+        ("two towers", towers(""), STEPS),
+        ("two towers of which every row moves", towers("[optimizer]\nkind = \"adam\"\n"), FEW),
+        ("transformer", transformer, STEPS),
+        ("gru", gru, FEW),
     ]
 }
 
@@ -79,11 +80,11 @@ fn whole(parts: &[&Tensor]) -> Tensor {
 }
 
 /// All weights by name behind the steps, and the losses.
-fn trained(config: &Config, ranks: usize) -> (Vec<(&'static str, Tensor)>, Vec<f64>) {
+fn trained(config: &Config, ranks: usize, steps: u64) -> (Vec<(&'static str, Tensor)>, Vec<f64>) {
     let sequences = long_sequences();
     let all = together(ranks, |team| {
         let mut own = OfRank::new(config, &sequences, &team);
-        let losses: Vec<f64> = (0..STEPS)
+        let losses: Vec<f64> = (0..steps)
             .map(|step| {
                 own.stepper.step(&own.model, &own.drawer.draw(step), step).double_value(&[])
             })
@@ -120,7 +121,7 @@ fn with_gradient(name: &str, all: &Tensor) -> Tensor {
 #[test]
 fn ranks_say_of_a_batch_what_one_process_says() {
     let sequences = long_sequences();
-    for (what, config) in cases() {
+    for (what, config, _) in cases() {
         for step in [0, 1] {
             let of = |ranks: usize| {
                 let all = together(ranks, |team| {
@@ -159,14 +160,14 @@ fn ranks_say_of_a_batch_what_one_process_says() {
 
 #[test]
 fn ranks_move_the_weights_as_one_process_does_and_alike_at_every_repetition() {
-    for (what, mut config) in cases() {
+    for (what, mut config, steps) in cases() {
         // Which candidates are best hangs on the last bit where two are as good: the way from there on
         // would be another one.
         config.sampling.top_k = 0;
         let initial = Model::new(&config.tower, ITEMS, 1, Device::Cpu);
-        let (alone, losses) = trained(&config, 1);
+        let (alone, losses) = trained(&config, 1, steps);
         for ranks in [2, 3] {
-            let (weights, of_ranks) = trained(&config, ranks);
+            let (weights, of_ranks) = trained(&config, ranks, steps);
             for (((name, own), (_, expected)), (_, first)) in
                 weights.iter().zip(&alone).zip(initial.weights())
             {
@@ -179,7 +180,7 @@ fn ranks_move_the_weights_as_one_process_does_and_alike_at_every_repetition() {
             for (own, expected) in of_ranks.iter().zip(&losses) {
                 assert!((own - expected).abs() < 1e-3 * expected.abs().max(1.0), "{what}");
             }
-            let (again, _) = trained(&config, ranks);
+            let (again, _) = trained(&config, ranks, steps);
             weights.iter().zip(&again).for_each(|(own, again)| assert_eq!(own, again, "{what}"));
         }
     }
