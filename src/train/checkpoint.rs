@@ -75,17 +75,11 @@ impl Checkpoint {
     /// # Errors
     /// Names what is missing or does not fit.
     pub fn restore(&self, model: &Model, stepper: &mut Stepper, losses: &mut Losses) -> Result<()> {
-        let step = self.about.standing.step;
-        let read =
-            match self.parts.is_empty() {
-                true => None,
-                false => {
-                    let read = parts::read(&self.parts, model, views(model, stepper, losses));
-                    Some(read.with_context(|| {
-                        format!("cannot go on with the checkpoint of step {step}")
-                    })?)
-                }
-            };
+        let cannot =
+            || format!("cannot go on with the checkpoint of step {}", self.about.standing.step);
+        let in_parts = !self.parts.is_empty();
+        let read = in_parts.then(|| parts::read(&self.parts, model, views(model, stepper, losses)));
+        let read = read.transpose().with_context(cannot)?;
         let tensors = read.as_ref().unwrap_or(&self.tensors);
         let of = |start: &str| -> State {
             let own = |(name, own): &(String, Tensor)| {
@@ -97,6 +91,6 @@ impl Checkpoint {
             .restore(&of(WEIGHTS))
             .and_then(|()| stepper.restore(&of(OPTIMISERS)))
             .and_then(|()| losses.restore(&of(LOSSES)))
-            .with_context(|| format!("cannot go on with the checkpoint of step {step}"))
+            .with_context(cannot)
     }
 }

@@ -1,7 +1,5 @@
 //! What a run leaves behind while it goes on: `metrics.jsonl` and a TensorBoard event file.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use super::run_folder::{LogLine, LogWriter, RunFolder};
@@ -22,11 +20,6 @@ impl RunLog {
             step => run.log_after(step)?,
         };
         Ok(Self { lines, events: EventFile::create(run.path(), done)? })
-    }
-
-    /// Where the lines are.
-    pub fn lines(&self) -> &Path {
-        self.lines.path()
     }
 
     /// Writes values at `step`, `seconds` after the start; `part` (`train`, `validation`, `test`)
