@@ -166,7 +166,7 @@ impl Train {
 /// the others wait for one that has failed. Only the first speaks where all have the same to say.
 fn end_together(team: &Team, done: Result<()>) -> Result<()> {
     /// What the first is given to speak before another one does.
-    const FIRST: Duration = Duration::from_secs(3);
+    const FIRST: Duration = Duration::from_secs(10);
     let Err(error) = done else {
         team.part();
         return done;
