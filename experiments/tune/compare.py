@@ -35,8 +35,8 @@ def setting(run):
 
 def main(name, grid_results, grid_runs, *searches):
     grid = pd.read_csv(grid_results)
-    steps = grid.steps.sum()
     grid = grid[(grid.status == "done") & (grid.seed == 1)]
+    steps = grid.steps.sum()
     rows = []
     for at in AT:
         best = grid.loc[grid[f"test.recall@{at}"].idxmax()]
