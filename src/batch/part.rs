@@ -68,6 +68,9 @@ impl Part {
 mod tests {
     use super::*;
 
+    /// What a history reads, what is asked for after it, candidates of its own and of its queries.
+    type History = (Vec<i64>, Vec<i64>, Vec<i64>, Vec<i64>);
+
     /// A batch in which every history, query and candidate can be told from every other.
     fn whole(queries: Queries, histories: usize) -> (Samples, Candidates) {
         let lengths = (0..histories).map(|at| 1 + at * 100 / histories.max(1));
@@ -95,7 +98,7 @@ mod tests {
         for queries in [Queries::Every, Queries::Last] {
             for (histories, ranks) in [(40, 1), (40, 2), (41, 3), (2, 3), (1, 2)] {
                 let (samples, candidates) = whole(queries, histories);
-                let mut seen = vec![];
+                let mut seen: Vec<History> = vec![];
                 let mut share = 0.0;
                 let mut numbers = vec![];
                 for rank in 0..ranks {
@@ -125,7 +128,7 @@ mod tests {
                 }
                 seen.sort();
                 assert_eq!(seen.len(), histories);
-                let all = |pick: fn(&(Vec<i64>, Vec<i64>, Vec<i64>, Vec<i64>)) -> &Vec<i64>| {
+                let all = |pick: fn(&History) -> &Vec<i64>| {
                     seen.iter().flat_map(pick).copied().collect::<Vec<i64>>()
                 };
                 assert_eq!(all(|own| &own.0), samples.items);

@@ -213,7 +213,7 @@ impl Items {
     pub fn returned(&self, asked: &Asked, fetched: &[RowGradient], share: f64) -> Vec<RowGradient> {
         let of = |(at, (_, table)): (usize, (&str, Tensor))| {
             let own = fetched.get(at);
-            let own = own.map(|own| by_place(own, asked.len(), ComputePath::HostLoops) * share);
+            let own = own.map(|own| by_place(own, asked.items(), ComputePath::HostLoops) * share);
             asked.gradient(own, table.size()[1])
         };
         self.tables_by_item().into_iter().enumerate().map(of).collect()

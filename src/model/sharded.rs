@@ -53,7 +53,7 @@ impl Asked {
     }
 
     /// How many items the list has.
-    pub fn len(&self) -> i64 {
+    pub fn items(&self) -> i64 {
         self.count as i64
     }
 
@@ -83,7 +83,7 @@ impl Asked {
     /// gives `values` `[items, dim]` of the items of its list, or has nothing to say.
     pub fn gradient(&self, values: Option<Tensor>, dim: i64) -> RowGradient {
         let dim = dim as usize;
-        let nothing = || Tensor::zeros([self.len(), dim as i64], (Kind::Float, Device::Cpu));
+        let nothing = || Tensor::zeros([self.items(), dim as i64], (Kind::Float, Device::Cpu));
         let values = values.unwrap_or_else(nothing).contiguous();
         let values = memory::floats(&values);
         let of = |places: &Vec<u32>| {
@@ -129,7 +129,7 @@ mod tests {
                 let read = rows.index_select(0, &places);
                 assert_eq!(read, whole().index_select(0, &Tensor::from_slice(&list)));
                 // What is said of an item is the number of the rank that says it.
-                let said = rows.narrow(0, 1, asked.len()).ones_like() * (shard.rank as f64 + 1.0);
+                let said = rows.narrow(0, 1, asked.items()).ones_like() * (shard.rank as f64 + 1.0);
                 let said = (shard.rank != 2).then_some(said);
                 let of_table = asked.gradient(said, dim);
                 let sums = Tensor::zeros([here as i64 + 1, 3], (Kind::Float, Device::Cpu))
