@@ -1,6 +1,5 @@
 //! One batch.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
@@ -113,14 +112,17 @@ impl Samples {
 }
 
 impl Batch {
-    /// Puts a batch together on the host.
+    /// [`Batch::in_chunks`] where a whole batch is cut.
+    #[cfg(test)]
     pub fn new(samples: Samples, candidates: Candidates, assembly: Assembly) -> Self {
         let cuts = Chunk::cuts(&samples.lengths(), assembly.chunks);
-        let numbered: Vec<(u64, usize)> = (0..).zip(cuts.iter().map(Range::len)).collect();
+        let numbered: Vec<(u64, usize)> =
+            (0..).zip(cuts.iter().map(std::ops::Range::len)).collect();
         Self::in_chunks(samples, candidates, assembly, &numbered)
     }
 
-    /// The same in chunks of these numbers and of so many neighbouring histories each.
+    /// Puts a batch together on the host, in chunks of these numbers and of so many neighbouring
+    /// histories each.
     pub fn in_chunks(
         samples: Samples,
         candidates: Candidates,

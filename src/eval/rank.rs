@@ -43,16 +43,16 @@ pub fn ranks(
 /// counts among its own items.
 fn counts_of_ranks(users: &[f32], items: &Catalogue, queries: &[Ranked]) -> Vec<Vec<u64>> {
     let (team, shard) = (items.team(), items.team().shard());
-    let here = |&id: &u32| shard.owns(id as usize).then(|| shard.local(id as usize) as u32);
-    let targets: Vec<Vec<u32>> =
-        queries.iter().map(|query| query.targets.iter().filter_map(here).collect()).collect();
+    let here = |query: &Ranked| query.targets.iter().filter_map(|&id| shard.here(id)).collect();
+    let targets: Vec<Vec<u32>> = queries.iter().map(here).collect();
     let both = queries.iter().zip(&targets);
     let own: Vec<Ranked> = both.map(|(query, targets)| query.of_shard(targets, shard)).collect();
     let items = items.on_host();
     // Nobody but its owner has anything to add to a target's score.
     let mut scored = ranking::target_scores(users, &items, &own).into_iter().flatten();
-    let score =
-        |id: &u32| here(id).map_or(0.0, |_| scored.next().expect("one for each that is here"));
+    let score = |&id: &u32| {
+        shard.here(id).map_or(0.0, |_| scored.next().expect("one for each that is here"))
+    };
     let mut scores: Vec<f32> = queries.iter().flat_map(|query| query.targets).map(score).collect();
     team.sum(&mut scores);
     let mut rest = scores.into_iter();

@@ -41,11 +41,14 @@ impl Ranked<'_> {
     /// What a rank that has the items of `shard` has to know of it, by their rows there; `targets`: its
     /// own ones likewise.
     pub fn of_shard<'b>(&self, targets: &'b [u32], shard: Shard) -> Ranked<'b> {
-        let here = |id: u32| shard.owns(id as usize).then(|| shard.local(id as usize) as u32);
         Ranked {
             targets,
-            hidden: self.hidden.iter().filter_map(|&id| here(id)).collect(),
-            gains: self.gains.iter().filter_map(|&(id, gain)| Some((here(id)?, gain))).collect(),
+            hidden: self.hidden.iter().filter_map(|&id| shard.here(id)).collect(),
+            gains: self
+                .gains
+                .iter()
+                .filter_map(|&(id, gain)| Some((shard.here(id)?, gain)))
+                .collect(),
         }
     }
 

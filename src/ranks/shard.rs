@@ -30,6 +30,11 @@ impl Shard {
         id.div_ceil(self.ranks)
     }
 
+    /// Where row `id` stands here, if it is here.
+    pub fn here(self, id: u32) -> Option<u32> {
+        self.owns(id as usize).then(|| self.local(id as usize) as u32)
+    }
+
     /// Which row stands at `local` in this rank's table.
     pub fn global(self, local: usize) -> usize {
         match (local, self.rank) {

@@ -39,6 +39,9 @@ pub struct Checkpoint {
     parts: Vec<PathBuf>,
 }
 
+/// The best weights so far, among the files of a checkpoint.
+const BEST: &str = "best.safetensors";
+
 /// Names of tensors begin with what they are of.
 const WEIGHTS: &str = "weights/";
 const OPTIMISERS: &str = "optimisers/";

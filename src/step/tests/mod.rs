@@ -9,6 +9,8 @@ mod ranks;
 mod repeats;
 mod steps;
 
+use std::ops::Range;
+
 use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
@@ -35,10 +37,14 @@ fn config(text: &str) -> Config {
 const NEGATIVES: &str = "[[sampling.negatives]]\nfrom = \"uniform\"\ncount = 40\nper = \"batch\"\n[[sampling.negatives]]\nfrom = \"in-batch\"\ncount = 7\nper = \"session\"\n[[sampling.negatives]]\nfrom = \"popularity\"\ncount = 3\nper = \"event\"\n";
 
 fn sequences() -> Sequences {
-    let mut rng = stream(4, Purpose::Generation, 0);
+    sequences_of(4, 2..8)
+}
+
+fn sequences_of(seed: u64, lengths: Range<usize>) -> Sequences {
+    let mut rng = stream(seed, Purpose::Generation, 0);
     let mut all = Sequences { items: vec![], offsets: vec![0] };
     for _ in 0..SESSIONS {
-        let length = rng.random_range(2..8);
+        let length = rng.random_range(lengths.clone());
         all.items.extend((0..length).map(|_| rng.random_range(1..=ITEMS as u32)));
         all.offsets.push(all.items.len());
     }

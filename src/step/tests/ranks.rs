@@ -12,14 +12,7 @@ const FEW: u64 = 40;
 
 /// Long enough that a batch is cut into several chunks.
 fn long_sequences() -> Sequences {
-    let mut rng = stream(5, Purpose::Generation, 0);
-    let mut all = Sequences { items: vec![], offsets: vec![0] };
-    for _ in 0..SESSIONS {
-        let length = rng.random_range(4..30);
-        all.items.extend((0..length).map(|_| rng.random_range(1..=ITEMS as u32)));
-        all.offsets.push(all.items.len());
-    }
-    all
+    sequences_of(5, 4..30)
 }
 
 /// Every sample, encoder, optimiser and source of candidates at least once, and for how many steps.

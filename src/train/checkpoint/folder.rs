@@ -8,14 +8,13 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::Tensor;
 
 use super::parts::all_parts;
-use super::{About, Checkpoint, is_finite};
+use super::{About, BEST, Checkpoint, is_finite};
 use crate::files;
 use crate::optim::State;
 use crate::reading;
 
 const ABOUT: &str = "checkpoint.json";
 const STATE: &str = "state.safetensors";
-pub(super) const BEST: &str = "best.safetensors";
 
 /// How the tensors of a checkpoint are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,28 +102,29 @@ impl Checkpoints {
         ensure!(is_finite(&tensors), "weights are no numbers at step {step}: it is not kept");
         Tensor::write_safetensors(&tensors, folder.join(STATE))?;
         drop(tensors);
-        for name in [STATE, BEST] {
-            let file = folder.join(name);
-            if file.exists() {
-                files::sync(&file)?;
-                about.files.insert(name.into(), files::sha256(&file)?);
-            }
-        }
-        self.seal(&about, &log, staging, kept)
+        let file = folder.join(STATE);
+        files::sync(&file)?;
+        about.files.insert(STATE.into(), files::sha256(&file)?);
+        self.seal(about, &log, staging, kept)
     }
 
-    /// Gives a checkpoint its name when all of its files but `checkpoint.json` are on the disk.
+    /// Gives a checkpoint its name when what it holds of the state is on the disk, and in `about`.
     pub(super) fn seal(
         &self,
-        about: &About,
+        mut about: About,
         log: &Path,
         staging: Staging,
         kept: usize,
     ) -> Result<()> {
         let (folder, step) = (&staging.0, about.standing.step);
+        let best = folder.join(BEST);
+        if best.exists() {
+            files::sync(&best)?;
+            about.files.insert(BEST.into(), files::sha256(&best)?);
+        }
         files::sync(log)?;
         let file = folder.join(ABOUT);
-        files::write(&file, serde_json::to_string_pretty(about)? + "\n")?;
+        files::write(&file, serde_json::to_string_pretty(&about)? + "\n")?;
         files::sync(&file)?;
         files::sync(folder)?;
         let place = self.path.join(name(step));

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tch::{Kind, Tensor};
 
-use super::folder::BEST;
-use super::{About, Checkpoints, is_finite, views};
+use super::{About, BEST, Checkpoints, is_finite, views};
 use crate::device::memory;
 use crate::files;
 use crate::model::Model;
@@ -53,12 +52,7 @@ impl Checkpoints {
             for (rank, checksum) in checksums.into_iter().enumerate() {
                 about.files.insert(name(shard.of(rank)), String::from_utf8(checksum)?);
             }
-            let best = folder.join(BEST);
-            if best.exists() {
-                files::sync(&best)?;
-                about.files.insert(BEST.into(), files::sha256(&best)?);
-            }
-            self.seal(&about, parts.log, staging, kept)
+            self.seal(about, parts.log, staging, kept)
         };
         team.agree(staging.map(seal).transpose()).map(drop)
     }
