@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// Of Taobao's size: from 100,000 rows to 30 million.
 const SCALES: [f64; 6] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3];
 const ITEMS: [u32; 7] = [10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000];
-const USERS: u32 = 500;
+const USERS: u32 = 2000;
 
 /// What a measure came to at each size.
 struct Growth {
@@ -105,59 +105,36 @@ fn ranking() -> Growth {
     Growth { title: "exact ranking", size: "users times items", unit: "s", points }
 }
 
-/// A training that has stopped: from its checkpoint over two steps to the next one.
+/// A training that has stopped: from its checkpoint over two steps and a validation to the next one.
 fn going_on() -> Growth {
     let points = [10_000u32, 30_000, 100_000, 300_000, 1_000_000].map(|items| {
         let place = TempDir::new().expect("a folder");
         let path = |name: &str| place.path().join(name).display().to_string();
         let (log, data, run) = (path("log.csv"), path("data"), path("run"));
         let size = items.to_string();
-        croloss(&[
-            "generate", "--preset", "small", "--users", &size, "--items", &size, "--out", &log,
-        ]);
-        croloss(&[
-            "prepare",
-            "--input",
-            &log,
-            "--user",
-            "user",
-            "--item",
-            "item",
-            "--time",
-            "time",
-            "--min-item-count",
-            "1",
-            "--min-user-count",
-            "2",
-            "--out",
-            &data,
-        ]);
-        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/default.toml");
+        let generate = ["generate", "--preset", "small", "--users", &size, "--items", &size];
+        croloss(&[&generate[..], &["--out", &log]].concat());
+        let columns = ["--user", "user", "--item", "item", "--time", "time"];
+        let rare = ["--min-item-count", "1", "--min-user-count", "2"];
+        let prepare = ["prepare", "--input", &log, "--out", &data];
+        let known = measured(&[&prepare[..], &columns, &rare].concat());
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/amazon-books.toml");
         let set = format!("data.path={data}");
         let train = |until: &str, more: &[&str]| {
-            let own = [
-                "train",
-                config,
-                "--out",
-                &run,
+            let own = ["train", config, "--out", &run, "--until", until, "--set", &set];
+            let short = [
                 "--set",
-                &set,
-                "--set",
-                "train.steps=4",
+                "train.steps=1000",
                 "--set",
                 "train.validate_every=2",
                 "--set",
                 "train.validation_users=100",
-                "--set",
-                "train.log_every=2",
-                "--until",
-                until,
             ];
-            seconds(&[&own[..], more].concat())
+            seconds(&[&own[..], &short, more].concat())
         };
-        train("0.5", &[]);
-        let took = train("0.99", &["--resume"]);
-        (f64::from(items), took)
+        train("0.002", &[]);
+        let took = train("0.004", &["--resume"]);
+        (number(&known["dataset"]["counts"], "items"), took)
     });
     let points = points.to_vec();
     Growth {
