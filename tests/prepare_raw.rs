@@ -130,6 +130,26 @@ fn a_difference_is_told_and_is_an_error_only_where_the_description_says_so() {
 }
 
 #[test]
+fn every_file_that_was_read_is_held_against_the_description() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    place.put("items.csv", "item,brand\ni0,A\ni1,B\ni2,A\n");
+    place.put("users.csv", "user,country\nu0,A\nu1,B\n");
+    let known = "[items]\nfiles = ['items.csv']\nfields = { brand = 'category' }\nmin_count = 1\n\
+                 [users]\nfiles = ['users.csv']\nfields = { country = 'category' }\nmin_count = 1\n";
+    let raw = |name: &str, md5: &str| format!("[[raw]]\nname = '{name}'\nmd5 = '{md5}'\n");
+    // By md5sum; the last one is that of another file.
+    let raw = raw("log.csv", "2d6911c02532c433d3a0ff56a564c587")
+        + &raw("items.csv", "b7a1d5473f05f085394deedd7c6385ed")
+        + &raw("users.csv", &"0".repeat(32));
+    place.put("d.toml", described(&(known.to_owned() + &raw)));
+    let said = place.succeeds("prepare d.toml");
+    assert_eq!(row(&said, "expected: MD5 of log.csv"), "2d6911c02532…, as found");
+    assert_eq!(row(&said, "expected: MD5 of items.csv"), "b7a1d5473f05…, as found");
+    assert_eq!(row(&said, "expected: MD5 of users.csv"), "000000000000…; found: 0f42f2cb3cf9…");
+}
+
+#[test]
 fn what_was_generated_in_an_owner_s_format_is_called_so() {
     let place = Place::new();
     fs::create_dir(place.path("raw")).unwrap();
