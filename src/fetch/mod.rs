@@ -12,7 +12,7 @@ use crate::files::{self, beside};
 use crate::locks::Lock;
 use crate::misuse;
 use partial::Partial;
-use remote::{Answer, Asked, Remote};
+use remote::{Answer, Remote};
 
 mod partial;
 mod remote;
@@ -118,8 +118,7 @@ fn attempt(
     if partial.is_whole() {
         return Ok(Ok(()));
     }
-    let asked = partial.resumable().map(|validator| Asked { from: partial.len(), validator });
-    let answer = match remote.ask(asked.as_ref())? {
+    let answer = match remote.ask(partial.resumable().as_ref())? {
         Ok(answer) => answer,
         Err(broken) => return Ok(Err(broken)),
     };
