@@ -89,10 +89,10 @@ impl Partial {
     /// Gives the whole file its name.
     pub fn finish(self, path: &Path) -> Result<()> {
         self.file.sync_all().with_context(|| self.cannot())?;
-        if fs::symlink_metadata(path).is_ok() {
+        let named = files::rename_to_new(&self.path, path);
+        if !named.with_context(|| format!("cannot write {}", path.display()))? {
             misuse!("{} has come meanwhile, from elsewhere: move it away", path.display());
         }
-        fs::rename(&self.path, path).with_context(|| format!("cannot write {}", path.display()))?;
         self.forget()
     }
 
