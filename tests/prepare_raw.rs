@@ -49,7 +49,7 @@ fn movielens_is_read_in_its_archives() {
     assert_eq!(row(&said, "expected: interactions"), "999,611; found: 30");
     assert!(said.contains("published: interactions (its owner, before the rules)"), "{said}");
     let dataset = Dataset::load(&place.path("data/movielens-1m")).unwrap();
-    let item = |id: &u32| dataset.items[*id as usize - 1].original.clone();
+    let item = |id: &u32| dataset.items[*id as usize - 1].original.to_string();
     let first: Vec<String> = dataset.sequences.get(0).iter().map(item).collect();
     assert_eq!((dataset.users[0].as_str(), first.join(" ")), ("1", "11 12 13 14 10".into()));
     assert_eq!(dataset.times.as_ref().unwrap()[..2], [978_300_760, 978_300_761]);
