@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_table_takes_eight_bytes_an_item() {
-        let Alias { own, other } = Alias::new(&vec![1.0; 1000]);
+        let Alias { own, other } = Alias::new(&[1.0; 1000]);
         assert_eq!((own.capacity(), other.capacity()), (1000, 1000));
     }
 

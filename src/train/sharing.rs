@@ -1,4 +1,4 @@
-//! What several ranks that train together cannot do, and what it has cost them to.
+//! What several ranks that train together cannot do, what they agree on, and what it has cost them.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ struct Told {
 /// them; else whether a checkpoint is `due`, for which the first one's clock counts.
 pub fn agreed(team: &Team, heard: Option<Interrupted>, due: bool) -> Result<bool, Interrupted> {
     let signal = heard.map_or(0, |own| own.signal as u64);
-    let all = team.most(signal << 1 | u64::from(team.is_first() && due));
+    let all = team.most((signal << 1) | u64::from(team.is_first() && due));
     match (all >> 1) as i32 {
         0 => Ok(all == 1),
         signal => Err(Interrupted { signal }),
