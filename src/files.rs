@@ -56,6 +56,22 @@ pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
     placed.with_context(|| format!("cannot write {}", to.display()))
 }
 
+/// Gives a file a new name in the same folder; `false`, and nothing is changed, where something has
+/// that name.
+///
+/// # Errors
+/// What the system says.
+pub fn rename_to_new(from: &Path, to: &Path) -> io::Result<bool> {
+    // Unlike a rename, a second name takes the place of nothing that has come meanwhile.
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from).map(|()| true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        // A file system where a file has one name only.
+        Err(_) if fs::symlink_metadata(to).is_err() => fs::rename(from, to).map(|()| true),
+        Err(_) => Ok(false),
+    }
+}
+
 /// Refuses `out` if something stands there already and `force` does not allow to replace it.
 pub fn refuse_existing(out: &Path, force: bool) -> Result<()> {
     if fs::symlink_metadata(out).is_ok() && !force {
@@ -174,7 +190,34 @@ pub fn beside(path: &Path, role: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
+
+    #[test]
+    fn of_two_that_want_a_name_one_gets_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let together = Barrier::new(2);
+        for round in 0..2000 {
+            fs::write(&from, "moved").unwrap();
+            let (moved, made) = std::thread::scope(|scope| {
+                let moving = scope.spawn(|| {
+                    together.wait();
+                    rename_to_new(&from, &to).unwrap()
+                });
+                together.wait();
+                // At ever other moments of what the other one does.
+                (0..round).for_each(|_| std::hint::spin_loop());
+                let made = File::create_new(&to).is_ok();
+                (moving.join().unwrap(), made)
+            });
+            assert_ne!(moved, made, "in round {round}");
+            assert_eq!(fs::read_to_string(&to).unwrap(), if moved { "moved" } else { "" });
+            assert_eq!(from.exists(), !moved);
+            fs::remove_file(&to).unwrap();
+        }
+    }
 
     #[test]
     fn a_file_that_could_not_be_written_leaves_the_old_one() {

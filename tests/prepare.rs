@@ -119,7 +119,7 @@ fn prepared(place: &Place, description: &str, options: &str) -> Vec<String> {
     let description = folder.join(description);
     place.succeeds(&format!("prepare {} {options} --out sessions", description.display()));
     let dataset = croloss::data::Dataset::load(&place.path("sessions")).unwrap();
-    let item = |id: &u32| dataset.items[*id as usize - 1].original.clone();
+    let item = |id: &u32| dataset.items[*id as usize - 1].original.to_string();
     let line = |user: usize| {
         let items: Vec<String> = dataset.sequences.get(user).iter().map(item).collect();
         let part = dataset.split[user].name();

@@ -49,7 +49,7 @@ fn movielens_is_read_in_its_archives() {
     assert_eq!(row(&said, "expected: interactions"), "999,611; found: 30");
     assert!(said.contains("published: interactions (its owner, before the rules)"), "{said}");
     let dataset = Dataset::load(&place.path("data/movielens-1m")).unwrap();
-    let item = |id: &u32| dataset.items[*id as usize - 1].original.clone();
+    let item = |id: &u32| dataset.items[*id as usize - 1].original.to_string();
     let first: Vec<String> = dataset.sequences.get(0).iter().map(item).collect();
     assert_eq!((dataset.users[0].as_str(), first.join(" ")), ("1", "11 12 13 14 10".into()));
     assert_eq!(dataset.times.as_ref().unwrap()[..2], [978_300_760, 978_300_761]);
@@ -127,6 +127,26 @@ fn a_difference_is_told_and_is_an_error_only_where_the_description_says_so() {
     let counts = counts.replace("121", "120");
     place.put("must.toml", described(&format!("[expected]\nmust_match = true\n{counts}")));
     place.succeeds("prepare must.toml --out must");
+}
+
+#[test]
+fn every_file_that_was_read_is_held_against_the_description() {
+    let place = Place::new();
+    place.put("log.csv", log());
+    place.put("items.csv", "item,brand\ni0,A\ni1,B\ni2,A\n");
+    place.put("users.csv", "user,country\nu0,A\nu1,B\n");
+    let known = "[items]\nfiles = ['items.csv']\nfields = { brand = 'category' }\nmin_count = 1\n\
+                 [users]\nfiles = ['users.csv']\nfields = { country = 'category' }\nmin_count = 1\n";
+    let raw = |name: &str, md5: &str| format!("[[raw]]\nname = '{name}'\nmd5 = '{md5}'\n");
+    // By md5sum; the last one is that of another file.
+    let raw = raw("log.csv", "2d6911c02532c433d3a0ff56a564c587")
+        + &raw("items.csv", "b7a1d5473f05f085394deedd7c6385ed")
+        + &raw("users.csv", &"0".repeat(32));
+    place.put("d.toml", described(&(known.to_owned() + &raw)));
+    let said = place.succeeds("prepare d.toml");
+    assert_eq!(row(&said, "expected: MD5 of log.csv"), "2d6911c02532…, as found");
+    assert_eq!(row(&said, "expected: MD5 of items.csv"), "b7a1d5473f05…, as found");
+    assert_eq!(row(&said, "expected: MD5 of users.csv"), "000000000000…; found: 0f42f2cb3cf9…");
 }
 
 #[test]

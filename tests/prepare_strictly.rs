@@ -62,7 +62,7 @@ fn order(place: &Place, log: &str) -> Vec<String> {
         "prepare --input {log} {TABLE} --out d --min-item-count 1 --min-user-count 1 --split none --force"
     ));
     let dataset = croloss::data::Dataset::load(&place.path("d")).unwrap();
-    let item = |id: &u32| dataset.items[*id as usize - 1].original.clone();
+    let item = |id: &u32| dataset.items[*id as usize - 1].original.to_string();
     dataset.sequences.get(0).iter().map(item).collect()
 }
 

@@ -85,7 +85,7 @@ for row in rows:
 fn recommendations_equal_torchscript_and_a_full_sort_in_python() {
     let place = trained();
     let dataset = Dataset::load(&place.path("data")).unwrap();
-    let original = |id: u32| dataset.items[id as usize - 1].original.clone();
+    let original = |id: u32| dataset.items[id as usize - 1].original.to_string();
     // Histories shorter and longer than the tower reads, and one with an item twice.
     let histories: Vec<Vec<u32>> =
         (1..=40u32).map(|n| (0..n).map(|k| (n * 17 + k * 5) % 200 + 1).collect()).collect();
@@ -183,7 +183,7 @@ fn users_of_the_dataset_are_named_by_their_original_ids() {
 fn unknown_items_are_counted_and_only_a_history_of_nothing_else_fails() {
     let place = trained();
     let dataset = Dataset::load(&place.path("data")).unwrap();
-    let item = &dataset.items[0].original;
+    let item = dataset.items[0].original.as_str();
     let text = format!("history,user\n{item} x y,a\nx y z,b\n,c\n{item},d\n");
     fs::write(place.path("in.csv"), text).unwrap();
     let command = ["recommend", "towers", "--input", "in.csv", "--out", "out.jsonl"];
@@ -262,7 +262,7 @@ fn filters_allow_and_deny_with_and_without_an_index() {
 fn an_index_that_is_missing_altered_or_of_other_vectors_is_refused_by_name() {
     let place = trained();
     let dataset = Dataset::load(&place.path("data")).unwrap();
-    let item = &dataset.items[0].original;
+    let item = dataset.items[0].original.as_str();
     let search = ["recommend", "towers", "--history", item, "--index"];
     place.refused(&search, 1, &["index.json", "croloss index"]);
     let table = place.ok(&["index", "towers"]);

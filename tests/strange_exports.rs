@@ -22,7 +22,7 @@ fn exported() -> Place {
     place.ok(&["train", "c.toml", "--out", "run", "--set", "train.steps=20"]);
     place.ok(&["export", "run", "--out", "whole"]);
     let dataset = Dataset::load(&place.path("data")).unwrap();
-    let history = json!({"history": [dataset.items[0].original]});
+    let history = json!({"history": [dataset.items[0].original.as_str()]});
     fs::write(place.path("in.jsonl"), history.to_string()).unwrap();
     copy(&place);
     place.ok(&ASK);

@@ -28,4 +28,4 @@ del train
 tests = pl.col("first") >= test_from
 latest = pl.col("last").rank("ordinal", descending=True).over(tests) <= (~tests).sum() // 1000
 split = pl.when(tests).then(pl.lit("test")).when(latest).then(pl.lit("validation")).otherwise(pl.lit("train"))
-prepare(events, out, min_item_count=1, min_user_count=2, split=split)
+prepare(events, out, min_item_count=1, min_user_count=2, split=split, test_from=test_from)

@@ -26,13 +26,21 @@ def prepare(
     min_item_count: int,
     min_user_count: int,
     split: pl.Expr | None = None,
+    test_from: int | None = None,
 ) -> None:
     """Prepares `events` of the columns row (the place in the log), user, item, time and perhaps category.
 
     Items that are too rare go first, then users who have too little left. `split` names the part of
     each of the remaining users, of whom the columns first and last hold the first row and the last
-    time; by default a tenth of them validates and a tenth tests.
+    time; by default a tenth of them validates and a tenth tests. With `test_from`, the row from which
+    on users test, items that nobody else of those who remain has met leave the catalogue, and then
+    users whom that leaves too little.
     """
+
+    def remaining(events: pl.DataFrame) -> pl.DataFrame:
+        lengths = events.group_by("user").agg(pl.len().alias("length"), pl.col("time").max().alias("last"))
+        return lengths.filter(pl.col("length") >= min_user_count)
+
     told = [pl.col("category").first()] if "category" in events.columns else []
     items = (
         events.group_by("item")
@@ -44,14 +52,15 @@ def prepare(
     )
     first = events.group_by("user").agg(pl.col("row").min().alias("first"))
     events = events.drop("category", strict=False).join(items.select("item", "id"), on="item")
-    users = (
-        events.group_by("user")
-        .agg(pl.len().alias("length"), pl.col("time").max().alias("last"))
-        .filter(pl.col("length") >= min_user_count)
-        .join(first, on="user")
-        .sort("first")
-        .with_row_index("number")
-    )
+    users = remaining(events)
+    if test_from is not None:
+        met = events.filter(pl.col("row") < test_from).join(users, on="user", how="semi").select("id").unique()
+        items = items.rename({"id": "all"}).join(met.rename({"id": "all"}), on="all", how="semi")
+        items = items.sort("all").with_row_index("id", offset=1)
+        events = events.rename({"id": "all"}).join(items.select("all", "id"), on="all").drop("all")
+        items = items.drop("all")
+        users = remaining(events)
+    users = users.join(first, on="user").sort("first").with_row_index("number")
     if split is None:
         part = pl.int_range(pl.len()).shuffle(seed=1) * 10 // pl.len()
         split = pl.when(part == 0).then(pl.lit("validation")).when(part == 1).then(pl.lit("test"))

@@ -202,7 +202,8 @@ fn export(data: &[u8]) {
 }
 
 fn recommend(export: &Export, search: impl Fn() -> Result<Search>) -> Result<()> {
-    let originals: Vec<String> = export.items()?.into_iter().map(|item| item.original).collect();
+    let originals = export.items()?.into_iter().map(|item| String::from(item.original));
+    let originals: Vec<String> = originals.collect();
     let items = originals.len();
     let recommender = Recommender {
         catalogue: Catalogue::new(originals).into(),

@@ -24,7 +24,8 @@ impl Alias {
         }
         // What is left differs from 1 by rounding only.
         low.into_iter().chain(high).for_each(|at| height[at] = 1.0);
-        Self { own: height.into_iter().map(|share| share as f32).collect(), other }
+        // A list of its own: in the place of the heights it would keep their memory, twice its own.
+        Self { own: height.iter().map(|share| *share as f32).collect(), other }
     }
 
     /// The index of a weight, in proportion to it.
@@ -41,6 +42,12 @@ impl Alias {
 mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
+
+    #[test]
+    fn a_table_takes_eight_bytes_an_item() {
+        let Alias { own, other } = Alias::new(&[1.0; 1000]);
+        assert_eq!((own.capacity(), other.capacity()), (1000, 1000));
+    }
 
     #[test]
     fn items_are_drawn_in_proportion_to_their_weights() {

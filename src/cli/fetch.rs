@@ -59,11 +59,10 @@ impl Fetch {
     fn fetch(&self, raw: &RawFile, homepage: &str) -> Result<Fetched> {
         let mut bar = None;
         let fetched = fetch::fetch(raw, &self.to, MOST, &mut |done, total| {
-            let message = match total {
-                Some(_) => format!("fetching {}", raw.name),
-                None => format!("fetching {}, of unknown size", raw.name),
-            };
-            let bar = bar.get_or_insert_with(|| Bar::of_bytes(total.unwrap_or(done), message));
+            let bar = bar.get_or_insert_with(|| match total {
+                Some(total) => Bar::of_bytes(total, format!("fetching {}", raw.name)),
+                None => Bar::of_unknown_bytes(format!("fetching {}, of unknown size", raw.name)),
+            });
             bar.set(done);
         });
         drop(bar);

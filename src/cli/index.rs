@@ -71,7 +71,7 @@ impl Index {
         let vectors = export.item_vectors(device)?;
         let items = export.items()?;
         let counts: Vec<u64> = items.iter().map(|item| item.count).collect();
-        let originals = items.into_iter().map(|item| item.original).collect();
+        let originals = items.into_iter().map(|item| String::from(item.original)).collect();
         let catalogue = Catalogue::new(originals);
         let schema = export.user_features()?;
         let asked = match &self.input {

@@ -9,38 +9,47 @@ use super::table;
 /// Between two lines where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Progress towards a total, drawn on standard error; gone when dropped.
+/// Progress, towards a total where that is known, drawn on standard error; gone when dropped.
 pub struct Bar {
-    total: u64,
+    total: Option<u64>,
     message: String,
     bytes: bool,
     /// `None` where there is no terminal.
     bar: Option<ProgressBar>,
+    begun: Instant,
     last: Instant,
 }
 
 impl Bar {
     /// A bar that counts things.
     pub fn new(total: u64, message: impl Into<String>) -> Bar {
-        Bar::of(total, message.into(), false, "{pos}/{len}")
+        Bar::of(Some(total), message.into(), false, "[{wide_bar}] {pos}/{len}, {eta} left")
     }
 
     /// A bar that counts bytes.
     pub fn of_bytes(total: u64, message: impl Into<String>) -> Bar {
-        Bar::of(total, message.into(), true, "{bytes}/{total_bytes}")
+        let amount = "[{wide_bar}] {bytes}/{total_bytes}, {eta} left";
+        Bar::of(Some(total), message.into(), true, amount)
     }
 
-    fn of(total: u64, message: String, bytes: bool, amount: &str) -> Bar {
+    /// One that counts bytes of which nobody knows how many there will be.
+    pub fn of_unknown_bytes(message: impl Into<String>) -> Bar {
+        Bar::of(None, message.into(), true, "{bytes}, {bytes_per_sec}")
+    }
+
+    fn of(total: Option<u64>, message: String, bytes: bool, amount: &str) -> Bar {
         let bar = table::draws().then(|| {
-            let bar = ProgressBar::new(total).with_message(message.clone());
-            let template = format!("{{msg}} [{{wide_bar}}] {amount}, {{eta}} left");
+            let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+            let bar = bar.with_message(message.clone());
+            let template = format!("{{msg}} {amount}");
             // A template that cannot be read would be a mistake in this file; the usual one does.
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar
         });
-        Bar { total, message, bytes, bar, last: Instant::now() }
+        let begun = Instant::now();
+        Bar { total, message, bytes, bar, begun, last: begun }
     }
 
     /// What is being done.
@@ -57,17 +66,26 @@ impl Bar {
             bar.set_position(done);
         } else if self.last.elapsed() >= PAUSE {
             self.last = Instant::now();
-            table::note(self.line(done));
+            table::note(self.line(done, self.begun.elapsed()));
         }
     }
 
-    fn line(&self, done: u64) -> String {
-        let percent = 100.0 * done as f64 / self.total.max(1) as f64;
-        let (done, total) = match self.bytes {
-            true => (HumanBytes(done).to_string(), HumanBytes(self.total).to_string()),
-            false => (HumanCount(done).to_string(), HumanCount(self.total).to_string()),
+    fn line(&self, done: u64, elapsed: Duration) -> String {
+        let amount = |amount: u64| match self.bytes {
+            true => HumanBytes(amount).to_string(),
+            false => HumanCount(amount).to_string(),
         };
-        format!("{}: {percent:.0} % ({done} of {total})", self.message)
+        let (message, there) = (&self.message, amount(done));
+        match self.total {
+            Some(total) => {
+                let percent = 100.0 * done as f64 / total.max(1) as f64;
+                format!("{message}: {percent:.0} % ({there} of {})", amount(total))
+            }
+            None => {
+                let rate = amount((done as f64 / elapsed.as_secs_f64()) as u64);
+                format!("{message}: {there}, {rate}/s")
+            }
+        }
     }
 }
 
@@ -85,9 +103,13 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_how_far_and_of_how_much() {
-        assert_eq!(Bar::new(4_000, "steps").line(1_000), "steps: 25 % (1,000 of 4,000)");
-        let bytes = Bar::of_bytes(3 << 20, "reading a.csv").line(3 << 19);
+        let after = Duration::from_secs(12);
+        let line = |bar: Bar, done| bar.line(done, after);
+        assert_eq!(line(Bar::new(4_000, "steps"), 1_000), "steps: 25 % (1,000 of 4,000)");
+        let bytes = line(Bar::of_bytes(3 << 20, "reading a.csv"), 3 << 19);
         assert_eq!(bytes, "reading a.csv: 50 % (1.50 MiB of 3.00 MiB)");
-        assert_eq!(Bar::new(0, "x").line(0), "x: 0 % (0 of 0)");
+        assert_eq!(line(Bar::new(0, "x"), 0), "x: 0 % (0 of 0)");
+        let unknown = line(Bar::of_unknown_bytes("fetching a.zip"), 24 << 20);
+        assert_eq!(unknown, "fetching a.zip: 24.00 MiB, 2.00 MiB/s");
     }
 }

@@ -69,7 +69,7 @@ impl RecommenderOptions {
         note_missing_gpu(choice);
         let device = Plan::open_for_ranking(choice, self.threads.unwrap_or(0))?;
         let originals: Vec<String> =
-            export.items()?.into_iter().map(|item| item.original).collect();
+            export.items()?.into_iter().map(|item| String::from(item.original)).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;
         let popular = self.popular(rows.as_deref(), || export.training_counts())?;
@@ -110,7 +110,7 @@ impl RecommenderOptions {
         let context = run.context()?;
         let model = run.model(&context)?;
         let device = context.plan.device;
-        let originals = run.dataset.items.iter().map(|item| item.original.clone()).collect();
+        let originals = run.dataset.items.iter().map(|item| item.original.to_string()).collect();
         let catalogue = Catalogue::new(originals);
         let rows = self.rows(&catalogue)?;
         let popular = self.popular(rows.as_deref(), || Ok(run.dataset.training_counts()))?;

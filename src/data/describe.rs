@@ -108,11 +108,11 @@ impl<'a> Known<'a> {
     /// The record of each of these ids, and which records are of none of them.
     fn rows<'i>(
         &self,
-        ids: impl Iterator<Item = &'i String>,
+        ids: impl Iterator<Item = &'i str>,
     ) -> Result<(Vec<Option<u32>>, Vec<usize>)> {
         let records = &self.records.ids;
         let numbers: HashMap<&str, u32> = records.iter().map(String::as_str).zip(0..).collect();
-        let rows: Vec<Option<u32>> = ids.map(|id| numbers.get(id.as_str()).copied()).collect();
+        let rows: Vec<Option<u32>> = ids.map(|id| numbers.get(id).copied()).collect();
         let mut used = vec![false; records.len()];
         rows.iter().flatten().for_each(|row| used[*row as usize] = true);
         if let (false, Some(file), Some(id)) =
@@ -134,13 +134,14 @@ impl<'a> Known<'a> {
 
 impl Dataset {
     fn know_items(&mut self, known: Known) -> Result<()> {
-        let (mut rows, mut others) = known.rows(self.items.iter().map(|item| &item.original))?;
+        let ids = self.items.iter().map(|item| item.original.as_str());
+        let (mut rows, mut others) = known.rows(ids)?;
         let mut kept_cold = 0;
         if known.source.keep_cold {
             kept_cold = others.len() as u64;
             for record in std::mem::take(&mut others) {
                 rows.push(Some(record as u32));
-                let original = known.records.ids[record].clone();
+                let original = known.records.ids[record].as_str().into();
                 self.items.push(Item { original, count: 0 });
             }
         }
@@ -154,7 +155,7 @@ impl Dataset {
     }
 
     fn know_users(&mut self, known: Known) -> Result<()> {
-        let (rows, others) = known.rows(self.users.iter())?;
+        let (rows, others) = known.rows(self.users.iter().map(String::as_str))?;
         let min_count = known.source.min_count;
         let (features, fields) = features(&known.records, &known.rules, min_count, &rows)?;
         self.user_features = Some(features);

@@ -151,7 +151,7 @@ impl Dataset {
                 if id as usize != items.len() + 1 {
                     return Ok(Some(format!("item {id} stands in row {}", items.len() + 1)));
                 }
-                items.push(Item { original: original.to_owned(), count });
+                items.push(Item { original: original.into(), count });
             }
             Ok(None)
         })?;
@@ -318,8 +318,8 @@ where
     Column::from(Series::new(name.into(), values))
 }
 
-fn strings<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
-    names.map(String::as_str).collect()
+fn strings<'a, S: AsRef<str> + 'a>(names: impl Iterator<Item = &'a S>) -> Vec<&'a str> {
+    names.map(S::as_ref).collect()
 }
 
 #[cfg(test)]

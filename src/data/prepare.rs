@@ -87,8 +87,10 @@ pub fn prepare(name: &str, log: Log, rules: &Rules, split: &SplitRule) -> Result
     let (sequences, times) =
         sequences((&users, &items, &lengths), &mut events, &split_users, &numbers);
     let cuts = split.cuts(&sequences, times.as_deref(), span)?;
-    let catalogued =
-        |item: &usize| Item { original: take(&mut events.items[*item]), count: popularity[*item] };
+    let catalogued = |item: &usize| Item {
+        original: take(&mut events.items[*item]).into(),
+        count: popularity[*item],
+    };
     let mut dataset = Dataset {
         items: catalogue.iter().map(catalogued).collect(),
         users: split_users.iter().map(|(user, _)| take(&mut events.users[*user])).collect(),

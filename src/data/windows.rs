@@ -213,7 +213,7 @@ mod tests {
     fn each_part_has_the_items_of_its_time_and_training_no_other() {
         let dataset = made(&rule(60, 80)).unwrap();
         let named = |items: &[u32]| -> Vec<String> {
-            items.iter().map(|id| dataset.items[*id as usize - 1].original.clone()).collect()
+            items.iter().map(|id| dataset.items[*id as usize - 1].original.to_string()).collect()
         };
         let training = dataset.training();
         let mut users = [vec![], vec![], vec![]];

@@ -54,7 +54,7 @@ impl Embedder {
                 export.folder.display()
             );
         };
-        let items = export.items()?.into_iter().map(|item| item.original);
+        let items = export.items()?.into_iter().map(|item| String::from(item.original));
         Ok(Self {
             schema,
             ids: items.zip(1..).collect(),

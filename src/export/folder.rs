@@ -225,7 +225,7 @@ impl Export {
                 let (Some(original), Some(count)) = (original, count) else {
                     bail!("{}: a row has no value", path.display());
                 };
-                items.push(Item { original: original.to_owned(), count });
+                items.push(Item { original: original.into(), count });
             }
             Ok(())
         })?;

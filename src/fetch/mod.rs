@@ -12,7 +12,7 @@ use crate::files::{self, beside};
 use crate::locks::Lock;
 use crate::misuse;
 use partial::Partial;
-use remote::{Answer, Asked, Remote};
+use remote::{Answer, Remote};
 
 mod partial;
 mod remote;
@@ -49,14 +49,7 @@ pub fn fetch(
 ) -> Result<Fetched> {
     raw.check()?;
     let path = folder.join(&raw.name);
-    if fs::symlink_metadata(&path).is_ok() {
-        if let Some(difference) = difference(raw, &path)? {
-            misuse!(
-                "{} is there, and is not the file that the description knows ({difference}): move it \
-                 away to get that",
-                path.display()
-            );
-        }
+    if is_there(raw, &path)? {
         return Ok(Fetched::There);
     }
     let Some(url) = &raw.url else {
@@ -70,7 +63,22 @@ pub fn fetch(
     if lock.is_none() {
         misuse!("{} is being downloaded by another process: wait for it", path.display());
     }
-    let mut partial = Partial::open(&path, url)?;
+    get(raw, &path, url, most, progress)
+}
+
+/// What [`fetch`] does under the lock.
+fn get(
+    raw: &RawFile,
+    path: &Path,
+    url: &str,
+    most: u64,
+    progress: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<Fetched> {
+    // Whoever held the lock before may have brought it.
+    if is_there(raw, path)? {
+        return Ok(Fetched::There);
+    }
+    let mut partial = Partial::open(path, url)?;
     let whole = download(&Remote::new(url), raw, &mut partial, most, progress);
     if whole.is_err() && partial.len() == 0 {
         // The first error is the one to tell.
@@ -81,8 +89,26 @@ pub fn fetch(
         partial.remove()?;
         bail!("{url} is not the file that the description knows ({difference}): nothing is kept");
     }
-    partial.finish(&path)?;
+    partial.finish(path)?;
     Ok(Fetched::New)
+}
+
+/// Whether the file is in its place.
+///
+/// # Errors
+/// [`crate::error::Misuse`]: another file is.
+fn is_there(raw: &RawFile, path: &Path) -> Result<bool> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(false);
+    }
+    if let Some(difference) = difference(raw, path)? {
+        misuse!(
+            "{} is there, and is not the file that the description knows ({difference}): move it away \
+             to get that",
+            path.display()
+        );
+    }
+    Ok(true)
 }
 
 fn download(
@@ -118,8 +144,7 @@ fn attempt(
     if partial.is_whole() {
         return Ok(Ok(()));
     }
-    let asked = partial.resumable().map(|validator| Asked { from: partial.len(), validator });
-    let answer = match remote.ask(asked.as_ref())? {
+    let answer = match remote.ask(partial.resumable().as_ref())? {
         Ok(answer) => answer,
         Err(broken) => return Ok(Err(broken)),
     };
@@ -185,4 +210,21 @@ fn difference(raw: &RawFile, path: &Path) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_has_brought_meanwhile_is_not_fetched_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, "whole").unwrap();
+        let raw = RawFile { name: "log".into(), size: Some(5), ..RawFile::default() };
+        // Nobody answers there.
+        let got = get(&raw, &path, "http://127.0.0.1:1/", MOST, &mut |_, _| {});
+        assert_eq!(got.unwrap(), Fetched::There);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::remote::Asked;
 use crate::files::{self, beside};
 use crate::{misuse, reading};
 
@@ -62,9 +63,10 @@ impl Partial {
         self.begun.as_ref().is_some_and(|begun| begun.total == Some(self.len))
     }
 
-    /// By what the server tells whether the rest belongs to what is here, if there is anything.
-    pub fn resumable(&self) -> Option<&str> {
-        self.begun.as_ref().filter(|_| self.len > 0).map(|begun| begun.validator.as_str())
+    /// The rest, if there is anything that it can be the rest of.
+    pub fn resumable(&self) -> Option<Asked<'_>> {
+        let Begun { validator, total, .. } = self.begun.as_ref().filter(|_| self.len > 0)?;
+        Some(Asked { from: self.len, validator, total: *total })
     }
 
     /// Begins anew with a file that its server tells by `validator`.
@@ -87,10 +89,10 @@ impl Partial {
     /// Gives the whole file its name.
     pub fn finish(self, path: &Path) -> Result<()> {
         self.file.sync_all().with_context(|| self.cannot())?;
-        if fs::symlink_metadata(path).is_ok() {
+        let named = files::rename_to_new(&self.path, path);
+        if !named.with_context(|| format!("cannot write {}", path.display()))? {
             misuse!("{} has come meanwhile, from elsewhere: move it away", path.display());
         }
-        fs::rename(&self.path, path).with_context(|| format!("cannot write {}", path.display()))?;
         self.forget()
     }
 

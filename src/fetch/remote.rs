@@ -22,12 +22,14 @@ pub(super) struct Asked<'a> {
     pub from: u64,
     /// What the server called the file when the bytes before that came.
     pub validator: &'a str,
+    /// The size of the whole file, where it was told then.
+    pub total: Option<u64>,
 }
 
 pub(super) struct Answer {
     /// The first byte of `body` in the file: what was asked for, or 0.
     pub from: u64,
-    /// The size of the whole file, where the server tells it.
+    /// The size of the whole file, where the server tells it or told it before.
     pub total: Option<u64>,
     /// What the server calls the file, if anything that can be relied on.
     pub validator: Option<String>,
@@ -88,8 +90,14 @@ impl Remote {
                 let range = text(headers, "content-range").and_then(range);
                 // A server may send no validator along; one that is another says that the file is.
                 let same = validator.as_deref().is_none_or(|sent| sent == asked.validator);
+                // `*` for a size is no other one.
+                let fits = |total: Option<u64>| {
+                    total.zip(asked.total).is_none_or(|(now, then)| now == then)
+                };
                 match range {
-                    Some((from, total)) if same && from == asked.from => (from, total),
+                    Some((from, total)) if same && from == asked.from && fits(total) => {
+                        (from, total.or(asked.total))
+                    }
                     _ => return Ok(None),
                 }
             }

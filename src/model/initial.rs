@@ -25,7 +25,7 @@ pub fn draw_glorot(weights: &Tensor, seed: u64, part: u64) {
 }
 
 /// Puts a rank's part of what [`glorot`] draws for `rows` rows into a matrix, whose row 0 is padding.
-/// All are drawn, and no more than a piece of them is held.
+/// Rows of others are passed over, and no more than a piece is held besides the matrix.
 pub fn draw_glorot_shard(weights: &Tensor, rows: usize, shard: Shard, seed: u64, part: u64) {
     let _guard = tch::no_grad_guard();
     let (here, columns) = weights.size2().expect("a matrix");
@@ -38,20 +38,15 @@ pub fn draw_glorot_shard(weights: &Tensor, rows: usize, shard: Shard, seed: u64,
         next += count;
         drawn.clear();
     };
-    for row in 0..rows {
-        let keeps = row > 0 && shard.owns(row);
-        for _ in 0..columns {
-            let value = rng.random_range(-limit..limit);
-            if keeps {
-                drawn.push(value);
-            }
-        }
+    for local in 1..here as usize {
+        // A number takes one word of the stream.
+        rng.set_word_pos(shard.global(local) as u128 * columns as u128);
+        drawn.extend((0..columns).map(|_| rng.random_range(-limit..limit)));
         if drawn.len() as i64 >= PIECE {
             place(&mut drawn);
         }
     }
     place(&mut drawn);
-    assert_eq!(next, here, "a row for each that is here");
 }
 
 /// A tensor, uniform in ±limit; `part` as for [`glorot`].
@@ -84,11 +79,11 @@ mod tests {
 
     #[test]
     fn ranks_draw_the_rows_that_one_process_would() {
-        let (rows, columns) = (23, 4);
-        let whole = glorot(rows, columns, 5, 2, Device::Cpu);
-        for ranks in 1..5 {
-            for rank in 0..ranks {
-                let shard = Shard { rank, ranks };
+        // Rows that share a block of the stream, and rows of several blocks.
+        for (rows, columns) in [(23, 4), (9, 70)] {
+            let whole = glorot(rows, columns, 5, 2, Device::Cpu);
+            for shard in (1..5).flat_map(|ranks| (0..ranks).map(move |rank| Shard { rank, ranks }))
+            {
                 let here = shard.count(rows as usize - 1) as i64 + 1;
                 let own = Tensor::zeros([here, columns], (Kind::Float, Device::Cpu));
                 draw_glorot_shard(&own, rows as usize, shard, 5, 2);

@@ -1,5 +1,6 @@
 //! What ranks tell each other, all made of one exchange.
 
+use std::fs;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
@@ -111,6 +112,16 @@ impl Team {
         }
     }
 
+    /// How many of them are on this machine, this one among them.
+    pub fn on_this_machine(&self) -> usize {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        // Containers, whose memory is limited by itself, have names of their own; machines may have the
+        // same.
+        let own = ["/proc/sys/kernel/hostname", "/proc/sys/kernel/random/boot_id"].map(read);
+        let own = own.concat();
+        self.each(own.as_bytes()).iter().filter(|other| own.as_bytes() == &other[..]).count()
+    }
+
     /// Bytes that this rank has sent to others so far.
     pub fn sent(&self) -> u64 {
         self.0.as_ref().map_or(0, |ranks| ranks.sent())
@@ -175,6 +186,13 @@ mod tests {
                     .collect();
                 sums.into_iter().for_each(|own| assert_eq!(own, expected));
             }
+        }
+    }
+
+    #[test]
+    fn threads_of_one_process_are_on_one_machine() {
+        for ranks in 1..4 {
+            assert_eq!(together(ranks, |team| team.on_this_machine()), vec![ranks; ranks]);
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::event::Event;
-use super::sharing::refuse_what_ranks_lack;
+use super::sharing::{agreed, refuse_what_ranks_lack};
 use crate::batch::Drawer;
 use crate::config::{Config, DEFAULT_STEPS, Length, Protocol};
 use crate::data::{Dataset, Features, Sequences, Split};
@@ -62,16 +62,15 @@ impl<'a> RunContext<'a> {
         Ok(Self { config, dataset, plan, known, team, signals, until: None })
     }
 
-    /// The signal that ends it, whichever rank has heard it.
-    pub(super) fn interruption(&self) -> Option<Interrupted> {
-        let own = self.signals.interruption().map_or(0, |own| own.signal);
-        let signal = self.team.most(own as u64) as i32;
-        (signal > 0).then_some(Interrupted { signal })
+    /// [`agreed`], with the signal that this rank has heard.
+    pub(super) fn agreed(&self, due: bool) -> Result<bool, Interrupted> {
+        agreed(&self.team, self.signals.interruption(), due)
     }
 
     /// An error once a signal has come to any rank.
     fn check_signals(&self) -> Result<()> {
-        self.interruption().map_or(Ok(()), |interrupted| Err(interrupted.into()))
+        self.agreed(false)?;
+        Ok(())
     }
 
     /// A model with initial weights.

@@ -61,7 +61,7 @@ impl Diverged {
             ids.dedup();
             // 0 is padding.
             let ids = ids.into_iter().filter(|id| *id > 0);
-            ids.map(|id| items[id as usize - 1].original.clone()).collect()
+            ids.map(|id| items[id as usize - 1].original.to_string()).collect()
         };
         Self {
             step,

@@ -107,7 +107,8 @@ pub fn free() -> u64 {
 }
 
 /// Refuses a training whose tables its device cannot hold. Where it can, but the host has no room for
-/// the copy of a checkpoint, says so.
+/// the copy of a checkpoint, says so. `beside`: how many processes need as much of this machine's
+/// memory at once, itself among them.
 ///
 /// # Errors
 /// [`crate::error::Misuse`] with both figures and what to change.
@@ -116,19 +117,22 @@ pub fn refuse_too_large(
     device: Device,
     items: usize,
     values: ValueRows,
+    beside: usize,
 ) -> Result<Option<String>> {
     let of_gpu = match device::free_memory(device) {
         // It does not tell.
         Some(0) => return Ok(None),
         bytes => bytes.map(|bytes| (device::name(device), bytes as u64)),
     };
-    compared(&Needed::of(config, items, values), free(), of_gpu, config, items)
+    let host = (free() / beside as u64, beside);
+    compared(&Needed::of(config, items, values), host, of_gpu, config, items)
 }
 
-/// `host` bytes are free there; `gpu` has a name and free bytes, where the training is on one.
+/// So many bytes are free there for each of `beside` processes; `gpu` has a name and free bytes, where
+/// the training is on one.
 fn compared(
     needed: &Needed,
-    host: u64,
+    (host, beside): (u64, usize),
     gpu: Option<(String, u64)>,
     config: &Config,
     items: usize,
@@ -136,20 +140,25 @@ fn compared(
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
     let dim = config.tower.dim;
     let all = needed.training + needed.composed;
+    let (of_host, more) = match beside {
+        1 => ("memory".to_owned(), ""),
+        ranks => (
+            format!("memory for each of {ranks} ranks on this machine"),
+            ", or train on more machines",
+        ),
+    };
     let (all, what, free, whose, on_host) = match gpu {
         Some((name, bytes)) => {
             let all = all + needed.on_gpu;
             (all, "weights, optimiser and ranking", bytes, format!("memory of {name}"), 0)
         }
-        None if needed.composed > 0 => {
-            (all, "weights, optimiser and ranking", host, "memory".into(), all)
-        }
-        None => (all, "weights and optimiser", host, "memory".into(), all),
+        None if needed.composed > 0 => (all, "weights, optimiser and ranking", host, of_host, all),
+        None => (all, "weights and optimiser", host, of_host, all),
     };
     if all > free {
         misuse!(
             "{what} need {} for {items} items and tower.dim = {dim}, but {} of {whose} are free: \
-             lower tower.dim, or prepare the log with a higher --min-item-count",
+             lower tower.dim, or prepare the log with a higher --min-item-count{more}",
             gib(all),
             gib(free)
         );
@@ -245,7 +254,7 @@ mod tests {
                 assert_eq!(needed[0].composed, 0);
                 assert_eq!(needed[1].composed, bytes(&model.items.scored_table()));
                 let all = needed[1].training + needed[1].composed;
-                let of = |free| compared(&needed[1], free, None, &own, 2_000);
+                let of = |free| compared(&needed[1], (free, 1), None, &own, 2_000);
                 assert!(of(all).is_ok());
                 let error = of(all - 1).unwrap_err().to_string();
                 assert!(error.contains("weights, optimiser and ranking"), "{error}");
@@ -279,7 +288,7 @@ mod tests {
         let needed = Needed::of(&config, 1 << 24, ValueRows::default());
         let table = 4u64 << 30;
         assert!(needed.training > 3 * table && needed.training < 3 * table + (1 << 27));
-        let of = |free| compared(&needed, free, None, &config, 1 << 24);
+        let of = |free| compared(&needed, (free, 1), None, &config, 1 << 24);
         let error = of(2 * table).unwrap_err().to_string();
         for word in ["12.1 GiB", "16777216 items", "tower.dim = 64", "8.0 GiB"] {
             assert!(error.contains(word), "{word}: {error}");
@@ -289,11 +298,31 @@ mod tests {
         assert!(of(7 * table).unwrap().is_none());
         let on_gpu = |free| {
             let gpu = Some(("cuda:1".to_owned(), free));
-            compared(&needed, 4 * table, gpu, &config, 1 << 24)
+            compared(&needed, (4 * table, 1), gpu, &config, 1 << 24)
         };
         let error = on_gpu(4 * table).unwrap_err().to_string();
         assert!(error.contains("16.0 GiB of memory of cuda:1"), "{error}");
         assert!(on_gpu(5 * table).unwrap().is_none(), "the copy alone is on the host");
+    }
+
+    #[test]
+    fn processes_on_one_machine_share_what_is_free_there() {
+        let config = config("tower.dim = 8");
+        // A table and its moments.
+        let needed = 1000 * 3 * 4 * 8;
+        let items = |free: u64, beside: u64| (free / beside / needed * 1000 / 2) as usize;
+        let none = ValueRows::default();
+        // What is free changes while this runs; half of it and twice as much are far enough.
+        let fits = |items, beside| refuse_too_large(&config, Device::Cpu, items, none, beside);
+        assert!(fits(items(free(), 1), 1).is_ok());
+        let error = fits(4 * items(free(), 3), 3).unwrap_err().to_string();
+        assert!(
+            error.contains("of memory for each of 3 ranks on this machine are free"),
+            "{error}"
+        );
+        assert!(error.ends_with(", or train on more machines"), "{error}");
+        assert!(fits(4 * items(free(), 3), 1).is_ok());
+        assert!(fits(items(free(), 3), 3).is_ok());
     }
 
     #[test]

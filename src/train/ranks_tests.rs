@@ -35,7 +35,7 @@ fn dataset() -> Dataset {
     }
     let facts = UserFacts { users: 300, ..UserFacts::default() };
     Dataset {
-        items: (0..ITEMS).map(|id| Item { original: format!("i{id}"), count: 9 }).collect(),
+        items: (0..ITEMS).map(|id| Item { original: format!("i{id}").into(), count: 9 }).collect(),
         users: (0..300).map(|user| format!("u{user}")).collect(),
         times: None,
         sequences,

@@ -1,4 +1,4 @@
-//! What several ranks that train together cannot do, and what it has cost them to.
+//! What several ranks that train together cannot do, what they agree on, and what it has cost them.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::differences;
 use crate::config::{Config, DeviceChoice, Settings};
 use crate::data::Dataset;
+use crate::error::Interrupted;
 use crate::misuse;
 use crate::ranks::Team;
 
@@ -74,6 +75,17 @@ struct Told {
     commit: String,
 }
 
+/// What all ranks do before a step, told in one exchange: a signal that any of them has heard ends
+/// them; else whether a checkpoint is `due`, for which the first one's clock counts.
+pub fn agreed(team: &Team, heard: Option<Interrupted>, due: bool) -> Result<bool, Interrupted> {
+    let signal = heard.map_or(0, |own| own.signal as u64);
+    let all = team.most((signal << 1) | u64::from(team.is_first() && due));
+    match (all >> 1) as i32 {
+        0 => Ok(all == 1),
+        signal => Err(Interrupted { signal }),
+    }
+}
+
 /// What ranks say when they begin.
 pub fn told_of_ranks(team: &Team, items: usize) -> Option<String> {
     let size = team.size();
@@ -91,4 +103,32 @@ pub fn told_of_bytes(team: &Team, bytes: u64, steps: u64) -> Option<String> {
     let all: u64 = team.each(&[bytes]).into_iter().flatten().sum();
     let each = all as f64 / steps.max(1) as f64 / 1e6;
     Some(format!("the ranks sent each other {each:.3} MB a step, all together"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ranks::together;
+
+    #[test]
+    fn a_signal_of_any_rank_and_the_clock_of_the_first_are_told_in_one_exchange() {
+        for ranks in 1..4 {
+            for (heard, by, due) in (0..ranks)
+                .flat_map(|by| [(0, by, false), (0, by, true), (10, by, false), (15, by, true)])
+            {
+                let told = together(ranks, |team| {
+                    let own = team.shard().rank == by;
+                    let signal = (own && heard > 0).then_some(Interrupted { signal: heard });
+                    (agreed(&team, signal, own && due), team.sent())
+                });
+                let expected = match heard {
+                    0 => Ok(due && by == 0),
+                    signal => Err(Interrupted { signal }),
+                };
+                // Eight bytes to each of the others.
+                told.into_iter()
+                    .for_each(|own| assert_eq!(own, (expected, 8 * (ranks as u64 - 1))));
+            }
+        }
+    }
 }

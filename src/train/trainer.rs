@@ -58,6 +58,8 @@ pub fn train_with(
 ) -> Result<RunResult> {
     let Asked { start, out, until } = asked;
     let sequences = dataset.training();
+    // Asked by all, whatever one of them refuses.
+    let beside = team.on_this_machine();
     let ready = || {
         let context = match team.is_alone() {
             true => RunContext::new(config, dataset)?,
@@ -67,7 +69,7 @@ pub fn train_with(
         let schedule = config.schedule(drawer.per_epoch())?;
         let values = ValueRows::of(&context.known);
         let here = dataset.item_count().div_ceil(team.size());
-        let tight = refuse_too_large(config, context.plan.device, here, values)?;
+        let tight = refuse_too_large(config, context.plan.device, here, values, beside)?;
         // A checkpoint holds what the first weights have become.
         let warm = match &config.train.warm_start {
             Some(from) if !start.has_checkpoint(out) => {

@@ -99,18 +99,18 @@ impl<'a> Training<'a> {
         let left = self.standing.step..self.schedule.steps;
         drawer.run(left, |next| -> Result<()> {
             loop {
-                if let Some(interrupted) = self.context.interruption() {
-                    return Err(self.stop(interrupted));
-                }
                 if !self.standing.validated {
                     match self.validate(observe) {
-                        // What was not measured is measured when it is gone on with.
-                        Err(error) if error.is::<Interrupted>() => continue,
+                        // What was not measured is measured when it is gone on with; what has
+                        // interrupted it ends the training below.
+                        Err(error) if error.is::<Interrupted>() => {}
                         validated => validated?,
                     }
                 }
-                if self.is_due() {
-                    self.keep(observe)?;
+                match self.agreed() {
+                    Err(interrupted) => return Err(self.stop(interrupted)),
+                    Ok(true) => self.keep(observe)?,
+                    Ok(false) => {}
                 }
                 if self.is_over() {
                     return Ok(());
@@ -192,11 +192,13 @@ impl<'a> Training<'a> {
         self.standing.step >= self.schedule.steps || self.standing.stopping.exhausted()
     }
 
-    /// Whether a checkpoint is due; of ranks the first's clock says so.
-    fn is_due(&self) -> bool {
-        let team = &self.context.team;
-        let own = team.is_first() && self.writer.is_due(self.standing.step);
-        team.most(u64::from(own)) > 0
+    /// Whether a checkpoint is due, or the signal that ends the training.
+    fn agreed(&mut self) -> Result<bool, Interrupted> {
+        let RunContext { team, .. } = self.context;
+        let sent = team.sent();
+        let agreed = self.context.agreed(self.writer.is_due(self.standing.step));
+        self.sent += team.sent() - sent;
+        agreed
     }
 
     /// One step; behind it the whole model is in the present where somebody will read it.

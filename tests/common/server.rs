@@ -129,7 +129,7 @@ pub fn answer(stream: &mut TcpStream) -> Option<(u16, String)> {
 
 pub fn original_ids(place: &Place) -> Vec<String> {
     let dataset = Dataset::load(&place.path("data")).unwrap();
-    dataset.items.into_iter().map(|item| item.original).collect()
+    dataset.items.into_iter().map(|item| String::from(item.original)).collect()
 }
 
 /// Items with their scores, the best first.

@@ -123,7 +123,7 @@ impl Trained {
     pub fn best(&self, history: &[i64], told: &Value) -> Scored {
         let user = self.users(&[history.to_vec()], std::slice::from_ref(told));
         let scores = numbers(&user.matmul(&self.model.item_vectors().tr()));
-        let names = self.dataset.items.iter().map(|item| item.original.clone());
+        let names = self.dataset.items.iter().map(|item| item.original.to_string());
         let mut all: Scored = names.zip(scores.into_iter().map(f64::from)).collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
         all

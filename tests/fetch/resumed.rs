@@ -90,19 +90,41 @@ fn a_file_that_changed_between_tries_comes_anew() {
     place.succeeds();
     place.holds(&expected);
     assert_eq!(server.asked().len(), 2);
-    // A server that does not hear If-Range, but says that it is another file.
-    let newer = expected.clone();
-    let server = Server::new(move |request, before| match (before, request.from()) {
-        (0, _) => broken(TAG, &content(), 150_000),
-        (_, Some(from)) => {
-            let range = format!("Content-Range: bytes {from}-400002/400003");
-            reply("206 Partial Content", &["ETag: \"two\"", &range], &newer[from..])
+    // A server that does not hear If-Range, but says that it is another file, by its tag or by nothing
+    // else than its size.
+    for sign in ["ETag: \"two\"", "X-Nothing: 0"] {
+        let newer = expected.clone();
+        let server = Server::new(move |request, before| match (before, request.from()) {
+            (0, _) => broken(TAG, &content(), 150_000),
+            (_, Some(from)) => {
+                let range = format!("Content-Range: bytes {from}-400002/400003");
+                reply("206 Partial Content", &[sign, &range], &newer[from..])
+            }
+            _ => part(request, "\"two\"", &newer),
+        });
+        let place = Place::new(&server.url("/"), "");
+        place.succeeds();
+        place.holds(&expected);
+    }
+}
+
+#[test]
+fn a_rest_that_tells_no_size_is_whole_at_the_size_that_was_told_first() {
+    let server = Server::new(|request, before| match before {
+        0 => broken(TAG, &content(), 150_000),
+        // Nothing in the answer says that 150,000 bytes of it are missing.
+        1 => {
+            let range = "Content-Range: bytes 150000-399999/*";
+            reply("206 Partial Content", &[range], &content()[150_000..250_000])
         }
-        _ => part(request, "\"two\"", &newer),
+        _ => part(request, TAG, &content()),
     });
     let place = Place::new(&server.url("/"), "");
     place.succeeds();
-    place.holds(&expected);
+    place.holds(&content());
+    let asked = server.asked();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked[2].header("range"), Some("bytes=250000-"));
 }
 
 #[test]

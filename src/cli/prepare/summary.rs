@@ -19,7 +19,7 @@ pub use json::print_json;
 /// now.
 ///
 /// # Errors
-/// Those of [`table::print`].
+/// Those of [`published::rows`] and [`table::print`].
 pub fn print(dataset: &Dataset, description: &Description, out: &Path) -> Result<()> {
     let (counts, dropped) = (dataset.counts(), &dataset.manifest.dropped);
     let cells = counts.users as f64 * counts.items as f64;
@@ -81,7 +81,7 @@ pub fn print(dataset: &Dataset, description: &Description, out: &Path) -> Result
         let what = format!("users that test with fewer than {few} left");
         tell(what, dropped.short_test_users, dropped.short_test_user_interactions);
     }
-    rows.extend(published::rows(dataset, description));
+    rows.extend(published::rows(dataset, description)?);
     rows.push(["written to".into(), out.display().to_string()]);
     table::print(rows)
 }

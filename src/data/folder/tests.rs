@@ -17,7 +17,9 @@ pub fn sample(timed: bool) -> Dataset {
     }
     let items = sequences.concat();
     let mut dataset = Dataset {
-        items: (0..4).map(|id| Item { original: format!("i\"{id}\n"), count: 9 - id }).collect(),
+        items: (0..4)
+            .map(|id| Item { original: format!("i\"{id}\n").into(), count: 9 - id })
+            .collect(),
         users: (0..10).map(|user| format!("ü{user}")).collect(),
         times: timed.then(|| (0..items.len() as i64).map(|at| at * at - 100).collect()),
         sequences: Sequences { items, offsets },
@@ -92,6 +94,19 @@ fn parts_are_listed_by_rising_index() {
     all.sort();
     assert_eq!(all, (0..10).collect::<Vec<_>>());
     assert_eq!(dataset.item_count(), 4);
+}
+
+#[test]
+fn an_id_takes_memory_of_its_own_only_where_it_is_long() {
+    let mut dataset = sample(false);
+    dataset.items[1].original = "x".repeat(24).into();
+    dataset.items[2].original = "x".repeat(25).into();
+    let (_dir, out) = saved(&dataset);
+    let loaded = Dataset::load(&out).unwrap();
+    assert_eq!(loaded.items, dataset.items);
+    let own = loaded.items.iter().map(|item| item.original.is_heap_allocated());
+    assert_eq!(own.collect::<Vec<_>>(), [false, false, true, false]);
+    assert_eq!(size_of::<Item>(), 32);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Like {
     pub fn about(self) -> &'static str {
         match self {
             Like::AmazonBooks => "8.9 million reviews as JSON lines, gzipped: 3.8 GB",
-            Like::Taobao => "100 million behaviours as CSV: 3.2 GB",
+            Like::Taobao => "100 million behaviours as CSV: 3.7 GB",
             Like::Yoochoose => "33 million clicks in 9.2 million sessions as CSV: 1.4 GB",
             Like::Otto => "231 million events in 14.6 million sessions as JSON lines: 12 GB",
         }

@@ -126,7 +126,7 @@ fn held(dataset: &Dataset, by: SplitBy) -> Expected {
     };
     let part = |user: usize| (by != SplitBy::Seed).then_some(dataset.split[user]);
     Expected {
-        catalogue: dataset.items.iter().map(|own| (own.original.clone(), own.count)).collect(),
+        catalogue: dataset.items.iter().map(|own| (own.original.to_string(), own.count)).collect(),
         users: (0..dataset.users.len())
             .map(|user| (dataset.users[user].clone(), part(user), events(user)))
             .collect(),

@@ -117,7 +117,7 @@ fn plain(
 
 /// Sessions with their parts and their items' original ids.
 fn sessions(dataset: &Dataset) -> Vec<(String, Split, Vec<String>)> {
-    let original = |id: &u32| dataset.items[*id as usize - 1].original.clone();
+    let original = |id: &u32| dataset.items[*id as usize - 1].original.to_string();
     let session = |user: usize| {
         let items = dataset.sequences.get(user).iter().map(original).collect();
         (dataset.users[user].clone(), dataset.split[user], items)
@@ -161,8 +161,11 @@ fn preparation_of_sessions_is_what_a_slow_plain_one_makes() {
         };
         let dataset = prepare("x", log(&events, timed), &rules, &split).unwrap();
         let (catalogue, made) = plain(&events, timed, &rules, &split);
-        let items: Vec<_> =
-            dataset.items.iter().map(|item| (item.original.clone(), item.count as usize)).collect();
+        let items: Vec<_> = dataset
+            .items
+            .iter()
+            .map(|item| (item.original.to_string(), item.count as usize))
+            .collect();
         assert_eq!(items, catalogue, "seed {seed}");
         assert_eq!(sessions(&dataset), made, "seed {seed}");
         // Nothing is lost without being counted.

@@ -106,6 +106,13 @@ impl<'t> Visitor<'t> for Scalar {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Text, E> {
+        // A whole number of more than 64 bits comes as the nearest float, and so do its neighbours.
+        if number.abs() >= 2f64.powi(63) {
+            return Err(E::custom(format_args!(
+                "{number:e} stands for a number with more digits than are kept of one: write it as \
+                 text, in quotes"
+            )));
+        }
         // With its decimals, as logs write it: 5.0 is not 5.
         Ok(Some(format_compact!("{number:?}")))
     }

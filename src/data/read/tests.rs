@@ -216,6 +216,19 @@ fn the_plain_forms_go_by_order() {
 }
 
 #[test]
+fn ids_of_64_bits_keep_every_digit_in_json() {
+    let ids = ["18446744073709551615", "18446744073709551614", "-9223372036854775808"];
+    // As text there may be more of them.
+    let ids = ids.map(str::to_owned).into_iter().chain(["\"18446744073709551616\"".into()]);
+    let ids: Vec<String> = ids.collect();
+    let line = |id: &String| format!("{{\"user\": 1, \"item\": {id}, \"time\": 3}}\n");
+    let dir = tempfile::tempdir().unwrap();
+    let log = read(&table(vec![put(&dir, "a.json", ids.iter().map(line).collect::<String>())]));
+    let expected: Vec<String> = ids.iter().map(|id| id.replace('"', "")).collect();
+    assert_eq!(log.unwrap().interactions.items, expected);
+}
+
+#[test]
 fn a_missing_column_is_told_with_what_there_is() {
     for (name, content) in [
         ("a.csv", "usr,item,time\nu,i,1\n".as_bytes().to_vec()),
@@ -267,6 +280,11 @@ fn bad_lines_are_told_with_file_and_line() {
     assert!(said.starts_with("a.json:2: this line is no JSON object: "), "{said}");
     let said = complaint("a.json", json.replace('2', "null"), |_| ());
     assert_eq!(said, "a.json:1: `item` has no value");
+    for long in ["18446744073709551616", "18446744073709551617", "-9223372036854775809"] {
+        let said = complaint("a.json", json.replace('2', long), |_| ());
+        assert!(said.starts_with("a.json:1: "), "{said}");
+        assert!(said.contains("more digits than are kept of one: write it as text"), "{said}");
+    }
     let said = complaint("a.json", json.replace('3', "true"), |_| ());
     assert!(said.starts_with("a.json:1: \"true\" (column `time`) is no time"), "{said}");
     let said = complaint("a.parquet", parquet_bytes(vec!["a", "b", "c", "", "e"]), |_| ());

@@ -22,7 +22,7 @@ impl Place {
     fn dataset(&self, items: &[u32]) {
         let dataset = Dataset {
             items: (1..=3)
-                .map(|i| crate::data::Item { original: i.to_string(), count: 1 })
+                .map(|i| crate::data::Item { original: i.to_string().into(), count: 1 })
                 .collect(),
             users: vec!["u".into()],
             sequences: Sequences { items: items.into(), offsets: vec![0, items.len()] },
