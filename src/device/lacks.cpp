@@ -1,4 +1,4 @@
-// What tch lacks of libtorch: a function with a way back of its own, and the way back from a gradient.
+// What tch lacks of libtorch: a function with a way back of its own, the way back from a gradient, float32 as it is.
 #include "kernels.h"
 
 #include <torch/csrc/autograd/custom_function.h>
@@ -56,6 +56,13 @@ extern "C" {
 // Unit length by a kernel, with a way back; `v` float32 on a device that has kernels.
 const char* croloss_unit(Tensor* v, double epsilon, Tensor** out) {
     return croloss::told([&] { *out = new Tensor(Unit::apply(*v, epsilon)); });
+}
+
+// Products of float32 on a GPU are of all its digits. libtorch lets cuDNN, and so GRU, take factors of TF32, ten bits;
+// cuBLAS where the environment says so.
+void croloss_whole_float32() {
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setAllowTF32CuBLAS(false);
 }
 
 // The gradients of leaves, from those of some tensors.

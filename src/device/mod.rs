@@ -75,6 +75,7 @@ pub fn synchronize(device: Device) {
 unsafe extern "C" {
     fn croloss_free_memory(device: c_int) -> usize;
     fn croloss_peak_memory(device: c_int) -> usize;
+    fn croloss_whole_float32();
 }
 
 /// The bytes that a GPU has left; `None` for the host, whose memory is not given out in pieces.
@@ -169,7 +170,7 @@ fn driver_version(driver: &Library) -> Option<String> {
     (failed == 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
 }
 
-/// Loads CUDA into the process. It is not linked, because that would cost every start of the
+/// Loads CUDA into the process, to compute with all digits of float32. It is not linked, because that would cost every start of the
 /// program the time of loading it. Must come before libtorch is first asked about CUDA: it
 /// remembers the answer.
 fn load_cuda() -> Result<()> {
@@ -177,6 +178,8 @@ fn load_cuda() -> Result<()> {
     // be loaded into a process that has libtorch_cpu, and stays loaded.
     let library = unsafe { Library::open(Some(CUDA_LIBRARY), RTLD_NOW | RTLD_GLOBAL) };
     std::mem::forget(library.with_context(|| format!("cannot load {CUDA_LIBRARY}"))?);
+    // SAFETY: sets two flags of libtorch.
+    unsafe { croloss_whole_float32() };
     Ok(())
 }
 
