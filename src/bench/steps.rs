@@ -34,7 +34,8 @@ pub struct StepTimes {
     pub steps: u64,
     /// Where the time of all steps went.
     pub profile: Profile,
-    /// The operations of libtorch that a step comes to on the step's own thread.
+    /// The operations of libtorch and the kernels of our own that a step comes to on the step's own
+    /// thread.
     pub operations: Vec<String>,
 }
 

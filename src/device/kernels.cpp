@@ -2,6 +2,7 @@
 // NVIDIA's driver. Neither is linked: both are there where libtorch's CUDA is.
 #include "kernels.h"
 
+#include <ATen/record_function.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
@@ -197,6 +198,11 @@ const Kernels& of(int device) {
 void launch(int device, const char* name, int64_t elements, void** arguments) {
     if (elements == 0) {
         return;
+    }
+    // Whoever counts operations sees it beside those of libtorch.
+    at::RecordFunction record;
+    if (record.isActive()) {
+        record.before(std::string_view(name));
     }
     c10::DeviceGuard on(c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device)));
     c10::Stream stream = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(on.current_device());

@@ -1,5 +1,5 @@
-// Writes down the operations of libtorch that a piece of work comes to; before the name of one that calls others
-// stands "calls ".
+// Writes down the operations of libtorch, and the kernels of our own, that a piece of work comes to; before the name of
+// one that calls others stands "calls ".
 
 #include <ATen/record_function.h>
 #include <c10/util/ThreadLocalDebugInfo.h>

@@ -30,7 +30,7 @@ pub struct Check {
     pub losses: [f64; 2],
     /// The median of a step.
     pub milliseconds: f64,
-    /// Of libtorch, a step: on a GPU each is a launch or a few.
+    /// Of libtorch, and kernels of our own, a step: on a GPU each is a launch or a few.
     pub operations: usize,
     /// Whether the last loss is that of the first check.
     pub agrees: bool,

@@ -132,5 +132,7 @@ fn unit_length() {
             assert!(a.allclose(&b, 1e-5, 1e-6, false), "{size:?}: {a} and {b}");
             assert_eq!(a.size(), b.size());
         }
+        let there = first.to_device(gpu);
+        assert_eq!(device::operations(|| drop(Scoring::unit(&there))), ["croloss_unit"]);
     }
 }
