@@ -22,7 +22,7 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<()> {
         let machine = Machine::look();
-        let gpus = device::gpu_count();
+        let gpus = machine.gpus.len();
         if !self.json {
             say_machine(&machine)?;
             table::say(format_args!("\n{STEPS} training steps, the same ones on each:"))?;
@@ -52,9 +52,11 @@ impl Doctor {
 
 fn say_machine(machine: &Machine) -> Result<()> {
     let gib = |mib: u64| format!("{:.1} GiB", mib as f64 / 1024.0);
+    let cuda = machine.cuda.as_ref();
+    let built = cuda.map_or_else(|| "without CUDA".into(), |cuda| format!("for CUDA {cuda}"));
     let mut rows = vec![
         ["croloss".to_owned(), format!("{} ({})", machine.version, machine.commit)],
-        ["libtorch".to_owned(), machine.libtorch.clone()],
+        ["libtorch".to_owned(), format!("{}, {built}", machine.libtorch)],
         ["driver".to_owned(), machine.driver.clone().unwrap_or_else(|| "none for a GPU".into())],
     ];
     rows.extend(machine.gpus.iter().enumerate().map(|(at, gpu)| {

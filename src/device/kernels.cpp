@@ -226,6 +226,16 @@ const char* croloss_launch(int device, const char* name, int64_t elements, void*
     return croloss::told([&] { croloss::launch(device, name, elements, arguments); });
 }
 
+// What the driver calls a GPU, by CUDA's number of it, with a zero behind it.
+const char* croloss_gpu_name(int index, char* name, int size) {
+    return croloss::told([&] {
+        void* driver = croloss::open(croloss::LIBRARY);
+        int device = 0;
+        croloss::call(driver, "cuDeviceGet", &device, index);
+        croloss::call(driver, "cuDeviceGetName", name, size, device);
+    });
+}
+
 // Compiles only, by the NVRTC of this path.
 const char* croloss_kernels_compile(const char* nvrtc, const char* source, const char* architecture) {
     return croloss::told([&] { croloss::compile(croloss::open(nvrtc), source, architecture); });

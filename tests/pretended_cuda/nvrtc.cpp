@@ -126,6 +126,11 @@ int cuDeviceGet(int* device, int index) {
     return index < pretended::device_count() ? 0 : 101;
 }
 
+int cuDeviceGetName(char* name, int size, int device) {
+    std::snprintf(name, size, "pretended GPU %d", device);
+    return 0;
+}
+
 int cuDeviceGetAttribute(int* value, int, int) {
     *value = 9;
     return 0;
