@@ -31,7 +31,7 @@ pub struct Check {
     pub path: StepPath,
     /// The mean of the first steps, and of the last.
     pub losses: [f64; 2],
-    /// The median of a step.
+    /// The median of a step; on a GPU of the mean of some in a row.
     pub milliseconds: f64,
     /// Of libtorch, and kernels of our own, a step: on a GPU each is a launch or a few.
     pub operations: usize,

@@ -76,7 +76,7 @@ fn ranking_takes_the_memory_that_is_free() {
         return;
     }
     let place = Place::new();
-    let arguments = ["bench", "rank", "--items", "20000", "--users", "1500", "--targets", "1"];
+    let arguments = ["bench", "rank", "--items", "20000", "--users", "3000", "--targets", "1"];
     let arguments = [&arguments[..], &["--device", "cuda", "--threads", "1"]].concat();
     let of = |mib: &str| {
         let mut command = command(&place, &arguments);
