@@ -61,7 +61,7 @@ pub fn timed(
     let plan = Plan::open(config)?;
     let of_field = VALUES as usize + 2;
     let values = ValueRows { items: config.tower.item_features.len() * of_field, users: 0 };
-    refuse_too_large(config, plan.device, rows, values)?;
+    refuse_too_large(config, &plan, rows, sequences.items.len(), values)?;
     taken(config, &plan, sequences, members, items, rows, steps)
 }
 
