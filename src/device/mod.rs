@@ -220,9 +220,9 @@ fn driver_version(driver: &Library) -> Option<String> {
     (failed == 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
 }
 
-/// Loads CUDA into the process, to compute with all digits of float32. It is not linked, because that would cost every start of the
-/// program the time of loading it. Must come before libtorch is first asked about CUDA: it
-/// remembers the answer.
+/// Loads CUDA into the process, to compute with all digits of float32. It is not linked, because that
+/// would cost every start of the program the time of loading it. Must come before libtorch is first
+/// asked about CUDA: it remembers the answer.
 fn load_cuda() -> Result<()> {
     // SAFETY: the library's constructors register libtorch's own CUDA back end; it is meant to
     // be loaded into a process that has libtorch_cpu, and stays loaded.
