@@ -9,7 +9,6 @@ use std::time::Instant;
 use croloss::bench::StepBench;
 use croloss::config::{DeviceChoice, OptimizerKind, Settings};
 use croloss::device;
-use croloss::doctor::Machine;
 use croloss::host::simd::{Matrix, gemm, level};
 use croloss::report::{Axis, Line, Panel, draw, machine};
 use rayon::prelude::*;
@@ -85,9 +84,7 @@ fn of_host() {
 
 /// The first GPU, on the same sizes.
 fn of_gpu() {
-    let gpu = Machine::look().gpus.into_iter().next();
-    let name = gpu.map_or_else(|| "a GPU without a name".into(), |gpu| gpu.name);
-    println!("\n{name}, commit {}\n", env!("CROLOSS_COMMIT"));
+    println!("\n{}, commit {}\n", device::gpu_name(0), env!("CROLOSS_COMMIT"));
     println!("| items | batch | history | deferred, ms | dense, ms | operations | peak, MiB |");
     println!("|---|---|---|---|---|---|---|");
     for [items, batch, history] in SIZES {

@@ -1,5 +1,7 @@
 //! `doctor` from outside.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -23,8 +25,19 @@ fn doctor_says_what_is_there_and_that_it_computes_right() {
     assert_eq!(json["problems"], serde_json::json!([]));
     assert!(json["machine"]["free_memory_mib"].as_u64().unwrap() > 1);
     assert!(json["machine"]["libtorch"].as_str().unwrap().starts_with("2."));
+    is_as_its_wheel_says(&json["machine"]);
     for check in json["checks"].as_array().unwrap() {
         let loss = |at: usize| check["losses"][at].as_f64().unwrap();
         assert!(check["agrees"].as_bool().unwrap() && loss(1) < loss(0), "{check}");
     }
+}
+
+/// libtorch's version and its CUDA, where it lies in the wheel that it came in.
+fn is_as_its_wheel_says(machine: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".libtorch/version.py");
+    let Ok(wheel) = fs::read_to_string(path) else { return };
+    let libtorch = machine["libtorch"].as_str().unwrap();
+    assert!(wheel.contains(&format!("__version__ = '{libtorch}")), "{machine}: {wheel}");
+    let cuda = machine["cuda"].as_str().map_or("None".into(), |cuda| format!("'{cuda}'"));
+    assert!(wheel.contains(&format!("cuda: Optional[str] = {cuda}\n")), "{machine}: {wheel}");
 }

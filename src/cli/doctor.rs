@@ -2,16 +2,18 @@
 
 use anyhow::{Result, bail};
 use serde_json::json;
+use tch::Device;
 
 use super::table;
 use crate::device;
-use crate::doctor::{Check, Machine, STEPS, check};
+use crate::doctor::{Check, Checks, Machine, STEPS, check};
 use crate::step::StepPath;
 
 /// Says what this machine has for a training, and checks that its devices compute the same
 ///
 /// Takes the same training steps on a generated log in loops on the CPU, by tensor ops on the CPU and
-/// on every GPU. Ends with exit status 1 where they differ, or where there is a driver but no GPU.
+/// on every GPU. Ends with exit status 1 where they differ or fail, where a GPU refuses the program's
+/// own kernels, or where there is a driver but no GPU.
 #[derive(clap::Args)]
 pub struct Doctor {
     /// Print one line of JSON
@@ -22,22 +24,24 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<()> {
         let machine = Machine::look();
-        let gpus = device::gpu_count();
+        let gpus = machine.gpus.len();
         if !self.json {
             say_machine(&machine)?;
             table::say(format_args!("\n{STEPS} training steps, the same ones on each:"))?;
         }
         let json = self.json;
-        let checks = check(gpus, &mut |check| {
+        let Checks { done: checks, failed: mut problems } = check(gpus, &mut |check| {
             if !json {
                 table::note(line(check));
             }
         })?;
-        let mut problems: Vec<String> = checks
-            .iter()
-            .filter(|check| !check.agrees)
-            .map(|check| format!("the losses of {} are not those of the CPU's loops", name(check)))
-            .collect();
+        let others = checks.iter().filter(|check| !check.agrees).map(name);
+        let told = |name: String| format!("the losses of {name} are not those of the CPU's loops");
+        problems.extend(others.map(told));
+        problems.extend((0..gpus).map(Device::Cuda).filter_map(|gpu| {
+            let why = device::why_no_kernels(gpu)?;
+            Some(format!("steps on {} go by tensor ops alone: {why}", device::name(gpu)))
+        }));
         problems.extend(device::why_no_gpu().map(|why| format!("no GPU is used: {why}")));
         if self.json {
             table::say(json!({ "machine": machine, "checks": checks, "problems": problems }))?;
@@ -52,9 +56,11 @@ impl Doctor {
 
 fn say_machine(machine: &Machine) -> Result<()> {
     let gib = |mib: u64| format!("{:.1} GiB", mib as f64 / 1024.0);
+    let cuda = machine.cuda.as_ref();
+    let built = cuda.map_or_else(|| "without CUDA".into(), |cuda| format!("for CUDA {cuda}"));
     let mut rows = vec![
         ["croloss".to_owned(), format!("{} ({})", machine.version, machine.commit)],
-        ["libtorch".to_owned(), machine.libtorch.clone()],
+        ["libtorch".to_owned(), format!("{}, {built}", machine.libtorch)],
         ["driver".to_owned(), machine.driver.clone().unwrap_or_else(|| "none for a GPU".into())],
     ];
     rows.extend(machine.gpus.iter().enumerate().map(|(at, gpu)| {

@@ -19,6 +19,15 @@ size_t croloss_free_memory(int device) {
     }
 }
 
+// Likewise all that it has.
+size_t croloss_total_memory(int device) {
+    try {
+        return allocator().getMemoryInfo(static_cast<c10::DeviceIndex>(device)).second;
+    } catch (...) {
+        return 0;
+    }
+}
+
 // The most that this process has taken for tensors at one time, in bytes, with what libtorch keeps for the next ones;
 // 0 where CUDA does not tell.
 size_t croloss_peak_memory(int device) {

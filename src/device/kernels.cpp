@@ -2,18 +2,21 @@
 // NVIDIA's driver. Neither is linked: both are there where libtorch's CUDA is.
 #include "kernels.h"
 
+#include <ATen/record_function.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
-#include <cstring>
+#include <array>
+#include <atomic>
 #include <exception>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace croloss {
@@ -24,15 +27,34 @@ constexpr const char* LIBRARY = "libcaffe2_nvrtc.so";
 
 constexpr unsigned BLOCK = 256;
 
-// Calls a function of a library that hands back 0 for success.
-template <class... Arguments>
-void call(void* library, const char* name, Arguments... arguments) {
-    auto* function = reinterpret_cast<int (*)(Arguments...)>(dlsym(library, name));
+template <class Function>
+void find(void* library, const char* name, Function*& function) {
+    function = reinterpret_cast<Function*>(dlsym(library, name));
     if (function == nullptr) {
         throw std::runtime_error(std::string(name) + " is missing");
     }
+}
+
+// Of NVIDIA's driver a failure has a name, if the driver tells it.
+[[noreturn]] void fail(void* library, const std::string& what, int status) {
+    const char* name = nullptr;
+    if (what.rfind("cu", 0) == 0) {
+        auto* ask = reinterpret_cast<int (*)(int, const char**)>(dlsym(library, "cuGetErrorName"));
+        if (ask != nullptr) {
+            ask(status, &name);
+        }
+    }
+    std::string number = "status " + std::to_string(status);
+    throw std::runtime_error(what + " failed with " + (name ? std::string(name) + ", " + number : number));
+}
+
+// Calls a function of a library that hands back 0 for success.
+template <class... Arguments>
+void call(void* library, const char* name, Arguments... arguments) {
+    int (*function)(Arguments...);
+    find(library, name, function);
     if (int status = function(arguments...)) {
-        throw std::runtime_error(std::string(name) + " failed with status " + std::to_string(status));
+        fail(library, name, status);
     }
 }
 
@@ -60,10 +82,10 @@ void load_builtins(void* nvrtc) {
 }
 
 // Those of all kernels of a source.
-std::vector<std::string> names(const std::string& source) {
-    const std::string before = "__global__ void ";
-    std::vector<std::string> all;
-    for (size_t at = source.find(before); at != std::string::npos; at = source.find(before, at)) {
+std::vector<std::string_view> names(std::string_view source) {
+    const std::string_view before = "__global__ void ";
+    std::vector<std::string_view> all;
+    for (size_t at = source.find(before); at != std::string_view::npos; at = source.find(before, at)) {
         at += before.size();
         all.push_back(source.substr(at, source.find('(', at) - at));
     }
@@ -95,12 +117,17 @@ std::vector<char> compile(void* nvrtc, const char* source, const std::string& ar
     return image;
 }
 
-// The kernels on one device.
+// The kernels on one device, and what a launch calls: found once.
 struct Kernels {
     void* driver = nullptr;
     void* context = nullptr;
     void* module = nullptr;
-    std::map<std::string, void*> functions;
+    int (*get_context)(void** context) = nullptr;
+    int (*set_context)(void* context) = nullptr;
+    int (*start)(void* function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned, unsigned,
+                 void* stream, void** arguments, void** more) = nullptr;
+    // By names within the source.
+    std::unordered_map<std::string_view, void*> functions;
     // Why there are none; empty where there are.
     std::string missing;
 
@@ -114,6 +141,9 @@ struct Kernels {
 
     void load(const char* source, int index) {
         driver = open(LIBRARY);
+        find(driver, "cuCtxGetCurrent", get_context);
+        find(driver, "cuCtxSetCurrent", set_context);
+        find(driver, "cuLaunchKernel", start);
         int device = 0, major = 0, minor = 0;
         call(driver, "cuDeviceGet", &device, index);
         constexpr int MAJOR = 75, MINOR = 76;
@@ -124,32 +154,43 @@ struct Kernels {
         call(driver, "cuDevicePrimaryCtxRetain", &context, device);
         enter();
         call(driver, "cuModuleLoadDataEx", &module, static_cast<void*>(image.data()), 0u, nullptr, nullptr);
-        for (const std::string& name : names(source)) {
-            call(driver, "cuModuleGetFunction", &functions[name], module, name.c_str());
+        for (std::string_view name : names(source)) {
+            call(driver, "cuModuleGetFunction", &functions[name], module, std::string(name).c_str());
         }
     }
 
     // A thread of libtorch may not have entered it yet.
-    void enter() {
+    void enter() const {
         void* current = nullptr;
-        call(driver, "cuCtxGetCurrent", &current);
-        if (current != context) {
-            call(driver, "cuCtxSetCurrent", context);
+        if (int status = get_context(&current)) {
+            fail(driver, "cuCtxGetCurrent", status);
+        }
+        int status = current == context ? 0 : set_context(context);
+        if (status != 0) {
+            fail(driver, "cuCtxSetCurrent", status);
+        }
+    }
+
+    void launch(const char* name, unsigned blocks, void* stream, void** arguments) const {
+        enter();
+        if (int status = start(functions.at(name), blocks, 1, 1, BLOCK, 1, 1, 0, stream, arguments, nullptr)) {
+            fail(driver, std::string("cuLaunchKernel of ") + name, status);
         }
     }
 };
 
-std::mutex lock;
-const char* source = nullptr;
+std::atomic<const char*> source = nullptr;
 
-Kernels& of(int device) {
-    // Never freed: threads of libtorch may launch until the very end.
-    static auto* all = new std::map<int, std::unique_ptr<Kernels>>();
-    auto& own = (*all)[device];
-    if (!own) {
-        own = std::make_unique<Kernels>(source, device);
-    }
-    return *own;
+const Kernels& of(int device) {
+    struct Place {
+        std::once_flag made;
+        std::unique_ptr<Kernels> kernels;
+    };
+    // As many as libtorch can count. Never freed: its threads may launch until the very end.
+    static auto* all = new std::array<Place, 128>();
+    Place& own = all->at(device);
+    std::call_once(own.made, [&] { own.kernels = std::make_unique<Kernels>(source, device); });
+    return *own.kernels;
 }
 
 }  // namespace
@@ -158,17 +199,16 @@ void launch(int device, const char* name, int64_t elements, void** arguments) {
     if (elements == 0) {
         return;
     }
+    // Whoever counts operations sees it beside those of libtorch.
+    at::RecordFunction record;
+    if (record.isActive()) {
+        record.before(std::string_view(name));
+    }
     c10::DeviceGuard on(c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device)));
-    std::lock_guard<std::mutex> guard(lock);
-    Kernels& kernels = of(device);
-    kernels.enter();
-    void* function = kernels.functions.at(name);
     c10::Stream stream = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(on.current_device());
     // The default stream, of number 0, has no handle.
     void* handle = stream.id() == 0 ? nullptr : stream.native_handle();
-    auto blocks = static_cast<unsigned>((elements + BLOCK - 1) / BLOCK);
-    call(kernels.driver, "cuLaunchKernel", function, blocks, 1u, 1u, BLOCK, 1u, 1u, 0u, handle, arguments,
-         static_cast<void**>(nullptr));
+    of(device).launch(name, static_cast<unsigned>((elements + BLOCK - 1) / BLOCK), handle, arguments);
 }
 
 }  // namespace croloss
@@ -177,17 +217,23 @@ extern "C" {
 
 // Why a device has no kernels; `source`, which must last, is that of them.
 const char* croloss_kernels_missing(int device, const char* source) {
-    return croloss::told([&] {
-        std::lock_guard<std::mutex> guard(croloss::lock);
-        croloss::source = source;
-        if (const auto& missing = croloss::of(device).missing; !missing.empty()) {
-            throw std::runtime_error(missing);
-        }
-    });
+    croloss::source = source;
+    const std::string& missing = croloss::of(device).missing;
+    return missing.empty() ? nullptr : missing.c_str();
 }
 
 const char* croloss_launch(int device, const char* name, int64_t elements, void** arguments) {
     return croloss::told([&] { croloss::launch(device, name, elements, arguments); });
+}
+
+// What the driver calls a GPU, by CUDA's number of it, with a zero behind it.
+const char* croloss_gpu_name(int index, char* name, int size) {
+    return croloss::told([&] {
+        void* driver = croloss::open(croloss::LIBRARY);
+        int device = 0;
+        croloss::call(driver, "cuDeviceGet", &device, index);
+        croloss::call(driver, "cuDeviceGetName", name, size, device);
+    });
 }
 
 // Compiles only, by the NVRTC of this path.

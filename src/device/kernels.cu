@@ -89,11 +89,12 @@ extern "C" __global__ void croloss_begin(const long long* ids, long long* places
     }
 }
 
-// The second: at that place the sum is made.
+// The second: at that place the sum is made. Zeros, which all padding has, change no sum, and would wait for each other
+// at its one row.
 extern "C" __global__ void croloss_add(const long long* ids, const long long* places, const float* values, float* sums,
                                        long long numbers, int dim) {
     long long at = ELEMENT;
-    if (at < numbers) {
+    if (at < numbers && values[at] != 0.0f) {
         long long place = at / dim;
         atomicAdd(&sums[places[ids[place]] * dim + (at - place * dim)], values[at]);
     }

@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn nvrtc_compiles_the_kernels_without_a_gpu() {
-        for architecture in ["sm_80", "sm_90"] {
+        for architecture in ["sm_80", "sm_90", "sm_100", "sm_120"] {
             let Some(error) = compiled(SOURCE, architecture) else {
                 eprintln!("skipped: the libtorch of this checkout came without NVRTC");
                 return;

@@ -1,6 +1,8 @@
-// What tch lacks of libtorch: a function with a way back of its own, and the way back from a gradient.
+// What tch lacks of libtorch: a function with a way back of its own, the way back from a gradient, float32 as it is, and
+// what was built.
 #include "kernels.h"
 
+#include <caffe2/core/common.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/torch.h>
 
@@ -56,6 +58,20 @@ extern "C" {
 // Unit length by a kernel, with a way back; `v` float32 on a device that has kernels.
 const char* croloss_unit(Tensor* v, double epsilon, Tensor** out) {
     return croloss::told([&] { *out = new Tensor(Unit::apply(*v, epsilon)); });
+}
+
+// What the libtorch that is loaded was built with by this name, as `TORCH_VERSION` or `CUDA_VERSION`; or nothing.
+const char* croloss_libtorch_built_with(const char* name) {
+    const auto& all = caffe2::GetBuildOptions();
+    auto found = all.find(name);
+    return found == all.end() ? nullptr : found->second.c_str();
+}
+
+// Products of float32 on a GPU are of all its digits. libtorch lets cuDNN, and so GRU, take factors of TF32, ten bits;
+// cuBLAS where the environment says so.
+void croloss_whole_float32() {
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setAllowTF32CuBLAS(false);
 }
 
 // The gradients of leaves, from those of some tensors.

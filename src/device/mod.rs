@@ -5,7 +5,7 @@ pub mod memory;
 mod ops;
 mod parcel;
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_char, c_int};
 
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -73,8 +73,12 @@ pub fn synchronize(device: Device) {
 }
 
 unsafe extern "C" {
+    fn croloss_gpu_name(index: c_int, name: *mut c_char, size: c_int) -> *const c_char;
     fn croloss_free_memory(device: c_int) -> usize;
+    fn croloss_total_memory(device: c_int) -> usize;
     fn croloss_peak_memory(device: c_int) -> usize;
+    fn croloss_whole_float32();
+    fn croloss_libtorch_built_with(name: *const c_char) -> *const c_char;
 }
 
 /// The bytes that a GPU has left; `None` for the host, whose memory is not given out in pieces.
@@ -82,6 +86,15 @@ pub fn free_memory(device: Device) -> Option<usize> {
     match device {
         // SAFETY: reads a number; the device is there, since tensors are on it.
         Device::Cuda(index) => Some(unsafe { croloss_free_memory(index as c_int) }),
+        _ => None,
+    }
+}
+
+/// The bytes that a GPU has in all, likewise.
+pub fn total_memory(device: Device) -> Option<usize> {
+    match device {
+        // SAFETY: reads a number; 0 where the device is not there.
+        Device::Cuda(index) => Some(unsafe { croloss_total_memory(index as c_int) }),
         _ => None,
     }
 }
@@ -130,6 +143,18 @@ pub fn gpu_count() -> usize {
     }
 }
 
+/// What the driver calls a GPU, by the number that CUDA has for it; CUDA must have counted them before.
+pub fn gpu_name(index: usize) -> String {
+    let mut name = [0u8; 256];
+    // SAFETY: the name fits, with a zero behind it, or is cut.
+    let failed =
+        unsafe { croloss_gpu_name(index as c_int, name.as_mut_ptr().cast(), name.len() as c_int) };
+    match CStr::from_bytes_until_nul(&name) {
+        Ok(name) if failed.is_null() => name.to_string_lossy().into_owned(),
+        _ => "a GPU without a name".into(),
+    }
+}
+
 /// Why no GPU is used where there is a driver for one, unless it is hidden on purpose.
 pub fn why_no_gpu() -> Option<String> {
     let driver = driver()?;
@@ -144,12 +169,38 @@ pub fn why_no_gpu() -> Option<String> {
     }
     let hidden = visible.map(|names| format!(", with CUDA_VISIBLE_DEVICES={names}"));
     let version = driver_version(&driver).map(|version| format!(" for CUDA {version}"));
+    let needed = libtorch_cuda().map(|cuda| {
+        let major = cuda.split('.').next().unwrap_or_default();
+        format!(
+            ": this libtorch is built for CUDA {cuda} and needs a driver for CUDA {major} or newer \
+             (`nvidia-smi` shows it)"
+        )
+    });
     Some(format!(
-        "CUDA sees no GPU{}; the driver is one{}: libtorch for CUDA 13 needs driver 580 or newer \
-         (`nvidia-smi` shows it)",
+        "CUDA sees no GPU{}; the driver is one{}{}",
         hidden.unwrap_or_default(),
-        version.unwrap_or_default()
+        version.unwrap_or_default(),
+        needed.unwrap_or_default()
     ))
+}
+
+/// The version of the libtorch that is loaded, `2.13.0`.
+pub fn libtorch_version() -> String {
+    built_with(c"TORCH_VERSION").unwrap_or_else(|| "of no known version".into())
+}
+
+/// The CUDA that it was built for, `13.0`; `None` where that is none.
+pub fn libtorch_cuda() -> Option<String> {
+    built_with(c"CUDA_VERSION")
+}
+
+fn built_with(name: &CStr) -> Option<String> {
+    // SAFETY: a name, and nothing or text that stays.
+    let value = unsafe {
+        let value = croloss_libtorch_built_with(name.as_ptr());
+        (!value.is_null()).then(|| CStr::from_ptr(value))
+    };
+    value.map(|own| own.to_string_lossy().into_owned()).filter(|own| !own.is_empty())
 }
 
 fn driver() -> Option<Library> {
@@ -169,14 +220,16 @@ fn driver_version(driver: &Library) -> Option<String> {
     (failed == 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
 }
 
-/// Loads CUDA into the process. It is not linked, because that would cost every start of the
-/// program the time of loading it. Must come before libtorch is first asked about CUDA: it
-/// remembers the answer.
+/// Loads CUDA into the process, to compute with all digits of float32. It is not linked, because that
+/// would cost every start of the program the time of loading it. Must come before libtorch is first
+/// asked about CUDA: it remembers the answer.
 fn load_cuda() -> Result<()> {
     // SAFETY: the library's constructors register libtorch's own CUDA back end; it is meant to
     // be loaded into a process that has libtorch_cpu, and stays loaded.
     let library = unsafe { Library::open(Some(CUDA_LIBRARY), RTLD_NOW | RTLD_GLOBAL) };
     std::mem::forget(library.with_context(|| format!("cannot load {CUDA_LIBRARY}"))?);
+    // SAFETY: sets two flags of libtorch.
+    unsafe { croloss_whole_float32() };
     Ok(())
 }
 

@@ -1,9 +1,8 @@
-// Writes down the operations of libtorch that a piece of work comes to; before the name of one that calls others
-// stands "calls ".
+// Writes down the operations of libtorch, and the kernels of our own, that a piece of work comes to; before the name of
+// one that calls others stands "calls ".
 
 #include <ATen/record_function.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
-#include <torch/version.h>
 
 #include <cstring>
 #include <mutex>
@@ -45,9 +44,6 @@ void end(const at::RecordFunction& operation, at::ObserverContext*) {
 }  // namespace
 
 extern "C" {
-
-// The version of libtorch, as `2.13.0`.
-const char* croloss_libtorch_version() { return TORCH_VERSION; }
 
 // Starts to write, for this thread.
 void croloss_operations_start() {

@@ -1,5 +1,6 @@
-//! Which operations of libtorch a piece of work comes to (`ops.cpp`). On a GPU each of them is a
-//! kernel launch or a few; they are the same ones on a CPU, where they can be counted as well.
+//! Which operations of libtorch and kernels of our own a piece of work comes to (`ops.cpp`). On a GPU
+//! each of libtorch's is a launch or a few; on a CPU, where they can be counted as well, they are those
+//! of a GPU without kernels.
 
 use std::ffi::c_char;
 
@@ -29,8 +30,8 @@ const VIEWS: [&str; 17] = [
     "view",
 ];
 
-/// The operations that `work` comes to on this thread, as `aten::add`: views are left out, and one
-/// that calls others is told by those.
+/// The operations that `work` comes to on this thread, as `aten::add` or `croloss_unit`: views are left
+/// out, and one that calls others is told by those.
 pub fn operations(work: impl FnOnce()) -> Vec<String> {
     let mut names = recorded(work);
     names.retain(|name| {

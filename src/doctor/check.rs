@@ -1,5 +1,8 @@
 //! The same training steps on everything that could take them, and whether they come to the same.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use anyhow::Result;
 use serde::Serialize;
 use tch::Device;
@@ -28,38 +31,61 @@ pub struct Check {
     pub path: StepPath,
     /// The mean of the first steps, and of the last.
     pub losses: [f64; 2],
-    /// The median of a step.
+    /// The median of a step; on a GPU of the mean of some in a row.
     pub milliseconds: f64,
-    /// Of libtorch, a step: on a GPU each is a launch or a few.
+    /// Of libtorch, and kernels of our own, a step: on a GPU each is a launch or a few.
     pub operations: usize,
     /// Whether the last loss is that of the first check.
     pub agrees: bool,
 }
 
+/// What all checks came to.
+pub struct Checks {
+    pub done: Vec<Check>,
+    /// Which could not be done, and why.
+    pub failed: Vec<String>,
+}
+
 /// Takes the steps in loops on the CPU, by tensor ops on the CPU, and by tensor ops on each of
 /// `gpus` GPUs: a two-tower model with CROLoss on a generated log, all on the same batches.
-/// `observe` hears of each as it is done.
+/// `observe` hears of each as it is done; where one fails the others are taken all the same.
 ///
 /// # Errors
 /// A temporary folder that cannot be written.
-pub fn check(gpus: usize, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
+pub fn check(gpus: usize, observe: &mut dyn FnMut(&Check)) -> Result<Checks> {
     let dataset = demo()?;
     let host = [true, false].map(|fused| (fused, Device::Cpu));
-    let mut all: Vec<Check> = vec![];
+    let mut all = Checks { done: vec![], failed: vec![] };
     for (fused, device) in host.into_iter().chain((0..gpus).map(|at| (true, Device::Cuda(at)))) {
-        let mut done = steps(&config(fused)?, &dataset, device)?;
-        if let Some(first) = all.first() {
-            let apart = (done.losses[1] - first.losses[1]).abs();
-            done.agrees = apart <= TOLERANCE * first.losses[1].abs();
-        }
-        observe(&done);
-        all.push(done);
+        let config = config(fused)?;
+        // What CUDA refuses comes as a panic.
+        let taken = catch_unwind(AssertUnwindSafe(|| steps(&config, &dataset, device)));
+        let why = match taken {
+            Ok(Ok(mut done)) => {
+                if let Some(first) = all.done.first() {
+                    let apart = (done.losses[1] - first.losses[1]).abs();
+                    done.agrees = apart <= TOLERANCE * first.losses[1].abs();
+                }
+                observe(&done);
+                all.done.push(done);
+                continue;
+            }
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(panic) => said(panic.as_ref()),
+        };
+        all.failed.push(format!("{} failed: {why}", device::name(device)));
     }
     Ok(all)
 }
 
+/// The first line of what a panic said; libtorch's go on with a trace of C++.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
 fn config(fused: bool) -> Result<Config> {
-    // In this order the host draws, whatever the device: the same batches everywhere.
     let mut settings = from_table(
         toml::toml! {
             [data]
@@ -110,7 +136,8 @@ mod tests {
     #[test]
     fn loops_and_tensor_ops_come_to_the_same_and_learn() {
         let mut heard = 0;
-        let checks = check(0, &mut |_| heard += 1).unwrap();
+        let Checks { done: checks, failed } = check(0, &mut |_| heard += 1).unwrap();
+        assert!(failed.is_empty(), "{failed:?}");
         assert_eq!((checks.len(), heard), (2, 2));
         for check in &checks {
             let [first, last] = check.losses;

@@ -1,13 +1,13 @@
 //! What is there.
 
-use std::ffi::{CStr, c_char};
 use std::path::Path;
 
 use nvml_wrapper::Nvml;
-use nvml_wrapper::error::NvmlError;
 use serde::Serialize;
 use sysinfo::Disks;
+use tch::Device;
 
+use crate::device;
 use crate::host::simd;
 use crate::train::free_memory;
 
@@ -18,9 +18,11 @@ pub struct Machine {
     pub commit: &'static str,
     /// The version of the libtorch that is loaded.
     pub libtorch: String,
+    /// The CUDA that it was built for; `None` where that is none.
+    pub cuda: Option<String>,
     /// The version of NVIDIA's driver; `None` where there is none.
     pub driver: Option<String>,
-    /// As the driver lists them.
+    /// As CUDA numbers them: what CUDA_VISIBLE_DEVICES hides is not among them.
     pub gpus: Vec<Gpu>,
     pub threads: usize,
     /// The vector instructions that loops take.
@@ -38,28 +40,18 @@ pub struct Gpu {
     pub free_mib: u64,
 }
 
-unsafe extern "C" {
-    fn croloss_libtorch_version() -> *const c_char;
-}
-
 const MIB: u64 = 1 << 20;
 
 impl Machine {
     /// Looks.
     pub fn look() -> Self {
-        // SAFETY: a string that stays.
-        let libtorch = unsafe { CStr::from_ptr(croloss_libtorch_version()) };
-        let nvml = Nvml::init();
-        let (driver, gpus) = match &nvml {
-            Ok(nvml) => (nvml.sys_driver_version().ok(), gpus(nvml).unwrap_or_default()),
-            Err(_) => (None, vec![]),
-        };
         Self {
             version: env!("CARGO_PKG_VERSION"),
             commit: env!("CROLOSS_COMMIT"),
-            libtorch: libtorch.to_string_lossy().into_owned(),
-            driver,
-            gpus,
+            libtorch: device::libtorch_version(),
+            cuda: device::libtorch_cuda(),
+            driver: Nvml::init().and_then(|nvml| nvml.sys_driver_version()).ok(),
+            gpus: (0..device::gpu_count()).map(Gpu::look).collect(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             vectors: match simd::level() {
                 simd::Level::Portable => "plain",
@@ -72,17 +64,16 @@ impl Machine {
     }
 }
 
-fn gpus(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {
-    let gpu = |index| {
-        let device = nvml.device_by_index(index)?;
-        let memory = device.memory_info()?;
-        Ok(Gpu {
-            name: device.name()?,
-            memory_mib: memory.total / MIB,
-            free_mib: memory.free / MIB,
-        })
-    };
-    (0..nvml.device_count()?).map(gpu).collect()
+impl Gpu {
+    fn look(index: usize) -> Self {
+        let device = Device::Cuda(index);
+        let mib = |bytes: Option<usize>| bytes.unwrap_or_default() as u64 / MIB;
+        Self {
+            name: device::gpu_name(index),
+            memory_mib: mib(device::total_memory(device)),
+            free_mib: mib(device::free_memory(device)),
+        }
+    }
 }
 
 /// In MiB, of the file system that holds `folder`.

@@ -3,5 +3,5 @@
 mod check;
 mod machine;
 
-pub use check::{Check, STEPS, check};
+pub use check::{Check, Checks, STEPS, check};
 pub use machine::{Gpu, Machine};

@@ -4,13 +4,13 @@ use std::fs;
 
 use anyhow::Result;
 use sysinfo::System;
-use tch::Device;
 
 use crate::config::{Config, EncoderConfig, OptimizerKind, TowerConfig, TransformerLayer};
 use crate::device;
 use crate::eval::BYTES_A_SCORE as BYTES;
 use crate::misuse;
-use crate::model::Known;
+use crate::model::{Draws, Known};
+use crate::step::Plan;
 
 /// The most memory that this process has held, in MiB.
 pub fn peak_memory_mib() -> u64 {
@@ -37,21 +37,28 @@ impl ValueRows {
     }
 }
 
-/// What a training takes, in bytes. Batches, which are small beside tables, are not counted.
+/// What a training takes, in bytes. On the host log and batches, small beside tables, are not counted.
 struct Needed {
     /// Weights and the optimisers' state.
     training: u64,
     /// All items' vectors while users are ranked, where items have features.
     composed: u64,
-    /// What tensor ops on a GPU take besides: a place a row of deferred Adam; while users are ranked
-    /// the squares of the vectors, their lengths, and one user's scores.
+    /// What tensor ops on a GPU take besides: a place a row of deferred Adam; the log, where batches are
+    /// cut there; a batch; while users are ranked the squares of the vectors, their lengths, and one
+    /// user's scores.
     on_gpu: u64,
     /// The copy that a checkpoint is written from.
     checkpoint: u64,
 }
 
 impl Needed {
-    fn of(config: &Config, items: usize, values: ValueRows) -> Self {
+    fn of(
+        config: &Config,
+        plan: &Plan,
+        items: usize,
+        interactions: usize,
+        values: ValueRows,
+    ) -> Self {
         let TowerConfig { dim, tied, output_bias, normalize, .. } = config.tower;
         let (rows, dim) = (items as u64 + 1, dim as u64);
         let tables: &[u64] = if tied { &[dim] } else { &[dim, dim + u64::from(output_bias)] };
@@ -59,6 +66,8 @@ impl Needed {
         let scored = *tables.last().expect("there is a table");
         let composed = if values.items > 0 { rows * 4 * scored } else { 0 };
         let ranking = rows * (if normalize { 4 * scored + 4 } else { 0 } + BYTES as u64);
+        // As int32, and padding.
+        let log = if plan.batches == Draws::Device { 4 * (interactions as u64 + 1) } else { 0 };
         let by = |moments: u64, row: u64, kept_row: u64, scratch: u64, places: u64| {
             let of = |copies: u64, by_row: u64| -> u64 {
                 let table = |rows: u64, width: u64| rows * (4 * width * copies + by_row);
@@ -70,7 +79,7 @@ impl Needed {
             Self {
                 training: of(1 + moments + scratch, row) + parameters,
                 composed,
-                on_gpu: ranking + of(0, places),
+                on_gpu: ranking + log + of_batch(config, plan) + of(0, places),
                 checkpoint: of(1 + moments, kept_row) + parameters,
             }
         };
@@ -81,6 +90,18 @@ impl Needed {
             OptimizerKind::Adagrad => by(1, 8, 0, 0, 0),
         }
     }
+}
+
+/// What a batch takes at least: the vectors of its rows with their gradients, and the scores that are
+/// held at once, where all of them have slopes with these.
+fn of_batch(config: &Config, plan: &Plan) -> u64 {
+    let (sampling, tower) = (&config.sampling, &config.tower);
+    let (batch, candidates) = (sampling.batch as u64, sampling.candidates() as u64);
+    // Others are put together on the host, without padding.
+    let read = if plan.batches == Draws::Device { batch * tower.history as u64 } else { 0 };
+    let scores = (batch * candidates).min(plan.tile() as u64);
+    let of_score = if sampling.top_k > 0 { 4 } else { 8 };
+    8 * (read + batch + candidates) * tower.dim as u64 + of_score * scores
 }
 
 /// The encoder's matrices, without what is small beside them.
@@ -106,39 +127,42 @@ pub fn free() -> u64 {
     system.available_memory().min(of_group)
 }
 
-/// Refuses a training whose tables its device cannot hold. Where it can, but the host has no room for
-/// the copy of a checkpoint, says so. `beside`: how many processes need as much of this machine's
-/// memory at once, itself among them.
+/// Refuses a training that its device cannot hold, before anything of it is there. Where it can, but the
+/// host has no room for the copy of a checkpoint, says so. `items` are those whose rows are here,
+/// `interactions` those of the sequences that it trains on. `beside`: how many processes need as much of
+/// this machine's memory at once, itself among them.
 ///
 /// # Errors
 /// [`crate::error::Misuse`] with both figures and what to change.
 pub fn refuse_too_large(
     config: &Config,
-    device: Device,
+    plan: &Plan,
     items: usize,
+    interactions: usize,
     values: ValueRows,
     beside: usize,
 ) -> Result<Option<String>> {
-    let of_gpu = match device::free_memory(device) {
+    let of_gpu = match device::free_memory(plan.device) {
         // It does not tell.
         Some(0) => return Ok(None),
-        bytes => bytes.map(|bytes| (device::name(device), bytes as u64)),
+        bytes => bytes.map(|bytes| (device::name(plan.device), bytes as u64)),
     };
-    let host = (free() / beside as u64, beside);
-    compared(&Needed::of(config, items, values), host, of_gpu, config, items)
+    let needed = Needed::of(config, plan, items, interactions, values);
+    compared(&needed, (free(), beside), of_gpu, config, items)
 }
 
-/// So many bytes are free there for each of `beside` processes; `gpu` has a name and free bytes, where
-/// the training is on one.
+/// `free` bytes of the host are shared by `beside` processes; `gpu` has a name and free bytes, where the
+/// training is on one.
 fn compared(
     needed: &Needed,
-    (host, beside): (u64, usize),
+    (free, beside): (u64, usize),
     gpu: Option<(String, u64)>,
     config: &Config,
     items: usize,
 ) -> Result<Option<String>> {
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
     let dim = config.tower.dim;
+    let host = free / beside as u64;
     let all = needed.training + needed.composed;
     let (of_host, more) = match beside {
         1 => ("memory".to_owned(), ""),
@@ -150,7 +174,8 @@ fn compared(
     let (all, what, free, whose, on_host) = match gpu {
         Some((name, bytes)) => {
             let all = all + needed.on_gpu;
-            (all, "weights, optimiser and ranking", bytes, format!("memory of {name}"), 0)
+            let what = "weights, optimiser, log, a batch and ranking";
+            (all, what, bytes, format!("memory of {name}"), 0)
         }
         None if needed.composed > 0 => (all, "weights, optimiser and ranking", host, of_host, all),
         None => (all, "weights and optimiser", host, of_host, all),
@@ -179,17 +204,28 @@ fn compared(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Drawer;
     use crate::config::Settings;
-    use crate::data::{Features, Field, FieldKind, Schema};
+    use crate::data::{Features, Field, FieldKind, Schema, Sequences};
     use crate::device::ComputePath;
     use crate::model::{Known, KnownItems, Model, ValueLists};
     use crate::optim::Optimisers;
     use std::sync::Arc;
-    use tch::Tensor;
+    use tch::{Device, Tensor};
 
     fn config(text: &str) -> Config {
         let text = format!("data.path = \"x\"\n{text}");
         toml::from_str::<Settings>(&text).unwrap().checked().unwrap()
+    }
+
+    fn of(
+        config: &Config,
+        device: Device,
+        items: usize,
+        interactions: usize,
+        values: ValueRows,
+    ) -> Needed {
+        Needed::of(config, &Plan::of(config, device), items, interactions, values)
     }
 
     #[test]
@@ -244,8 +280,8 @@ mod tests {
                 let known = brands(2_000);
                 let model = model.knowing(&known, 1);
                 let values = [ValueRows::default(), ValueRows::of(&known)];
-                let needed =
-                    [Needed::of(&plain, 2_000, values[0]), Needed::of(&own, 2_000, values[1])];
+                let of = |config, values| of(config, Device::Cpu, 2_000, 0, values);
+                let needed = [of(&plain, values[0]), of(&own, values[1])];
                 let more = kept(&own, &model) - without;
                 let told = needed[1].checkpoint - needed[0].checkpoint;
                 // A number or two stand for the whole state.
@@ -273,7 +309,7 @@ mod tests {
                 let config = config(&format!("optimizer.kind = \"{kind}\"\n[tower]\n{tower}"));
                 let model = Model::new(&config.tower, 2_000, 1, Device::Cpu);
                 let kept = kept(&config, &model);
-                let needed = Needed::of(&config, 2_000, ValueRows::default());
+                let needed = of(&config, Device::Cpu, 2_000, 0, ValueRows::default());
                 let of_gradients = 4 * least_parameters(&config.tower);
                 let told = needed.checkpoint - of_gradients;
                 assert!(told <= kept && told as f64 > 0.9 * kept as f64, "{kind} {told} {kept}");
@@ -285,7 +321,7 @@ mod tests {
     #[test]
     fn a_refusal_has_both_figures_and_a_tight_one_is_told() {
         let config = config("tower.dim = 64");
-        let needed = Needed::of(&config, 1 << 24, ValueRows::default());
+        let needed = of(&config, Device::Cuda(1), 1 << 24, 0, ValueRows::default());
         let table = 4u64 << 30;
         assert!(needed.training > 3 * table && needed.training < 3 * table + (1 << 27));
         let of = |free| compared(&needed, (free, 1), None, &config, 1 << 24);
@@ -307,32 +343,61 @@ mod tests {
 
     #[test]
     fn processes_on_one_machine_share_what_is_free_there() {
-        let config = config("tower.dim = 8");
-        // A table and its moments.
-        let needed = 1000 * 3 * 4 * 8;
-        let items = |free: u64, beside: u64| (free / beside / needed * 1000 / 2) as usize;
-        let none = ValueRows::default();
-        // What is free changes while this runs; half of it and twice as much are far enough.
-        let fits = |items, beside| refuse_too_large(&config, Device::Cpu, items, none, beside);
-        assert!(fits(items(free(), 1), 1).is_ok());
-        let error = fits(4 * items(free(), 3), 3).unwrap_err().to_string();
-        assert!(
-            error.contains("of memory for each of 3 ranks on this machine are free"),
-            "{error}"
-        );
+        let config = config("tower.dim = 64");
+        let needed = of(&config, Device::Cpu, 1 << 24, 0, ValueRows::default());
+        let table = 4u64 << 30;
+        let of = |free, beside| compared(&needed, (free, beside), None, &config, 1 << 24);
+        // Each needs a little more than three tables.
+        let error = of(9 * table, 3).unwrap_err().to_string();
+        let said = "12.0 GiB of memory for each of 3 ranks on this machine are free";
+        assert!(error.contains(said), "{error}");
         assert!(error.ends_with(", or train on more machines"), "{error}");
-        assert!(fits(4 * items(free(), 3), 1).is_ok());
-        assert!(fits(items(free(), 3), 3).is_ok());
+        assert!(of(10 * table, 3).is_ok());
+        assert!(of(9 * table, 2).is_ok());
     }
 
     #[test]
     fn a_hundred_million_items_fit_into_eighty_gigabytes() {
         let config = config("tower.dim = 32");
-        let needed = Needed::of(&config, 100_000_000, ValueRows::default());
+        let gpu = Device::Cuda(0);
+        let needed = of(&config, gpu, 100_000_000, 1_000_000_000, ValueRows::default());
         let table = 12_800_000_000;
         let tables = 3 * table + 400_000_000;
         assert!(needed.training >= tables && needed.training < tables + 100_000);
         let all = needed.training + needed.on_gpu;
-        assert!(all > tables + table && all < 80_000_000_000, "{all}");
+        assert!(all > tables + table + 4_000_000_000 && all < 80_000_000_000, "{all}");
+    }
+
+    #[test]
+    fn a_gpu_holds_the_log_and_a_batch_of_what_is_cut_there() {
+        const LENGTH: usize = 30;
+        let sequences = Sequences {
+            items: (0..300 * LENGTH).map(|at| at as u32 % 1_000 + 1).collect(),
+            offsets: (0..=300).map(|user| user * LENGTH).collect(),
+        };
+        for text in ["", "sampling.top_k = 5", "tower.repeats = true"] {
+            let config = config(text);
+            let besides = |device, interactions| {
+                of(&config, device, 1_000, interactions, ValueRows::default()).on_gpu
+            };
+            let gpu = Device::Cuda(0);
+            let log = besides(gpu, sequences.items.len()) - besides(gpu, 0);
+            let batch = of_batch(&config, &Plan::of(&config, gpu));
+            if text == "tower.repeats = true" {
+                assert_eq!(log, 0);
+                continue;
+            }
+            assert_eq!(log, 4 * sequences.items.len() as u64);
+            // The same batch, cut on the CPU.
+            let assembly = Plan::of(&config, Device::Cpu).assembly(&config);
+            let users = (0..300).collect();
+            let drawer =
+                Drawer::new(&config, Draws::Device, assembly, &sequences, users, 1_000).unwrap();
+            let own = drawer.run(0..1, |next| next());
+            let vectors = 4 * own.rows[0].ids().numel() * config.tower.dim as usize;
+            let scores = 4 * (own.query_count() * own.candidates()) as usize;
+            let slopes = if text.is_empty() { scores } else { 0 };
+            assert_eq!(batch, (2 * vectors + scores + slopes) as u64, "{text}");
+        }
     }
 }

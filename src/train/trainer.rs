@@ -65,11 +65,13 @@ pub fn train_with(
             true => RunContext::new(config, dataset)?,
             false => RunContext::of_ranks(config, dataset, team)?,
         };
-        let drawer = context.drawer(&sequences)?;
-        let schedule = config.schedule(drawer.per_epoch())?;
         let values = ValueRows::of(&context.known);
         let here = dataset.item_count().div_ceil(team.size());
-        let tight = refuse_too_large(config, context.plan.device, here, values, beside)?;
+        let interactions = sequences.items.len();
+        // The drawer brings the log to a GPU.
+        let tight = refuse_too_large(config, &context.plan, here, interactions, values, beside)?;
+        let drawer = context.drawer(&sequences)?;
+        let schedule = config.schedule(drawer.per_epoch())?;
         // A checkpoint holds what the first weights have become.
         let warm = match &config.train.warm_start {
             Some(from) if !start.has_checkpoint(out) => {

@@ -76,7 +76,7 @@ fn ranking_takes_the_memory_that_is_free() {
         return;
     }
     let place = Place::new();
-    let arguments = ["bench", "rank", "--items", "20000", "--users", "1500", "--targets", "1"];
+    let arguments = ["bench", "rank", "--items", "20000", "--users", "3000", "--targets", "1"];
     let arguments = [&arguments[..], &["--device", "cuda", "--threads", "1"]].concat();
     let of = |mib: &str| {
         let mut command = command(&place, &arguments);
@@ -167,14 +167,40 @@ fn doctor_takes_the_same_steps_on_every_gpu() {
     let devices: Vec<&str> = checks.iter().map(|own| own["device"].as_str().unwrap()).collect();
     assert!(devices.starts_with(&["cpu", "cpu", "cuda:0"]), "{said}");
     assert!(checks.iter().all(|own| own["agrees"] == true), "{said}");
-    if machine::pretended().is_some() {
-        let hidden = |own: &mut Command| _ = own.env("PRETENDED_CUDA_DEVICES", "0");
-        let mut doctor = command(&place, &["doctor"]);
-        hidden(&mut doctor);
-        let output = doctor.output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(1) && errors.contains("no GPU is used"), "{errors}");
+}
+
+#[test]
+fn doctor_says_what_is_off() {
+    if machine::pretended().is_none() {
+        return;
     }
+    let place = Place::new();
+    let doctor = |variable: &str, value: &str| {
+        let output = command(&place, &["doctor", "--json"]).env(variable, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{variable}");
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let list = |key: &str| said[key].as_array().unwrap().clone();
+        let devices: Vec<_> = list("checks").iter().map(|own| own["device"].clone()).collect();
+        let problems: Vec<_> = list("problems").iter().map(ToString::to_string).collect();
+        (devices, problems.join("\n"), said["machine"]["gpus"].clone())
+    };
+    let (devices, problems, gpus) = doctor("PRETENDED_CUDA_DEVICES", "0");
+    assert!(devices == ["cpu", "cpu"] && problems.contains("no GPU is used"), "{problems}");
+    assert_eq!(gpus, serde_json::json!([]));
+    let (devices, problems, gpus) = doctor("PRETENDED_CUDA_NVRTC", "0");
+    assert_eq!(devices, ["cpu", "cpu", "cuda:0", "cuda:1"]);
+    for gpu in ["cuda:0", "cuda:1"] {
+        let words = format!("steps on {gpu} go by tensor ops alone: nvrtcCreateProgram failed");
+        assert!(problems.contains(&words), "{problems}");
+    }
+    assert_eq!(gpus[1]["name"], "pretended GPU 1");
+    assert_eq!(gpus[1]["memory_mib"], 4096);
+    // The other device is checked all the same.
+    let (devices, problems, _) = doctor("PRETENDED_CUDA_BROKEN", "0");
+    assert_eq!(devices, ["cpu", "cpu", "cuda:1"]);
+    let words = "cuda:0 failed: cuLaunchKernel of croloss_";
+    let named = problems.contains("failed with CUDA_ERROR_ILLEGAL_ADDRESS, status 700");
+    assert!(problems.contains(words) && named, "{problems}");
 }
 
 #[test]

@@ -49,12 +49,15 @@ fn deferred_adam() {
         for step in 1..=80i64 {
             // Rows from 50 on are touched in the first steps, and never behind them.
             let most = if step < 4 { ROWS } else { 50 };
-            let ids: Vec<i64> = (0..23).map(|_| rng.random_range(1..most)).collect();
-            let values: Vec<f32> = ids
+            let mut ids: Vec<i64> = (0..23).map(|_| rng.random_range(1..most)).collect();
+            let mut values: Vec<f32> = ids
                 .iter()
                 .flat_map(|id| vec![10f32.powi(-2 - (id % 6) as i32); DIM as usize])
                 .map(|size| size * rng.random_range(-1.0..1.0))
                 .collect();
+            // Padding, and one place more of a row without a gradient there.
+            ids.extend([0, 0, ids[0]]);
+            values.extend([0.0; 3 * DIM as usize]);
             for ((adam, table), on) in both.iter_mut().zip(&tables).zip(devices) {
                 let rows = Arc::new(TouchedRows::new(Tensor::from_slice(&ids).to_device(on)));
                 adam.catch_up(table, &rows);
@@ -132,5 +135,7 @@ fn unit_length() {
             assert!(a.allclose(&b, 1e-5, 1e-6, false), "{size:?}: {a} and {b}");
             assert_eq!(a.size(), b.size());
         }
+        let there = first.to_device(gpu);
+        assert_eq!(device::operations(|| drop(Scoring::unit(&there))), ["croloss_unit"]);
     }
 }

@@ -89,6 +89,41 @@ fn refusals() {
 }
 
 #[test]
+fn the_host_waits_to_know_a_size() {
+    if machine::pretended().is_some() {
+        let mut command = machine::inner_command("pretended::sizes");
+        let lines = counted(&Place::new(), &mut command);
+        let lines = lines.iter().filter(|line| line.at == "synchronize");
+        let sums: Vec<i64> = lines.map(|line| line.all().synchronizations).collect();
+        // That for the whole device is one of its own.
+        let waits: Vec<i64> = sums.windows(2).map(|two| two[1] - two[0] - 1).collect();
+        assert_eq!(waits, [1, 1, 1, 0, 0, 0]);
+    }
+}
+
+#[test]
+#[ignore = "run by the test above in a process that finds CUDA"]
+fn sizes() {
+    let gpu = gpu(0);
+    let numbers = ones(&[4], gpu);
+    let (some, mask) = (Tensor::ones([4], (Kind::Int64, gpu)), numbers.gt(0.0));
+    let put = |at: &Tensor| _ = numbers.shallow_clone().index_put_(&[Some(at)], &numbers, true);
+    device::synchronize(gpu);
+    let asked: [&dyn Fn(); 6] = [
+        &|| drop(Tensor::repeat_interleave(&some, None::<i64>)),
+        &|| drop(numbers.index(&[Some(&mask)])),
+        &|| put(&mask),
+        &|| drop(Tensor::repeat_interleave(&some, 4i64)),
+        &|| drop(numbers.index(&[Some(&some)])),
+        &|| put(&some),
+    ];
+    for ask in asked {
+        ask();
+        device::synchronize(gpu);
+    }
+}
+
+#[test]
 fn what_is_not_on_the_default_stream_is_counted() {
     if machine::pretended().is_some() {
         let mut command = machine::inner_command("pretended::another_stream");

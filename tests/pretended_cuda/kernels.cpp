@@ -16,6 +16,7 @@
 #include <c10/core/DeviceGuard.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -32,8 +33,18 @@ Tensor empty_strided_on_device(at::IntArrayRef sizes, at::IntArrayRef strides, a
     return at::detail::empty_strided_generic(sizes, strides, &device_memory(), CUDA, type);
 }
 
-// What must know on the host what came out on the device.
-bool waits(const std::string& name) {
+// What must know on the host what came out on the device. (multinomial and masked_scatter_ look at what they are given
+// on the device.)
+bool waits(const std::string& name, c10::ArrayRef<IValue> arguments) {
+    if (name == "aten::repeat_interleave") {
+        return arguments[1].isNone();
+    }
+    if (name == "aten::index" || name == "aten::_index_put_impl_") {
+        auto indices = arguments[1].toOptionalTensorVector();
+        return std::any_of(indices.begin(), indices.end(), [](auto& own) {
+            return own && own->defined() && (own->scalar_type() == at::kBool || own->scalar_type() == at::kByte);
+        });
+    }
     static const std::set<std::string> names = {
         "aten::nonzero",     "aten::masked_select",       "aten::_unique",      "aten::_unique2",
         "aten::unique_dim",  "aten::unique_consecutive",  "aten::equal",        "aten::bincount",
@@ -108,12 +119,12 @@ void launch(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const auto& schema = op.schema();
     auto overload = schema.overload_name();
     count(LAUNCHES, schema.name() + (overload.empty() ? "" : "." + overload));
-    if (waits(schema.name())) {
+    auto arguments = torch::jit::last(*stack, schema.arguments().size());
+    if (waits(schema.name(), arguments)) {
         count(SYNCHRONIZATIONS, schema.name());
     }
     bool sends_numbers = schema.name() == "aten::where";
     std::vector<std::pair<std::string, Tensor>> given;
-    auto arguments = torch::jit::last(*stack, schema.arguments().size());
     auto add = [&](size_t at, const Tensor& tensor) {
         if (tensor.defined()) {
             given.emplace_back(schema.arguments()[at].name(), tensor);

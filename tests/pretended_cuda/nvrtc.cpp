@@ -1,13 +1,15 @@
 // NVRTC and the driver's half that launches kernels: sources of CUDA C are compiled as C++ (prelude.h), and every thread
 // of a grid runs on the host.
 //
-//   PRETENDED_CUDA_NVRTC  0: there is none
+//   PRETENDED_CUDA_NVRTC   0: there is none
+//   PRETENDED_CUDA_BROKEN  the device on which every kernel fails
 #include "prelude.h"
 #include "pretended.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -113,9 +115,20 @@ int nvrtcDestroyProgram(Program** program) {
     return 0;
 }
 
+// Of the failures below the one that tests ask for.
+int cuGetErrorName(int status, const char** name) {
+    *name = status == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : nullptr;
+    return *name == nullptr ? 1 : 0;
+}
+
 int cuDeviceGet(int* device, int index) {
     *device = index;
     return index < pretended::device_count() ? 0 : 101;
+}
+
+int cuDeviceGetName(char* name, int size, int device) {
+    std::snprintf(name, size, "pretended GPU %d", device);
+    return 0;
 }
 
 int cuDeviceGetAttribute(int* value, int, int) {
@@ -159,6 +172,9 @@ int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsi
     // Not where libtorch is: nothing would order the two.
     if (stream != reinterpret_cast<void*>(pretended::current_stream())) {
         return 400;
+    }
+    if (pretended::setting("PRETENDED_CUDA_BROKEN", SIZE_MAX) == size_t(pretended::current_device())) {
+        return 700;
     }
     pretended::count(pretended::LAUNCHES, function->name);
     function->grid(blocks, threads, values, &pretended::behind);

@@ -2,6 +2,7 @@
 #include "kernels.h"
 #include "pretended.h"
 
+#include <ATen/Context.h>
 #include <ATen/native/RNN.h>
 #include <ATen/ops/_cudnn_rnn.h>
 #include <ATen/ops/empty.h>
@@ -40,6 +41,8 @@ struct Layers {
 void refuse_others(int64_t mode, at::SymIntArrayRef batch_sizes, double dropout, bool train) {
     TORCH_CHECK(mode == GRU && batch_sizes.empty(), "pretended cuda: of cuDNN's networks it has the padded GRU only");
     TORCH_CHECK(dropout == 0 || !train, "pretended cuda: its GRU has no dropout between layers");
+    // What computes here has all digits: a real one would not.
+    TORCH_CHECK(!at::globalContext().allowTF32CuDNN(at::Float32Op::RNN), "pretended cuda: cuDNN may take TF32");
 }
 
 std::vector<Tensor> all_as_host(at::TensorList tensors) {
