@@ -39,7 +39,7 @@ fn main() {
             own.title, own.size, own.unit
         );
         for (size, took) in &own.points {
-            println!("| {size:.0} | {took:.3} | {:.4} |", took / size * 1e6);
+            println!("| {size:.0} | {took:.3} | {:.5} |", took / size * 1e6);
         }
     }
     let svg =

@@ -16,7 +16,7 @@ measure() {
     /usr/bin/time -f '%e %U %S %M' -o "$work/time" "$@" >"$work/said" 2>&1 || { cat "$work/said"; exit 1; }
     read -r wall user system peak <"$work/time"
     printf '%6.1f s wall  %6.1f s of CPUs  %6.2f GB\n' "$wall" "$(echo "$user + $system" | bc)" \
-        "$(echo "scale=3; $peak / 1000000" | bc)"
+        "$(echo "scale=3; $peak * 1.024 / 1000000" | bc)"
 }
 
 for log in taobao taobao-by-time amazon-books otto; do

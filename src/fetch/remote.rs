@@ -62,7 +62,7 @@ impl Remote {
     /// An answer that will not be another one on the next try.
     pub fn ask(&self, part: Option<&Asked>) -> Result<Result<Option<Answer>>> {
         let mut request = self.agent.get(&self.url);
-        if let Some(Asked { from, validator }) = part {
+        if let Some(Asked { from, validator, .. }) = part {
             request =
                 request.header("range", format!("bytes={from}-")).header("if-range", *validator);
         }

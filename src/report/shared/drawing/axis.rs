@@ -77,13 +77,20 @@ impl Ranged for Axis {
 }
 
 impl ValueFormatter<f64> for Axis {
-    /// As many digits as the ticks need; thousands as k.
+    /// As many digits as the ticks need, of a logarithmic axis each tick by itself; thousands as k, there
+    /// also M and G.
     fn format_ext(&self, value: &f64) -> String {
+        let ticks = if self.log { std::slice::from_ref(value) } else { &self.ticks };
         let whole = |unit: f64, v: f64| (v / unit - (v / unit).round()).abs() < 1e-6;
-        if self.ticks.iter().all(|&t| whole(500.0, t)) && self.ticks.iter().any(|t| *t >= 5_000.0) {
-            return if *value == 0.0 { "0".into() } else { format!("{}k", value / 1_000.0) };
+        if ticks.iter().all(|&t| whole(500.0, t)) && self.ticks.iter().any(|t| *t >= 5_000.0) {
+            return match *value {
+                0.0 => "0".into(),
+                value if self.log && value >= 1e9 => format!("{}G", value / 1e9),
+                value if self.log && value >= 1e6 => format!("{}M", value / 1e6),
+                value => format!("{}k", value / 1_000.0),
+            };
         }
-        let fits = |digits: &i32| self.ticks.iter().all(|&t| whole(10f64.powi(-digits), t));
+        let fits = |digits: &i32| ticks.iter().all(|&t| whole(10f64.powi(-digits), t));
         let digits = (0..3).find(fits).unwrap_or(3) as usize;
         format!("{value:.digits$}").replace('-', "−")
     }
@@ -102,6 +109,8 @@ mod tests {
         assert_eq!(labels(&Axis::linear([9.5, 10.5])), ["9.6", "9.8", "10.0", "10.2", "10.4"]);
         assert_eq!(labels(&Axis::from_zero([24_000.0])), ["0", "5k", "10k", "15k", "20k", "25k"]);
         assert_eq!(labels(&Axis::log(&[20.0, 500.0])), ["20", "500"]);
+        assert_eq!(labels(&Axis::log(&[0.1, 1.0, 10.0, 1e4])), ["0.1", "1", "10", "10k"]);
+        assert_eq!(labels(&Axis::log(&[1e4, 1e6, 2.5e9])), ["10k", "1M", "2.5G"]);
         assert!(!labels(&Axis::linear([])).is_empty() && !labels(&Axis::linear([3.0])).is_empty());
     }
 
