@@ -105,9 +105,9 @@ fn the_host_waits_to_know_a_size() {
 #[ignore = "run by the test above in a process that finds CUDA"]
 fn sizes() {
     let gpu = gpu(0);
-    let numbers = ones(&[4], gpu);
+    let (numbers, added) = (ones(&[4], gpu), ones(&[4], gpu));
     let (some, mask) = (Tensor::ones([4], (Kind::Int64, gpu)), numbers.gt(0.0));
-    let put = |at: &Tensor| _ = numbers.shallow_clone().index_put_(&[Some(at)], &numbers, true);
+    let put = |at: &Tensor| _ = numbers.shallow_clone().index_put_(&[Some(at)], &added, true);
     device::synchronize(gpu);
     let asked: [&dyn Fn(); 6] = [
         &|| drop(Tensor::repeat_interleave(&some, None::<i64>)),

@@ -34,12 +34,12 @@ Tensor empty_strided_on_device(at::IntArrayRef sizes, at::IntArrayRef strides, a
 }
 
 // What must know on the host what came out on the device. (multinomial and masked_scatter_ look at what they are given
-// on the device.)
+// on the device; index asks nonzero for the places of a mask.)
 bool waits(const std::string& name, c10::ArrayRef<IValue> arguments) {
     if (name == "aten::repeat_interleave") {
         return arguments[1].isNone();
     }
-    if (name == "aten::index" || name == "aten::_index_put_impl_") {
+    if (name == "aten::_index_put_impl_") {
         auto indices = arguments[1].toOptionalTensorVector();
         return std::any_of(indices.begin(), indices.end(), [](auto& own) {
             return own && own->defined() && (own->scalar_type() == at::kBool || own->scalar_type() == at::kByte);
