@@ -55,7 +55,7 @@ def main(name, grid_results, grid_runs, *searches):
                 "N": at, "search": search.name, "found": setting(run), "test": 100 * recall.mean(),
                 "steps": found["steps"], "share": found["steps"] / steps,
                 "best": best["name"].removesuffix("_seed=1"), "best_test": 100 * reference.mean(),
-                "difference": mean, "low": mean - half, "high": mean + half, "within": mean + half >= 0,
+                "difference": mean, "low": mean - half, "high": mean + half, "within": mean - half <= 0 <= mean + half,
                 "by_validation": chosen["name"].removesuffix("_seed=1"),
                 "by_validation_test": 100 * chosen[f"test.recall@{at}"],
             })

@@ -18,6 +18,8 @@ pub struct Bar {
     bar: Option<ProgressBar>,
     begun: Instant,
     last: Instant,
+    /// What was done when it began: of a download that is gone on with, what had come.
+    before: Option<u64>,
 }
 
 impl Bar {
@@ -49,7 +51,7 @@ impl Bar {
             bar
         });
         let begun = Instant::now();
-        Bar { total, message, bytes, bar, begun, last: begun }
+        Bar { total, message, bytes, bar, begun, last: begun, before: None }
     }
 
     /// What is being done.
@@ -62,6 +64,7 @@ impl Bar {
 
     /// How much of the total is done.
     pub fn set(&mut self, done: u64) {
+        self.before.get_or_insert(done);
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         } else if self.last.elapsed() >= PAUSE {
@@ -82,7 +85,8 @@ impl Bar {
                 format!("{message}: {percent:.0} % ({there} of {})", amount(total))
             }
             None => {
-                let rate = amount((done as f64 / elapsed.as_secs_f64()) as u64);
+                let new = done.saturating_sub(self.before.unwrap_or_default());
+                let rate = amount((new as f64 / elapsed.as_secs_f64()) as u64);
                 format!("{message}: {there}, {rate}/s")
             }
         }
@@ -111,5 +115,8 @@ mod tests {
         assert_eq!(line(Bar::new(0, "x"), 0), "x: 0 % (0 of 0)");
         let unknown = line(Bar::of_unknown_bytes("fetching a.zip"), 24 << 20);
         assert_eq!(unknown, "fetching a.zip: 24.00 MiB, 2.00 MiB/s");
+        let mut bar = Bar::of_unknown_bytes("fetching a.zip");
+        bar.set(12 << 20);
+        assert_eq!(line(bar, 24 << 20), "fetching a.zip: 24.00 MiB, 1.00 MiB/s");
     }
 }

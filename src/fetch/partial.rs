@@ -1,7 +1,7 @@
 //! A file that has come in part, and what is remembered of where it comes from.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -36,8 +36,7 @@ impl Partial {
     pub fn open(path: &Path, url: &str) -> Result<Self> {
         let (path, memory) = (beside(path, "partial"), beside(path, "partial-from"));
         let cannot = || format!("cannot write {}", path.display());
-        let mut options = OpenOptions::new();
-        let file = options.create(true).append(true).open(&path).with_context(cannot)?;
+        let file = open_at_end(&path).with_context(cannot)?;
         let len = file.metadata().with_context(cannot)?.len();
         // Memory that cannot be read is as good as none.
         let text = memory.is_file().then(|| reading::text(&memory).ok()).flatten();
@@ -71,7 +70,9 @@ impl Partial {
 
     /// Begins anew with a file that its server tells by `validator`.
     pub fn restart(&mut self, validator: Option<String>, total: Option<u64>) -> Result<()> {
-        self.file.set_len(0).with_context(|| self.cannot())?;
+        // Not emptied: where giving it its name was cut off, that is another name of the same file.
+        fs::remove_file(&self.path).with_context(|| self.cannot())?;
+        self.file = open_at_end(&self.path).with_context(|| self.cannot())?;
         self.len = 0;
         self.begun = validator.map(|validator| Begun { url: self.url.clone(), validator, total });
         match &self.begun {
@@ -104,7 +105,7 @@ impl Partial {
 
     fn forget(&self) -> Result<()> {
         match fs::remove_file(&self.memory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", self.memory.display()))
             }
             _ => Ok(()),
@@ -113,5 +114,27 @@ impl Partial {
 
     fn cannot(&self) -> String {
         format!("cannot write {}", self.path.display())
+    }
+}
+
+fn open_at_end(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_its_name_already_is_not_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, "whole").unwrap();
+        fs::hard_link(&path, beside(&path, "partial")).unwrap();
+        let mut partial = Partial::open(&path, "http://127.0.0.1:1/").unwrap();
+        assert_eq!(partial.len(), 0);
+        partial.append(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+        assert_eq!(fs::read_to_string(partial.path()).unwrap(), "new");
     }
 }

@@ -118,8 +118,12 @@ impl Team {
         // Containers, whose memory is limited by itself, have names of their own; machines may have the
         // same.
         let own = ["/proc/sys/kernel/hostname", "/proc/sys/kernel/random/boot_id"].map(read);
-        let own = own.concat();
-        self.each(own.as_bytes()).iter().filter(|other| own.as_bytes() == &other[..]).count()
+        self.like(own.concat().as_bytes())
+    }
+
+    /// How many of them tell the same, this one among them.
+    fn like(&self, own: &[u8]) -> usize {
+        self.each(own).iter().filter(|other| own == &other[..]).count()
     }
 
     /// Bytes that this rank has sent to others so far.
@@ -194,6 +198,8 @@ mod tests {
         for ranks in 1..4 {
             assert_eq!(together(ranks, |team| team.on_this_machine()), vec![ranks; ranks]);
         }
+        let machines: [&[u8]; 3] = [b"one", b"other", b"one"];
+        assert_eq!(together(3, |team| team.like(machines[team.shard().rank])), [2, 1, 2]);
     }
 
     #[test]

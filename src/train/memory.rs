@@ -37,7 +37,8 @@ impl ValueRows {
     }
 }
 
-/// What a training takes, in bytes. On the host log and batches, small beside tables, are not counted.
+/// What a training takes, in bytes. On the host log, batches and what draws candidates, small beside
+/// tables, are not counted.
 struct Needed {
     /// Weights and the optimisers' state.
     training: u64,

@@ -93,7 +93,7 @@ impl SessionStep {
         }
         say_profile(&times.profile, times.steps)?;
         table::say(format_args!(
-            "{:.3} ms a step (median of {}), {:.0} positions a step, {rate:.0} a second, {}",
+            "{:.3} ms a step in the median, {} steps, {:.0} positions a step, {rate:.0} a second, {}",
             times.milliseconds,
             self.options.steps,
             times.queries,

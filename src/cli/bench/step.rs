@@ -81,7 +81,7 @@ impl Step {
         }
         say_profile(&times.profile, times.steps)?;
         table::say(format_args!(
-            "{:.3} ms a step (median of {}), {} operations, {}",
+            "{:.3} ms a step in the median, {} steps, {} operations, {}",
             times.milliseconds,
             self.options.steps,
             times.operations.len(),
