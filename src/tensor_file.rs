@@ -1,6 +1,7 @@
 //! Files of tensors in the safetensors format, read and written some rows at a time, so that nobody has
 //! to hold what is in them: a header in JSON behind its length of 8 bytes, then the numbers.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -51,6 +52,18 @@ fn bytes_said(entry: &Entry) -> Option<u64> {
     entry.shape.iter().try_fold(size, times)
 }
 
+/// Writes tensors as a file, some rows at a time, so that there is no copy of any.
+///
+/// # Errors
+/// Names the file that cannot be written.
+pub fn write<S: AsRef<str>, T: Borrow<Tensor>>(path: &Path, tensors: &[(S, T)]) -> Result<()> {
+    let tensors = || tensors.iter().map(|(name, own)| (name.as_ref(), own.borrow().detach()));
+    let named = tensors().map(|(name, own)| (name.to_owned(), own.kind(), own.size()));
+    let mut writer = TensorWriter::create(path, &named.collect::<Vec<_>>())?;
+    tensors().try_for_each(|(_, own)| writer.write_rows(&own))?;
+    writer.finish()
+}
+
 /// A file that is written.
 pub struct TensorWriter {
     path: PathBuf,
@@ -95,10 +108,7 @@ impl TensorWriter {
     }
 
     /// Writes a tensor some rows at a time, whatever it is a view of.
-    ///
-    /// # Errors
-    /// As [`TensorWriter::write`].
-    pub fn write_rows(&mut self, next: &Tensor) -> Result<()> {
+    fn write_rows(&mut self, next: &Tensor) -> Result<()> {
         /// Rows at a time.
         const ROWS: i64 = 1 << 15;
         let rows = next.size().first().copied();
@@ -212,11 +222,7 @@ mod tests {
         let (matrix, list) = (wide.select(1, 1), Tensor::from_slice(&[7i64, -9]));
         let (none, one) = (Tensor::from_slice::<i32>(&[]), Tensor::from(5i64));
         let all = [("m", &matrix), ("list", &list), ("none", &none), ("one", &one)];
-        let named = |(name, own): &(&str, &Tensor)| (name.to_string(), own.kind(), own.size());
-        let mut writer =
-            TensorWriter::create(&path, &all.iter().map(named).collect::<Vec<_>>()).unwrap();
-        all.iter().for_each(|(_, own)| writer.write_rows(own).unwrap());
-        writer.finish().unwrap();
+        write(&path, &all).unwrap();
         let read = Tensor::read_safetensors(&path).unwrap();
         assert_eq!(read.len(), 4);
         for (name, own) in &read {

@@ -292,6 +292,9 @@ fn read_sequences(
         }
         Ok(None)
     })?;
+    // They have grown to up to twice of what they are.
+    ids.shrink_to_fit();
+    times.shrink_to_fit();
     Ok((ids, timed.then_some(times)))
 }
 

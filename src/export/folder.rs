@@ -20,7 +20,7 @@ use crate::folders::{Claim, FolderKind};
 use crate::formats::{self, Versioned};
 use crate::misuse;
 use crate::model::{FeatureTable, Model};
-use crate::reading;
+use crate::{reading, tensor_file};
 
 const MANIFEST: &str = "export.json";
 const CONFIG: &str = "config.toml";
@@ -108,8 +108,7 @@ impl Export {
             let [npy, safetensors] = [VECTORS_NPY, VECTORS].map(|name| folder.join(name));
             let cannot = |path: &Path| format!("cannot write {}", path.display());
             vectors.write_npy(&npy).with_context(|| cannot(&npy))?;
-            Tensor::write_safetensors(&[(TENSOR, &vectors)], &safetensors)
-                .with_context(|| cannot(&safetensors))?;
+            tensor_file::write(&safetensors, &[(TENSOR, &vectors)])?;
             write_items(dataset, &folder.join(ITEMS))?;
             files::write(&folder.join(CONFIG), toml)?;
             let items = model.items.features().map(FeatureTable::schema);

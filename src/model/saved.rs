@@ -9,14 +9,14 @@ use tch::{Kind, Tensor};
 use super::Model;
 use crate::files;
 use crate::optim::Named;
-use crate::tensor_file::{TensorFile, TensorWriter};
+use crate::tensor_file::{self, TensorFile, TensorWriter};
 
 /// Rows of a table that pass through a process at a time.
 const ROWS: usize = 1 << 16;
 
 /// Writes weights as a safetensors file.
 pub fn save(weights: &Named, path: &Path) -> Result<()> {
-    files::write_with(path, |staging| Ok(Tensor::write_safetensors(weights, staging)?))
+    files::write_with(path, |staging| tensor_file::write(staging, weights))
 }
 
 impl Model {

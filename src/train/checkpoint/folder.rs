@@ -11,7 +11,7 @@ use super::parts::all_parts;
 use super::{About, BEST, Checkpoint, is_finite};
 use crate::files;
 use crate::optim::State;
-use crate::reading;
+use crate::{reading, tensor_file};
 
 const ABOUT: &str = "checkpoint.json";
 const STATE: &str = "state.safetensors";
@@ -100,9 +100,9 @@ impl Checkpoints {
         let Snapshot { mut about, tensors, log, staging } = snapshot;
         let (folder, step) = (&staging.0, about.standing.step);
         ensure!(is_finite(&tensors), "weights are no numbers at step {step}: it is not kept");
-        Tensor::write_safetensors(&tensors, folder.join(STATE))?;
-        drop(tensors);
         let file = folder.join(STATE);
+        tensor_file::write(&file, &tensors)?;
+        drop(tensors);
         files::sync(&file)?;
         about.files.insert(STATE.into(), files::sha256(&file)?);
         self.seal(about, &log, staging, kept)

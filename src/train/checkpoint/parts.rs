@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::optim::State;
 use crate::ranks::{Shard, Team};
 use crate::step::Stepper;
-use crate::tensor_file::{TensorFile, TensorWriter};
+use crate::tensor_file::{self, TensorFile};
 use crate::train::losses::Losses;
 
 /// Of each row of a rank's tables its number among all.
@@ -66,10 +66,7 @@ impl Parts<'_> {
         let here = shard.count(self.model.items.len());
         let rows: Vec<i64> = (0..=here).map(|local| shard.global(local) as i64).collect();
         all.push((ROWS.into(), Tensor::from_slice(&rows)));
-        let named = |(name, own): &(String, Tensor)| (name.clone(), own.kind(), own.size());
-        let mut writer = TensorWriter::create(file, &all.iter().map(named).collect::<Vec<_>>())?;
-        all.iter().try_for_each(|(_, own)| writer.write_rows(&own.detach()))?;
-        writer.finish()?;
+        tensor_file::write(file, &all)?;
         files::sync(file)
     }
 }
