@@ -173,10 +173,9 @@ impl Piece {
     pub fn push_ids<'n>(
         &mut self,
         known: &Builder,
-        users: impl Iterator<Item = &'n str>,
-        items: impl Iterator<Item = &'n str>,
+        users: impl Iterator<Item = &'n str> + Clone,
+        items: impl Iterator<Item = &'n str> + Clone,
     ) -> Result<()> {
-        // Many look-ups in one loop: their ways to memory go side by side.
         self.users.extend(&known.users, users)?;
         self.items.extend(&known.items, items)
     }

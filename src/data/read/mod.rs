@@ -234,7 +234,9 @@ impl Source {
                     .keep
                     .iter()
                     .map(|(column, values)| {
-                        (column.as_str(), values.iter().map(String::as_str).collect())
+                        let mut values: Vec<&str> = values.iter().map(String::as_str).collect();
+                        values.sort_unstable();
+                        (column.as_str(), values)
                     })
                     .collect(),
             },
