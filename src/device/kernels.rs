@@ -2,6 +2,7 @@
 //! (`lacks.cpp`).
 
 mod encoder;
+mod rank;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
@@ -9,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 pub use encoder::Drops;
+pub use rank::Pairs;
 
 const SOURCE: &str = concat!(
     include_str!("kernels.cu"),
@@ -16,6 +18,7 @@ const SOURCE: &str = concat!(
     include_str!("kernels/encoder.cu"),
     include_str!("kernels/head.cu"),
     include_str!("kernels/loss.cu"),
+    include_str!("kernels/rank.cu"),
 );
 
 /// Threads of a kernel that gives each row a warp.

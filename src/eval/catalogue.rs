@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
-use crate::device::{self, ComputePath, memory};
+use crate::device::{self, ComputePath, Kernels, memory};
 use crate::host::ranking;
 use crate::model::{Additions, Model, Scoring};
 use crate::ranks::Team;
@@ -30,6 +30,8 @@ pub struct Catalogue {
     scores: usize,
     /// `[items]`: one over each row's length; made when it is first asked for.
     inverse_lengths: OnceCell<Tensor>,
+    /// The vectors as kernels of a GPU go through them; made when it is first asked for.
+    across: OnceCell<Tensor>,
     /// What scores gain by repeats, where they are on.
     additions: Option<Additions>,
     /// Who has the rows: one process alone has those of all items.
@@ -43,9 +45,11 @@ impl Catalogue {
     pub fn new(rows: Tensor, path: ComputePath) -> Self {
         let free = device::free_memory(rows.device());
         let scores = free.map_or(SCORES, |free| (free / BYTES_A_SCORE).clamp(SCORES, MOST));
-        let (rows, inverse_lengths) = (rows.contiguous(), OnceCell::new());
-        let (team, count) = (Team::default(), rows.size()[0] as usize);
-        Self { rows, unit: false, path, scores, inverse_lengths, additions: None, team, count }
+        let (rows, team) = (rows.contiguous(), Team::default());
+        let count = rows.size()[0] as usize;
+        let (inverse_lengths, across) = (OnceCell::new(), OnceCell::new());
+        let (unit, additions) = (false, None);
+        Self { rows, unit, path, scores, inverse_lengths, across, additions, team, count }
     }
 
     /// Items whose vectors are the `rows` brought to unit length, as [`Scoring::unit`] does; no
@@ -83,12 +87,17 @@ impl Catalogue {
 
     /// How many users are ranked at a time.
     pub fn users_a_block(&self) -> usize {
-        /// In loops the scores are never held: only enough users to make a tile worth its while.
-        const IN_LOOPS: usize = 2048;
+        /// Where the scores are never held: only enough users to make a tile worth its while.
+        const WITHOUT_SCORES: usize = 2048;
         match self.path {
-            ComputePath::HostLoops => IN_LOOPS,
-            ComputePath::TensorOps => self.rows_a_block(),
+            ComputePath::TensorOps if self.kernels().is_none() => self.rows_a_block(),
+            _ => WITHOUT_SCORES,
         }
+    }
+
+    /// What counts on a GPU without holding a score.
+    pub(super) fn kernels(&self) -> Option<Kernels> {
+        Kernels::of(&self.rows)
     }
 
     /// Rows of scores that tensor ops hold at once.
@@ -130,6 +139,12 @@ impl Catalogue {
     pub(super) fn inverse_lengths(&self) -> &Tensor {
         let rows = &self.rows;
         self.inverse_lengths.get_or_init(|| Scoring::inverse_length(rows).squeeze_dim(1))
+    }
+
+    /// `[dim, columns]`, see [`Kernels::across`].
+    pub(super) fn across(&self, kernels: Kernels) -> &Tensor {
+        let epsilon = self.unit.then_some(Scoring::EPSILON);
+        self.across.get_or_init(|| kernels.across(&self.rows, epsilon))
     }
 
     /// What inner products with these items gain for a history: items, ascending, and numbers.

@@ -52,7 +52,7 @@ impl Listing<'_> {
         let mut tallies: Vec<Tally> =
             self.config.at.iter().map(|&at| Tally::new(at, self.counts.len())).collect();
         self.queries.sort_by_key(|query| query.latest(self.history).len());
-        for queries in self.queries.chunks(items.users_a_block()) {
+        for queries in self.queries.chunks(items.rows_a_block()) {
             let users = Query::vectors(model, queries, self.history);
             for list in self.best(&users, &items, queries)? {
                 tallies.iter_mut().for_each(|tally| tally.add(&list, self.counts));

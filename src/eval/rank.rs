@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::catalogue::Catalogue;
 use super::query::Query;
 use crate::config::Seen;
-use crate::device::{ComputePath, memory};
+use crate::device::{ComputePath, Kernels, Pairs, memory};
 use crate::host::ranking::{self, Ranked};
 
 /// For each query the ranks of its targets, in their order, from 1; `users` `[queries, dim]`.
@@ -31,7 +31,10 @@ pub fn ranks(
         ComputePath::HostLoops => {
             ranking::counts(memory::floats(&users), &items.on_host(), &queries)
         }
-        ComputePath::TensorOps => counts_by_tensors(&users, items, &queries)?,
+        ComputePath::TensorOps => match items.kernels() {
+            Some(kernels) => counts_by_kernels(kernels, &users, items, &queries)?,
+            None => counts_by_tensors(&users, items, &queries)?,
+        },
     };
     if counts.iter().any(|ranks| ranks.contains(&0)) {
         bail!("the model's scores are not numbers (NaN): its weights have diverged");
@@ -75,6 +78,27 @@ fn counts_by_tensors(
     let [rows, columns] = pairs(queries, |q| q.targets.iter().copied(), users.device());
     let own = scores.index(&[Some(&rows), Some(&columns)]);
     let mut flat = counts(&scores, &rows, &own, items.rows_a_block() as i64)?.into_iter();
+    Ok(queries.iter().map(|q| flat.by_ref().take(q.targets.len()).collect()).collect())
+}
+
+/// The same by kernels of a GPU.
+fn counts_by_kernels(
+    kernels: Kernels,
+    users: &Tensor,
+    items: &Catalogue,
+    queries: &[Ranked],
+) -> Result<Vec<Vec<u64>>> {
+    let (mut targets, mut others) = (Pairs::default(), Pairs::default());
+    let item = |id: u32| id as usize - 1;
+    for (user, query) in queries.iter().enumerate() {
+        let gain = |id| query.with_gain(id, 0.0);
+        query.targets.iter().for_each(|&id| targets.push(user, item(id), gain(id)));
+        query.hidden.iter().for_each(|&id| others.push(user, item(id), f32::NEG_INFINITY));
+        query.gains.iter().for_each(|&(id, gain)| others.push(user, item(id), gain));
+    }
+    let across = (items.across(kernels), items.rows().size()[0]);
+    let counts = Vec::<i32>::try_from(kernels.reaching(users, across, &targets, &others))?;
+    let mut flat = counts.into_iter().map(|count| count as u64);
     Ok(queries.iter().map(|q| flat.by_ref().take(q.targets.len()).collect()).collect())
 }
 

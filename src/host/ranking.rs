@@ -53,7 +53,7 @@ impl Ranked<'_> {
     }
 
     /// The score of an item with what it gains.
-    fn with_gain(&self, id: u32, score: f32) -> f32 {
+    pub fn with_gain(&self, id: u32, score: f32) -> f32 {
         let place = self.gains.binary_search_by_key(&id, |(item, _)| *item);
         place.map_or(score, |place| score + self.gains[place].1)
     }

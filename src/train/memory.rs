@@ -60,13 +60,14 @@ impl Needed {
         interactions: usize,
         values: ValueRows,
     ) -> Self {
-        let TowerConfig { dim, tied, output_bias, normalize, .. } = config.tower;
+        let TowerConfig { dim, tied, output_bias, .. } = config.tower;
         let (rows, dim) = (items as u64 + 1, dim as u64);
         let tables: &[u64] = if tied { &[dim] } else { &[dim, dim + u64::from(output_bias)] };
         let parameters = least_parameters(&config.tower);
         let scored = *tables.last().expect("there is a table");
         let composed = if values.items > 0 { rows * 4 * scored } else { 0 };
-        let ranking = rows * (if normalize { 4 * scored + 4 } else { 0 } + BYTES as u64);
+        // The vectors across, or their squares; their lengths; a user's scores.
+        let ranking = rows * (4 * scored + 4 + BYTES as u64);
         // As int32, and padding.
         let log = if plan.batches == Draws::Device { 4 * (interactions as u64 + 1) } else { 0 };
         let by = |moments: u64, row: u64, kept_row: u64, scratch: u64, places: u64| {

@@ -69,25 +69,30 @@ fn the_benchmarks_run() {
     }
 }
 
-/// Users are ranked in as large blocks as memory has room for.
+/// Without kernels users are ranked in as large blocks as memory has room for scores; kernels hold none.
 #[test]
 fn ranking_takes_the_memory_that_is_free() {
     if machine::pretended().is_none() {
         return;
     }
     let place = Place::new();
-    let arguments = ["bench", "rank", "--items", "20000", "--users", "3000", "--targets", "1"];
-    let arguments = [&arguments[..], &["--device", "cuda", "--threads", "1"]].concat();
-    let of = |mib: &str| {
+    let of = |users: &str, mib: &str, kernels: &str| {
+        let arguments = ["bench", "rank", "--items", "20000", "--users", users, "--targets", "1"];
+        let arguments = [&arguments[..], &["--device", "cuda", "--threads", "1"]].concat();
         let mut command = command(&place, &arguments);
-        let counts = counted(&place, command.env("PRETENDED_CUDA_MIB", mib));
+        command.env("PRETENDED_CUDA_MIB", mib).env("PRETENDED_CUDA_NVRTC", kernels);
+        let counts = counted(&place, &mut command);
         let end = counts.last().unwrap();
         (end.all().launches, end.peak[0] >> 20)
     };
-    let (small, large) = (of("256"), of("2048"));
+    let (small, large) = (of("3000", "256", "0"), of("3000", "2048", "0"));
     println!("launches and MiB: {small:?}, {large:?}");
     assert!(small.0 > 3 * large.0 / 2, "{small:?} and {large:?} launches");
     assert!(small.1 < 200 && large.1 > 200 && large.1 < 1024, "{small:?} and {large:?} MiB");
+    // The scores alone would be 30 MiB, and the items are 2.4.
+    let by_kernels = of("400", "2048", "1");
+    println!("by kernels {by_kernels:?}");
+    assert!(by_kernels.0 < 60 && by_kernels.1 < 15, "{by_kernels:?}");
 }
 
 const SWEEP: &str = r#"

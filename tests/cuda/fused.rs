@@ -1,19 +1,13 @@
 //! Kernels that stand for chains of tensor ops come to what those come to, forward and back: here by
 //! tensor ops on the CPU.
 
-use croloss::config::{Config, DeviceChoice, Settings};
-use croloss::device::{self, Drops, Kernels};
+use croloss::config::{Config, Settings};
+use croloss::device::{Drops, Kernels};
 use croloss::loss::{self, LossRows, Scores};
 use tch::{Device, Kind, Tensor};
 
-use super::machine;
+use super::machine::{self, gpu};
 use super::parts::LOSSES;
-
-fn gpu() -> Device {
-    let gpu = device::open(DeviceChoice::Cuda(None)).unwrap();
-    assert_eq!(device::why_no_kernels(gpu), None);
-    gpu
-}
 
 fn kernels() -> Kernels {
     Kernels::of(&Tensor::zeros([1], (Kind::Float, gpu()))).unwrap()

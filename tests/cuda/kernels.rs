@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use croloss::config::{DeviceChoice, EpsilonForm, OptimizerConfig};
+use croloss::config::{EpsilonForm, OptimizerConfig};
 use croloss::device::{self, ComputePath};
 use croloss::model::Scoring;
 use croloss::optim::{Adam, DeferredAdam, RowGradient, Rule, TouchedRows};
@@ -10,13 +10,7 @@ use croloss::random::{Purpose, stream};
 use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
-use super::machine;
-
-fn gpu() -> Device {
-    let gpu = device::open(DeviceChoice::Cuda(None)).unwrap();
-    assert_eq!(device::why_no_kernels(gpu), None);
-    gpu
-}
+use super::machine::{self, gpu};
 
 #[test]
 fn they_do_what_tensor_ops_do() {

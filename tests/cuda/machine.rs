@@ -8,6 +8,10 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::SystemTime;
 
+use croloss::config::DeviceChoice;
+use croloss::device;
+use tch::Device;
+
 use crate::common::Place;
 
 /// Where the libraries are that pretend to be CUDA, on a machine that has no GPU. They are built
@@ -40,6 +44,13 @@ fn push(mut folders: Vec<PathBuf>, more: PathBuf) -> Vec<PathBuf> {
 /// The binary in `place`, to be run with GPUs.
 pub fn command(place: &Place, arguments: &[&str]) -> Command {
     with_gpus(place.command(arguments))
+}
+
+/// The first GPU, which has the program's own kernels; in a process that finds it.
+pub fn gpu() -> Device {
+    let gpu = device::open(DeviceChoice::Cuda(None)).unwrap();
+    assert_eq!(device::why_no_kernels(gpu), None);
+    gpu
 }
 
 /// Runs an ignored test of this binary in a process that finds the machine's GPUs, or the pretended

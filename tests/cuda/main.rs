@@ -15,4 +15,5 @@ mod machine;
 mod parts;
 mod pretended;
 mod product;
+mod ranks;
 mod steps;

@@ -19,7 +19,9 @@ constexpr const char* PRELUDE = R"(
 struct Place { unsigned x; };
 static thread_local Place blockIdx, blockDim, threadIdx;
 static int atomicExch(int* at, int value) { return std::exchange(*at, value); }
-static float atomicAdd(float* at, float value) { return std::exchange(*at, *at + value); }
+template <class T>
+static T atomicAdd(T* at, T value) { return std::exchange(*at, *at + value); }
+static int __popc(unsigned bits) { return __builtin_popcount(bits); }
 
 struct Warp {
     static constexpr int LANES_OF_WARP = 32;
@@ -46,12 +48,23 @@ static void live() {
         hand_over();
     }
 }
-static float __shfl_xor_sync(unsigned, float value, int with) {
+// What every lane hands over.
+static const float* exchanged(float value) {
     int own = warp.lane;
     float* box = warp.boxes[warp.turns[own]++ % 2];
     box[own] = value;
     hand_over();
-    return box[own ^ with];
+    return box;
+}
+static float __shfl_xor_sync(unsigned, float value, int with) {
+    int own = warp.lane;
+    return exchanged(value)[own ^ with];
+}
+static unsigned __ballot_sync(unsigned, bool value) {
+    const float* box = exchanged(value ? 1.0f : 0.0f);
+    unsigned bits = 0;
+    for (int lane = 0; lane < Warp::LANES_OF_WARP; lane++) bits |= unsigned(box[lane] != 0.0f) << lane;
+    return bits;
 }
 static void resume(int lane) {
     warp.lane = lane;
