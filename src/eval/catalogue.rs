@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
-use crate::device::{self, ComputePath, memory};
+use crate::device::{self, ComputePath, GpuMemory, memory};
 use crate::host::ranking;
 use crate::model::{Additions, Model, Scoring};
 use crate::ranks::Team;
@@ -41,8 +41,8 @@ pub struct Catalogue {
 impl Catalogue {
     /// Items whose vectors are `rows` `[items, dim]`.
     pub fn new(rows: Tensor, path: ComputePath) -> Self {
-        let free = device::free_memory(rows.device());
-        let scores = free.map_or(SCORES, |free| (free / BYTES_A_SCORE).clamp(SCORES, MOST));
+        let room = device::gpu_memory(rows.device()).map(GpuMemory::room);
+        let scores = room.map_or(SCORES, |room| (room / BYTES_A_SCORE).clamp(SCORES, MOST));
         let (rows, inverse_lengths) = (rows.contiguous(), OnceCell::new());
         let (team, count) = (Team::default(), rows.size()[0] as usize);
         Self { rows, unit: false, path, scores, inverse_lengths, additions: None, team, count }
