@@ -81,7 +81,7 @@ fn fields_of_items_are_prepared_and_summed_up_alike_from_every_format() {
         ] {
             assert_eq!(row(&said, name), value, "{name} in {said}");
         }
-        let dataset = Dataset::load(&place.path("d")).unwrap();
+        let dataset = Dataset::load_timed(&place.path("d")).unwrap();
         let features = dataset.item_features.as_ref().unwrap();
         let names: Vec<&str> = features.schema.fields.iter().map(|field| &*field.name).collect();
         assert_eq!(names, ["brand", "price", "tags"]);

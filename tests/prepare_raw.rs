@@ -48,7 +48,7 @@ fn movielens_is_read_in_its_archives() {
     assert_eq!(row(&said, "expected: items"), "3,416; found: 5");
     assert_eq!(row(&said, "expected: interactions"), "999,611; found: 30");
     assert!(said.contains("published: interactions (its owner, before the rules)"), "{said}");
-    let dataset = Dataset::load(&place.path("data/movielens-1m")).unwrap();
+    let dataset = Dataset::load_timed(&place.path("data/movielens-1m")).unwrap();
     let item = |id: &u32| dataset.items[*id as usize - 1].original.to_string();
     let first: Vec<String> = dataset.sequences.get(0).iter().map(item).collect();
     assert_eq!((dataset.users[0].as_str(), first.join(" ")), ("1", "11 12 13 14 10".into()));
@@ -64,7 +64,7 @@ fn movielens_is_read_in_its_archives() {
     );
     let said = place.succeeds("prepare movielens-20m --raw raw");
     assert!(row(&said, "expected: size of ml-20m.zip").starts_with("198,702,078 bytes; found: "));
-    let dataset = Dataset::load(&place.path("data/movielens-20m")).unwrap();
+    let dataset = Dataset::load_timed(&place.path("data/movielens-20m")).unwrap();
     assert_eq!(dataset.sequences.items.len(), 30);
     assert_eq!(dataset.manifest.items.as_ref().unwrap().fields[0].known, 3);
     // Unpacked it is the same.
@@ -73,7 +73,7 @@ fn movielens_is_read_in_its_archives() {
     place.put("raw/ml-20m/movies.csv", films);
     fs::remove_file(place.path("raw/ml-20m.zip")).unwrap();
     place.succeeds("prepare movielens-20m --raw raw --out again");
-    let again = Dataset::load(&place.path("again")).unwrap();
+    let again = Dataset::load_timed(&place.path("again")).unwrap();
     assert_eq!(again.checksum(), dataset.checksum());
 }
 
@@ -90,7 +90,7 @@ fn taobao_is_read_packed_and_unpacked() {
     place.put("raw/UserBehavior.csv", views);
     place.succeeds("prepare taobao --raw raw --split none --out plain");
     let [packed, plain] =
-        ["data/taobao", "plain"].map(|name| Dataset::load(&place.path(name)).unwrap());
+        ["data/taobao", "plain"].map(|name| Dataset::load_timed(&place.path(name)).unwrap());
     assert_eq!(packed.checksum(), plain.checksum());
     assert!(packed.manifest.files[0].path.ends_with("UserBehavior.csv.zip/UserBehavior.csv"));
     assert!(plain.manifest.files[0].path.ends_with("raw/UserBehavior.csv"));

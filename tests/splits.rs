@@ -62,12 +62,12 @@ fn without_a_split_all_trains_for_a_fixed_time_and_nothing_is_measured() {
 /// The generated log, of which the last fifth of all events tests and the one before validates.
 fn cut() -> (Place, Dataset, [i64; 2]) {
     let place = Place::new();
-    let mut times = Dataset::load(&place.path("data")).unwrap().times.unwrap();
+    let mut times = Dataset::load_timed(&place.path("data")).unwrap().times.unwrap();
     times.sort_unstable();
     let moments = [times[times.len() * 3 / 5], times[times.len() * 4 / 5]];
     let [validation, test] = moments.map(|moment| moment.to_string());
     prepare(&place, &["--split", "cut", "--validation-from", &validation, "--test-from", &test]);
-    let dataset = Dataset::load(&place.path("data")).unwrap();
+    let dataset = Dataset::load_timed(&place.path("data")).unwrap();
     (place, dataset, moments)
 }
 

@@ -1,6 +1,7 @@
 //! Where a training's batches come from.
 
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
@@ -79,6 +80,9 @@ impl<'a> Drawer<'a> {
     }
 
     /// Runs `body` with a source of the batches of `steps`, in order.
+    ///
+    /// # Panics
+    /// As the drawing of a batch does, where `body` asks for it.
     pub fn run<R>(
         &self,
         steps: Range<u64>,
@@ -112,10 +116,40 @@ fn drawn_ahead<B: Send, R>(
                 }
             }
         };
-        thread::Builder::new()
+        let drawing = thread::Builder::new()
             .name("batches".into())
             .spawn_scoped(scope, drawer)
             .expect("the system can start one thread more");
-        body(&mut || receive.recv().expect("a batch for every step"))
+        let mut drawing = Some(drawing);
+        body(&mut || {
+            receive.recv().unwrap_or_else(|_| {
+                // Only a panic ends it before the last step, and says why.
+                let panic = drawing.take().and_then(|drawing| drawing.join().err());
+                resume_unwind(panic.expect("a batch for every step"))
+            })
+        })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn why_a_batch_is_not_drawn_is_said_where_it_is_asked_for() {
+        let draw = |step: u64| {
+            assert!(step < 13, "nothing for step {step}");
+            step
+        };
+        let taken = |steps: Range<u64>| {
+            catch_unwind(|| {
+                drawn_ahead(draw, steps.clone(), |next| steps.map(|_| next()).collect::<Vec<_>>())
+            })
+        };
+        assert_eq!(taken(3..13).unwrap(), (3..13).collect::<Vec<u64>>());
+        let panic = taken(3..20).unwrap_err();
+        assert_eq!(panic.downcast_ref::<String>().unwrap(), "nothing for step 13");
+    }
 }

@@ -82,10 +82,8 @@ impl Train {
             if self.warm_start.is_some() {
                 config.train.warm_start = self.warm_start.clone();
             }
-            let mut dataset = Dataset::load(&config.data.path)
+            let dataset = Dataset::load(&config.data.path)
                 .with_context(|| format!("data.path in {}", self.config.display()))?;
-            // Its sequences are in their order and it is split: 8 bytes an interaction that nobody reads.
-            dataset.times = None;
             Ok((config, dataset))
         };
         let (config, dataset) = team.agree(load())?;

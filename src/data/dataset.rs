@@ -1,5 +1,6 @@
 //! The prepared data set: vocabulary, sequences and split.
 
+use anyhow::Result;
 use compact_str::CompactString;
 use sha2::{Digest, Sha256};
 
@@ -72,7 +73,8 @@ pub struct Dataset {
     pub users: Vec<String>,
     /// The users' items.
     pub sequences: Sequences,
-    /// The times of `sequences.items`, in the unit of the log, if it has times.
+    /// The times of `sequences.items`, in the unit of the log, if it has times and who loaded it asked
+    /// for them.
     pub times: Option<Vec<i64>>,
     /// `[users]`; where sequences are cut, all of them train.
     pub split: Vec<Split>,
@@ -147,10 +149,28 @@ impl Dataset {
     /// features and cold items), in hexadecimal. Two
     /// datasets of the same checksum are the same to whoever trains on them.
     pub fn checksum(&self) -> String {
+        let times = self.times.as_deref().unwrap_or_default();
+        let checksum = self.checksum_with(times.len(), |take| {
+            take(times);
+            Ok(())
+        });
+        checksum.expect("times that are there")
+    }
+
+    /// The same with `count` times that `times` hands over piece by piece.
+    ///
+    /// # Errors
+    /// Those of `times`.
+    pub(super) fn checksum_with(
+        &self,
+        count: usize,
+        times: impl FnOnce(&mut dyn FnMut(&[i64])) -> Result<()>,
+    ) -> Result<String> {
         let mut hash = Numbers { hash: Sha256::new(), buffer: Vec::new() };
         hash.all(&self.sequences.offsets, |offset| (*offset as u64).to_le_bytes());
         hash.all(&self.sequences.items, |item| item.to_le_bytes());
-        hash.all(self.times.as_deref().unwrap_or_default(), |time| time.to_le_bytes());
+        hash.length(count);
+        times(&mut |some: &[i64]| hash.some(some, |time| time.to_le_bytes()))?;
         hash.all(&self.items, |item| item.count.to_le_bytes());
         hash.all(&self.split, |part| [*part as u8]);
         if let Some(cuts) = &self.cuts {
@@ -171,7 +191,7 @@ impl Dataset {
             hash.all(&cold.targets, |(user, _)| user.to_le_bytes());
             hash.all(&cold.targets, |(_, item)| item.to_le_bytes());
         }
-        hex(&hash.hash.finalize())
+        Ok(hex(&hash.hash.finalize()))
     }
 }
 
@@ -183,7 +203,15 @@ struct Numbers {
 
 impl Numbers {
     fn all<T, const N: usize>(&mut self, values: &[T], bytes: impl Fn(&T) -> [u8; N]) {
-        self.hash.update((values.len() as u64).to_le_bytes());
+        self.length(values.len());
+        self.some(values, bytes);
+    }
+
+    fn length(&mut self, length: usize) {
+        self.hash.update((length as u64).to_le_bytes());
+    }
+
+    fn some<T, const N: usize>(&mut self, values: &[T], bytes: impl Fn(&T) -> [u8; N]) {
         for piece in values.chunks(1 << 16) {
             self.buffer.clear();
             self.buffer.extend(piece.iter().flat_map(&bytes));
@@ -192,7 +220,7 @@ impl Numbers {
     }
 
     fn name(&mut self, name: &str) {
-        self.hash.update((name.len() as u64).to_le_bytes());
+        self.length(name.len());
         self.hash.update(name);
     }
 

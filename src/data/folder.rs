@@ -158,7 +158,8 @@ impl Dataset {
         Ok(items)
     }
 
-    /// Reads the folder that [`Dataset::save`] wrote.
+    /// Reads the folder that [`Dataset::save`] wrote. Times are checked and not kept: sequences are in
+    /// their order and split, and 8 bytes an interaction are much.
     ///
     /// # Errors
     /// A folder that is no dataset, one of another version, or one whose files are not those that
@@ -172,7 +173,7 @@ impl Dataset {
             false => None,
         };
         let path = folder.join(SEQUENCES);
-        let (ids, times) = read_sequences(&path, &offsets, items.len())?;
+        let ids = read_sequences(&path, &offsets, items.len())?;
         if offsets.is_empty() {
             offsets.push(0);
         }
@@ -189,7 +190,7 @@ impl Dataset {
             items,
             users,
             sequences,
-            times,
+            times: None,
             split,
             cuts,
             item_features,
@@ -203,13 +204,26 @@ impl Dataset {
             "the files in {} hold {there} where {FILE} says {written}: prepare it again",
             folder.display()
         );
+        let count = if has_times(&path)? { dataset.sequences.items.len() } else { 0 };
+        let checksum = dataset.checksum_with(count, |take| read_times(&path, take))?;
         ensure!(
-            dataset.checksum() == dataset.manifest.checksum,
+            checksum == dataset.manifest.checksum,
             "the files in {} are not those that were prepared (the checksum in {FILE} differs): \
              prepare it again",
             folder.display()
         );
         Ok(dataset)
+    }
+
+    /// The same with the times.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::load`].
+    pub fn load_timed(folder: &Path) -> Result<Dataset> {
+        let dataset = Self::load(folder)?;
+        let (path, mut times) = (folder.join(SEQUENCES), Vec::new());
+        read_times(&path, &mut |some: &[i64]| times.extend_from_slice(some))?;
+        Ok(Dataset { times: has_times(&path)?.then_some(times), ..dataset })
     }
 }
 
@@ -258,15 +272,9 @@ fn read_cuts(path: &Path, offsets: &[usize]) -> Result<Vec<Cut>> {
     Ok(cuts)
 }
 
-fn read_sequences(
-    path: &Path,
-    offsets: &[usize],
-    item_count: usize,
-) -> Result<(Vec<u32>, Option<Vec<i64>>)> {
-    let timed = Parquet::open(path)?.kind("time").is_some();
-    let columns = if timed { &["user", "item", "time"][..] } else { &["user", "item"] };
-    let (mut ids, mut times, mut user) = (Vec::new(), Vec::new(), 0);
-    for_each(path, columns, |frame| {
+fn read_sequences(path: &Path, offsets: &[usize], item_count: usize) -> Result<Vec<u32>> {
+    let (mut ids, mut user) = (Vec::new(), 0);
+    for_each(path, &["user", "item"], |frame| {
         let rows = frame.column("user")?.u32()?.iter().zip(frame.column("item")?.u32()?.iter());
         for (owner, id) in rows {
             let (Some(owner), Some(id)) = (owner, id) else {
@@ -283,19 +291,31 @@ fn read_sequences(
             }
             ids.push(id);
         }
-        if timed {
-            let column = frame.column("time")?.i64()?;
-            if column.null_count() > 0 {
-                return Ok(Some("a row has no value".to_owned()));
-            }
-            times.extend(column.iter().flatten());
-        }
         Ok(None)
     })?;
     // They have grown to up to twice of what they are.
     ids.shrink_to_fit();
-    times.shrink_to_fit();
-    Ok((ids, timed.then_some(times)))
+    Ok(ids)
+}
+
+/// Whether sequences have times.
+fn has_times(path: &Path) -> Result<bool> {
+    Ok(Parquet::open(path)?.kind("time").is_some())
+}
+
+/// Gives `take` the times of all sequences piece by piece, if they have any.
+fn read_times(path: &Path, take: &mut dyn FnMut(&[i64])) -> Result<()> {
+    if !has_times(path)? {
+        return Ok(());
+    }
+    for_each(path, &["time"], |frame| {
+        let column = frame.column("time")?.i64()?;
+        if column.null_count() > 0 {
+            return Ok(Some("a row has no value".to_owned()));
+        }
+        take(&column.iter().flatten().collect::<Vec<i64>>());
+        Ok(None)
+    })
 }
 
 /// Gives `take` the file piece by piece; what it finds wrong, as text, ends the reading.

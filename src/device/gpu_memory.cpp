@@ -1,4 +1,4 @@
-// How much memory a GPU has left, and how much was taken of it.
+// What a GPU has of memory, and how much was taken of it.
 
 #include <c10/core/CachingDeviceAllocator.h>
 
@@ -8,23 +8,29 @@ c10::DeviceAllocator& allocator() { return *c10::getDeviceAllocator(c10::kCUDA);
 
 }  // namespace
 
+// In bytes: all that there is, what the driver has left of it, and what libtorch keeps for the next tensors.
+struct CrolossGpuMemory {
+    size_t total;
+    size_t free;
+    size_t kept;
+};
+
 extern "C" {
 
-// In bytes; 0 where CUDA does not tell.
-size_t croloss_free_memory(int device) {
+// Zeros where CUDA does not tell.
+CrolossGpuMemory croloss_gpu_memory(int device) {
     try {
-        return allocator().getMemoryInfo(static_cast<c10::DeviceIndex>(device)).first;
+        auto index = static_cast<c10::DeviceIndex>(device);
+        auto [free, total] = allocator().getMemoryInfo(index);
+        size_t kept = 0;
+        // Before the first tensor it has no statistics, and keeps nothing.
+        if (allocator().initialized()) {
+            auto stats = allocator().getDeviceStats(index);
+            kept = static_cast<size_t>(stats.reserved_bytes[0].current - stats.allocated_bytes[0].current);
+        }
+        return {total, free, kept};
     } catch (...) {
-        return 0;
-    }
-}
-
-// Likewise all that it has.
-size_t croloss_total_memory(int device) {
-    try {
-        return allocator().getMemoryInfo(static_cast<c10::DeviceIndex>(device)).second;
-    } catch (...) {
-        return 0;
+        return {};
     }
 }
 

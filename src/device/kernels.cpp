@@ -35,27 +35,31 @@ void find(void* library, const char* name, Function*& function) {
     }
 }
 
-// Of NVIDIA's driver a failure has a name, if the driver tells it.
-[[noreturn]] void fail(void* library, const std::string& what, int status) {
+// Throws unless a function of a library handed back 0 for success; `kernel`: what it was to launch. Text is made of
+// failures only, since every launch comes by here.
+void check(void* library, int status, const char* function, const char* kernel = nullptr) {
+    if (status == 0) {
+        return;
+    }
+    // Of NVIDIA's driver a failure has a name, if the driver tells it.
     const char* name = nullptr;
-    if (what.rfind("cu", 0) == 0) {
+    if (std::string_view(function).rfind("cu", 0) == 0) {
         auto* ask = reinterpret_cast<int (*)(int, const char**)>(dlsym(library, "cuGetErrorName"));
         if (ask != nullptr) {
             ask(status, &name);
         }
     }
+    std::string what = kernel ? std::string(function) + " of " + kernel : function;
     std::string number = "status " + std::to_string(status);
     throw std::runtime_error(what + " failed with " + (name ? std::string(name) + ", " + number : number));
 }
 
-// Calls a function of a library that hands back 0 for success.
+// Calls a function of a library.
 template <class... Arguments>
 void call(void* library, const char* name, Arguments... arguments) {
     int (*function)(Arguments...);
     find(library, name, function);
-    if (int status = function(arguments...)) {
-        fail(library, name, status);
-    }
+    check(library, function(arguments...), name);
 }
 
 void* open(const char* name) {
@@ -162,20 +166,16 @@ struct Kernels {
     // A thread of libtorch may not have entered it yet.
     void enter() const {
         void* current = nullptr;
-        if (int status = get_context(&current)) {
-            fail(driver, "cuCtxGetCurrent", status);
-        }
-        int status = current == context ? 0 : set_context(context);
-        if (status != 0) {
-            fail(driver, "cuCtxSetCurrent", status);
+        check(driver, get_context(&current), "cuCtxGetCurrent");
+        if (current != context) {
+            check(driver, set_context(context), "cuCtxSetCurrent");
         }
     }
 
     void launch(const char* name, unsigned blocks, void* stream, void** arguments) const {
         enter();
-        if (int status = start(functions.at(name), blocks, 1, 1, BLOCK, 1, 1, 0, stream, arguments, nullptr)) {
-            fail(driver, std::string("cuLaunchKernel of ") + name, status);
-        }
+        int status = start(functions.at(name), blocks, 1, 1, BLOCK, 1, 1, 0, stream, arguments, nullptr);
+        check(driver, status, "cuLaunchKernel", name);
     }
 };
 

@@ -74,27 +74,35 @@ pub fn synchronize(device: Device) {
 
 unsafe extern "C" {
     fn croloss_gpu_name(index: c_int, name: *mut c_char, size: c_int) -> *const c_char;
-    fn croloss_free_memory(device: c_int) -> usize;
-    fn croloss_total_memory(device: c_int) -> usize;
+    fn croloss_gpu_memory(device: c_int) -> GpuMemory;
     fn croloss_peak_memory(device: c_int) -> usize;
     fn croloss_whole_float32();
     fn croloss_libtorch_built_with(name: *const c_char) -> *const c_char;
 }
 
-/// The bytes that a GPU has left; `None` for the host, whose memory is not given out in pieces.
-pub fn free_memory(device: Device) -> Option<usize> {
-    match device {
-        // SAFETY: reads a number; the device is there, since tensors are on it.
-        Device::Cuda(index) => Some(unsafe { croloss_free_memory(index as c_int) }),
-        _ => None,
+/// What a GPU has of memory, in bytes; zeros where CUDA does not tell.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GpuMemory {
+    pub total: usize,
+    /// What the driver has left.
+    pub free: usize,
+    /// What libtorch has of the driver, and keeps for the next tensors.
+    pub kept: usize,
+}
+
+impl GpuMemory {
+    /// What tensors could still get, at most: what is kept may lie in pieces.
+    pub fn room(self) -> usize {
+        self.free + self.kept
     }
 }
 
-/// The bytes that a GPU has in all, likewise.
-pub fn total_memory(device: Device) -> Option<usize> {
+/// The memory of a GPU; `None` for the host, whose memory is not given out in pieces.
+pub fn gpu_memory(device: Device) -> Option<GpuMemory> {
     match device {
-        // SAFETY: reads a number; 0 where the device is not there.
-        Device::Cuda(index) => Some(unsafe { croloss_total_memory(index as c_int) }),
+        // SAFETY: reads numbers; zeros where the device is not there.
+        Device::Cuda(index) => Some(unsafe { croloss_gpu_memory(index as c_int) }),
         _ => None,
     }
 }
@@ -102,7 +110,7 @@ pub fn total_memory(device: Device) -> Option<usize> {
 /// The most memory of a GPU that this process has held for tensors, in MiB; `None` for the host.
 pub fn peak_memory_mib(device: Device) -> Option<u64> {
     match device {
-        // SAFETY: as in `free_memory`.
+        // SAFETY: as in `gpu_memory`.
         Device::Cuda(index) => {
             Some(unsafe { croloss_peak_memory(index as c_int) } as u64 / (1 << 20))
         }

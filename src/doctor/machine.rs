@@ -37,6 +37,7 @@ pub struct Machine {
 pub struct Gpu {
     pub name: String,
     pub memory_mib: u64,
+    /// By its driver.
     pub free_mib: u64,
 }
 
@@ -66,12 +67,12 @@ impl Machine {
 
 impl Gpu {
     fn look(index: usize) -> Self {
-        let device = Device::Cuda(index);
-        let mib = |bytes: Option<usize>| bytes.unwrap_or_default() as u64 / MIB;
+        let memory = device::gpu_memory(Device::Cuda(index)).unwrap_or_default();
+        let mib = |bytes: usize| bytes as u64 / MIB;
         Self {
             name: device::gpu_name(index),
-            memory_mib: mib(device::total_memory(device)),
-            free_mib: mib(device::free_memory(device)),
+            memory_mib: mib(memory.total),
+            free_mib: mib(memory.free),
         }
     }
 }

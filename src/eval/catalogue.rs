@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
-use crate::device::{self, ComputePath, Kernels, memory};
+use crate::device::{self, ComputePath, GpuMemory, Kernels, memory};
 use crate::host::ranking;
 use crate::model::{Additions, Model, Scoring};
 use crate::ranks::Team;
@@ -43,8 +43,8 @@ pub struct Catalogue {
 impl Catalogue {
     /// Items whose vectors are `rows` `[items, dim]`.
     pub fn new(rows: Tensor, path: ComputePath) -> Self {
-        let free = device::free_memory(rows.device());
-        let scores = free.map_or(SCORES, |free| (free / BYTES_A_SCORE).clamp(SCORES, MOST));
+        let room = device::gpu_memory(rows.device()).map(GpuMemory::room);
+        let scores = room.map_or(SCORES, |room| (room / BYTES_A_SCORE).clamp(SCORES, MOST));
         let (rows, team) = (rows.contiguous(), Team::default());
         let count = rows.size()[0] as usize;
         let (inverse_lengths, across) = (OnceCell::new(), OnceCell::new());

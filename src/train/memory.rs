@@ -6,7 +6,7 @@ use anyhow::Result;
 use sysinfo::System;
 
 use crate::config::{Config, EncoderConfig, OptimizerKind, TowerConfig, TransformerLayer};
-use crate::device;
+use crate::device::{self, GpuMemory};
 use crate::eval::BYTES_A_SCORE as BYTES;
 use crate::misuse;
 use crate::model::{Draws, Known};
@@ -144,10 +144,10 @@ pub fn refuse_too_large(
     values: ValueRows,
     beside: usize,
 ) -> Result<Option<String>> {
-    let of_gpu = match device::free_memory(plan.device) {
+    let of_gpu = match device::gpu_memory(plan.device) {
         // It does not tell.
-        Some(0) => return Ok(None),
-        bytes => bytes.map(|bytes| (device::name(plan.device), bytes as u64)),
+        Some(GpuMemory { total: 0, .. }) => return Ok(None),
+        memory => memory.map(|memory| (device::name(plan.device), memory.room() as u64)),
     };
     let needed = Needed::of(config, plan, items, interactions, values);
     compared(&needed, (free(), beside), of_gpu, config, items)

@@ -1,7 +1,8 @@
 //! The pretended device keeps to what a real one does.
 
 use croloss::config::DeviceChoice;
-use croloss::device;
+use croloss::device::{self, ComputePath};
+use croloss::eval::Catalogue;
 use croloss::model::Scoring;
 use libloading::os::unix::{Library, RTLD_NOW};
 use tch::{Device, Kind, Tensor};
@@ -86,6 +87,36 @@ fn refusals() {
         let words = "CUDA out of memory. Tried to allocate";
         refused("memory", words, Tensor::f_ones([1 << 31], (Kind::Float, gpu)));
     }
+}
+
+#[test]
+fn what_libtorch_keeps_is_free_for_the_next_tensor() {
+    if machine::pretended().is_some() {
+        machine::inner("pretended::kept_memory");
+    }
+}
+
+#[test]
+#[ignore = "run by the test above in a process that finds CUDA"]
+fn kept_memory() {
+    const BYTES: usize = 64 << 20;
+    let gpu = gpu(0);
+    // Kernels, which hold no scores, are for float32.
+    let rows = Tensor::empty([1000, 4], (Kind::Double, gpu));
+    let seen = || {
+        let items = Catalogue::new(rows.shallow_clone(), ComputePath::TensorOps);
+        (device::gpu_memory(gpu).unwrap(), items.users_a_block())
+    };
+    let (before, users) = seen();
+    let tensor = Tensor::empty([BYTES as i64], (Kind::Uint8, gpu));
+    let (with, users_with) = seen();
+    assert_eq!(with.room(), before.room() - BYTES);
+    assert!(users_with < users, "{users_with} and {users} users");
+    drop(tensor);
+    let (after, users_after) = seen();
+    assert_eq!((after.room(), users_after), (before.room(), users));
+    // The driver has not got it back.
+    assert_eq!(after.free, before.free - BYTES);
 }
 
 #[test]

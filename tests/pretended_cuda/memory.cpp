@@ -156,18 +156,18 @@ struct DeviceMemory final : c10::DeviceAllocator {
     void recordStream(const c10::DataPtr&, c10::Stream) override {}
     void resetAccumulatedStats(c10::DeviceIndex) override {}
     void resetPeakStats(c10::DeviceIndex) override {}
+    // As libtorch's own: what it once had of the driver it keeps, and the driver has the rest.
     c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex device) override {
         c10::CachingDeviceAllocator::DeviceStats stats;
         auto [peak, used] = peak_and_used(device);
-        for (auto* of_kind : {&stats.allocated_bytes, &stats.reserved_bytes}) {
-            (*of_kind)[0].peak = static_cast<int64_t>(peak);
-            (*of_kind)[0].current = static_cast<int64_t>(used);
-        }
+        auto &allocated = stats.allocated_bytes[0], &reserved = stats.reserved_bytes[0];
+        allocated.peak = reserved.peak = reserved.current = static_cast<int64_t>(peak);
+        allocated.current = static_cast<int64_t>(used);
         return stats;
     }
     std::pair<size_t, size_t> getMemoryInfo(c10::DeviceIndex device) override {
-        Pool& pool = *memory().devices[device];
-        return {pool.size - pool.used, pool.size};
+        size_t size = memory().devices[device]->size;
+        return {size - peak_and_used(device).first, size};
     }
 };
 

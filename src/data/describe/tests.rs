@@ -169,7 +169,7 @@ proptest! {
         }
         // What is written is read.
         dataset.save(&dir.path().join("out"), false).unwrap();
-        let loaded = Dataset::load(&dir.path().join("out")).unwrap();
+        let loaded = Dataset::load_timed(&dir.path().join("out")).unwrap();
         prop_assert_eq!(&loaded.item_features, &dataset.item_features);
         prop_assert_eq!(loaded.checksum(), dataset.checksum());
     }

@@ -50,7 +50,7 @@ fn what_is_known_is_saved_and_loaded() {
         }
         dataset.manifest.checksum = dataset.checksum();
         let (_dir, out) = saved(&dataset);
-        assert_eq!(Dataset::load(&out).unwrap(), dataset, "{parts}");
+        assert_eq!(Dataset::load_timed(&out).unwrap(), dataset, "{parts}");
         assert_eq!(Dataset::read_items(&Dataset::items_path(&out)).unwrap(), dataset.items);
         let files = fs::read_dir(&out).unwrap().count();
         let more = [3, 1, 2, 4].map(|bits| usize::from(parts & bits > 0));

@@ -49,7 +49,9 @@ fn what_is_saved_is_loaded() {
     for timed in [true, false] {
         let dataset = sample(timed);
         let (_dir, out) = saved(&dataset);
-        assert_eq!(Dataset::load(&out).unwrap(), dataset);
+        assert_eq!(Dataset::load_timed(&out).unwrap(), dataset);
+        let untimed = Dataset { times: None, ..dataset.clone() };
+        assert_eq!(Dataset::load(&out).unwrap(), untimed);
         assert!(dataset.save(&out, false).unwrap_err().to_string().contains("--force"));
         dataset.save(&out, true).unwrap();
         let names = fs::read_dir(&out).unwrap().map(|file| file.unwrap().file_name());
@@ -69,7 +71,7 @@ fn cuts_are_saved_and_loaded_and_change_the_checksum() {
     dataset.manifest.counts = dataset.counts();
     dataset.manifest.checksum = dataset.checksum();
     let (_dir, out) = saved(&dataset);
-    assert_eq!(Dataset::load(&out).unwrap(), dataset);
+    assert_eq!(Dataset::load_timed(&out).unwrap(), dataset);
     let mut other = dataset.clone();
     other.cuts.as_mut().unwrap()[9].validation += 1;
     assert_ne!(other.checksum(), dataset.checksum());
@@ -175,6 +177,7 @@ fn altered_files_are_refused() {
     alter(&|data| data.sequences.items[7] ^= 7, SEQUENCES, "");
     alter(&|data| data.sequences.items.swap(5, 6), SEQUENCES, "checksum");
     alter(&|data| data.times = None, SEQUENCES, "checksum");
+    alter(&|data| data.times.as_mut().unwrap()[54] += 1, SEQUENCES, "checksum");
     alter(&|data| data.sequences.offsets[3] += 1, SEQUENCES, "row 7 is user 2's");
     alter(&|data| data.split[0] = Split::Test, USERS, "10 users");
     alter(&|data| data.items.truncate(3), ITEMS, "item 4 is not in the catalogue of 3");
