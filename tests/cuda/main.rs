@@ -6,6 +6,7 @@ mod around;
 #[path = "../common/mod.rs"]
 mod common;
 mod counts;
+mod dropout;
 mod features;
 mod fused;
 mod kernels;
