@@ -12,8 +12,11 @@ mod fused;
 mod kernels;
 mod loading;
 mod machine;
+#[path = "../common/next_day.rs"]
+mod next_day;
 #[path = "../../src/step/tests/parts.rs"]
 mod parts;
 mod pretended;
 mod product;
 mod steps;
+mod warm_start;
