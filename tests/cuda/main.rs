@@ -2,6 +2,7 @@
 //! `tests/pretended_cuda/`. `make test-cuda` runs this suite alone.
 
 mod alike;
+mod answers;
 mod around;
 #[path = "../common/mod.rs"]
 mod common;
@@ -18,5 +19,8 @@ mod next_day;
 mod parts;
 mod pretended;
 mod product;
+#[allow(dead_code)] // Little of it is asked for here.
+#[path = "../common/server.rs"]
+mod server;
 mod steps;
 mod warm_start;
