@@ -204,8 +204,11 @@ impl Dataset {
             "the files in {} hold {there} where {FILE} says {written}: prepare it again",
             folder.display()
         );
-        let count = if has_times(&path)? { dataset.sequences.items.len() } else { 0 };
-        let checksum = dataset.checksum_with(count, |take| read_times(&path, take))?;
+        let timed = has_times(&path)?;
+        let count = if timed { dataset.sequences.items.len() } else { 0 };
+        let times =
+            |take: &mut dyn FnMut(&[i64])| if timed { read_times(&path, take) } else { Ok(()) };
+        let checksum = dataset.checksum_with(count, times)?;
         ensure!(
             checksum == dataset.manifest.checksum,
             "the files in {} are not those that were prepared (the checksum in {FILE} differs): \
@@ -222,8 +225,11 @@ impl Dataset {
     pub fn load_timed(folder: &Path) -> Result<Dataset> {
         let dataset = Self::load(folder)?;
         let (path, mut times) = (folder.join(SEQUENCES), Vec::new());
+        if !has_times(&path)? {
+            return Ok(dataset);
+        }
         read_times(&path, &mut |some: &[i64]| times.extend_from_slice(some))?;
-        Ok(Dataset { times: has_times(&path)?.then_some(times), ..dataset })
+        Ok(Dataset { times: Some(times), ..dataset })
     }
 }
 
@@ -303,11 +309,8 @@ fn has_times(path: &Path) -> Result<bool> {
     Ok(Parquet::open(path)?.kind("time").is_some())
 }
 
-/// Gives `take` the times of all sequences piece by piece, if they have any.
+/// Gives `take` the times of all sequences piece by piece.
 fn read_times(path: &Path, take: &mut dyn FnMut(&[i64])) -> Result<()> {
-    if !has_times(path)? {
-        return Ok(());
-    }
     for_each(path, &["time"], |frame| {
         let column = frame.column("time")?.i64()?;
         if column.null_count() > 0 {

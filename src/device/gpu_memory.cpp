@@ -6,6 +6,19 @@ namespace {
 
 c10::DeviceAllocator& allocator() { return *c10::getDeviceAllocator(c10::kCUDA); }
 
+// What libtorch has of the driver and no tensor uses; before the first tensor it has no statistics, and nothing.
+size_t kept(c10::DeviceIndex device) {
+    try {
+        if (!allocator().initialized()) {
+            return 0;
+        }
+        auto stats = allocator().getDeviceStats(device);
+        return static_cast<size_t>(stats.reserved_bytes[0].current - stats.allocated_bytes[0].current);
+    } catch (...) {
+        return 0;
+    }
+}
+
 }  // namespace
 
 // In bytes: all that there is, what the driver has left of it, and what libtorch keeps for the next tensors.
@@ -22,13 +35,7 @@ CrolossGpuMemory croloss_gpu_memory(int device) {
     try {
         auto index = static_cast<c10::DeviceIndex>(device);
         auto [free, total] = allocator().getMemoryInfo(index);
-        size_t kept = 0;
-        // Before the first tensor it has no statistics, and keeps nothing.
-        if (allocator().initialized()) {
-            auto stats = allocator().getDeviceStats(index);
-            kept = static_cast<size_t>(stats.reserved_bytes[0].current - stats.allocated_bytes[0].current);
-        }
-        return {total, free, kept};
+        return {total, free, kept(index)};
     } catch (...) {
         return {};
     }

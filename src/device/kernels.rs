@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 pub use encoder::Drops;
-pub use rank::Pairs;
+pub use rank::UserItems;
 
 const SOURCE: &str = concat!(
     include_str!("kernels.cu"),

@@ -15,7 +15,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 use crate::config::DeviceChoice;
 use crate::misuse;
 
-pub use kernels::{Argument, Drops, Kernels, Pairs, WARP, backward, why_no_kernels};
+pub use kernels::{Argument, Drops, Kernels, UserItems, WARP, backward, why_no_kernels};
 pub use ops::operations;
 #[cfg(test)]
 pub use ops::read_back;

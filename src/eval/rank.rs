@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::catalogue::Catalogue;
 use super::query::Query;
 use crate::config::Seen;
-use crate::device::{ComputePath, Kernels, Pairs, memory};
+use crate::device::{ComputePath, Kernels, UserItems, memory};
 use crate::host::ranking::{self, Ranked};
 
 /// For each query the ranks of its targets, in their order, from 1; `users` `[queries, dim]`.
@@ -88,7 +88,7 @@ fn counts_by_kernels(
     items: &Catalogue,
     queries: &[Ranked],
 ) -> Result<Vec<Vec<u64>>> {
-    let (mut targets, mut others) = (Pairs::default(), Pairs::default());
+    let (mut targets, mut others) = (UserItems::default(), UserItems::default());
     let item = |id: u32| id as usize - 1;
     for (user, query) in queries.iter().enumerate() {
         let gain = |id| query.with_gain(id, 0.0);

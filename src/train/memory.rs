@@ -45,8 +45,8 @@ struct Needed {
     /// All items' vectors while users are ranked, where items have features.
     composed: u64,
     /// What tensor ops on a GPU take besides: a place a row of deferred Adam; the log, where batches are
-    /// cut there; a batch; while users are ranked the squares of the vectors, their lengths, and one
-    /// user's scores.
+    /// cut there; a batch; while users are ranked the vectors across or their squares, their lengths, and
+    /// one user's scores.
     on_gpu: u64,
     /// The copy that a checkpoint is written from.
     checkpoint: u64,
@@ -66,7 +66,6 @@ impl Needed {
         let parameters = least_parameters(&config.tower);
         let scored = *tables.last().expect("there is a table");
         let composed = if values.items > 0 { rows * 4 * scored } else { 0 };
-        // The vectors across, or their squares; their lengths; a user's scores.
         let ranking = rows * (4 * scored + 4 + BYTES as u64);
         // As int32, and padding.
         let log = if plan.batches == Draws::Device { 4 * (interactions as u64 + 1) } else { 0 };

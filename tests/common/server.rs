@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use croloss::data::Dataset;
@@ -29,12 +29,12 @@ pub struct Server {
 impl Server {
     pub fn start(place: &Place, more: &[&str]) -> Self {
         let command = ["serve", "towers", "--listen", "127.0.0.1:0"];
-        let mut child = place
-            .command(&[&command[..], more].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(place.command(&[&command[..], more].concat()))
+    }
+
+    /// The one that a command starts.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (mut line, mut example) = (String::new(), String::new());
         let mut said = BufReader::new(child.stdout.take().unwrap());
         said.read_line(&mut line).unwrap();

@@ -1,7 +1,9 @@
 //! What stands around a training, with GPUs: export, recommendations, benchmarks, sweeps, a training
 //! that is gone on with, and what is said of devices.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::counts::counted;
@@ -132,6 +134,61 @@ fn a_sweep_takes_the_gpus_that_are_there() {
             }
         }
     }
+}
+
+const SPACE: &str = r#"
+[[grid]]
+name = "cro"
+set = { "loss.kind" = "cro" }
+[grid.axes]
+"loss.alpha" = { from = 0.0, to = 2.0 }
+"#;
+
+/// The recall@10 of each validation of a run, in order.
+fn recalls(run: &Path) -> Vec<f64> {
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let validations = lines.filter(|line| line["part"] == "validation");
+    validations.map(|line| line["recall@10"].as_f64().unwrap()).collect()
+}
+
+/// The part of a search that goes on comes to what its point comes to in one go, whichever GPU it
+/// goes on with.
+#[test]
+fn a_search_takes_the_gpus_that_are_there() {
+    if machine::pretended().is_none() {
+        return;
+    }
+    let place = Place::new();
+    fs::write(place.path("space.toml"), SPACE).unwrap();
+    let tune = ["tune", "c.toml", "--space", "space.toml", "--for", "recall@10", "--out", "found"];
+    let size = ["--points", "3", "--jobs", "2"];
+    // Rungs at 1, 3, 9 and 27 steps.
+    let sets = ["device=cuda", "train.steps=27", "train.validate_every=1"];
+    let sets = sets.map(|set| ["--set", set]).concat();
+    let arguments = [&tune[..], &size, &sets[..]].concat();
+    let counts = counted(&place, &mut command(&place, &arguments));
+    let trained = counts.iter().filter(|own| own.at == "exit" && own.all().launches > 0);
+    let visible: Vec<&str> = trained.map(|own| own.visible.as_str()).collect();
+    // Three points, the best of them once more, and two to the end.
+    assert_eq!(visible.len(), 6);
+    assert_eq!(BTreeSet::from_iter(visible), BTreeSet::from(["0", "1"]));
+
+    let folders = fs::read_dir(place.path("found")).unwrap().map(|entry| entry.unwrap().path());
+    let runs: Vec<PathBuf> = folders.filter(|path| path.join("metrics.jsonl").exists()).collect();
+    let (ended, parts): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        runs.iter().partition(|run| run.join("result.json").exists());
+    assert_eq!(ended.len(), 2);
+    for run in &ended {
+        assert_eq!(json(&run.join("result.json"))["device"], "cuda:0", "{run:?}");
+    }
+    let mut parts: Vec<Vec<f64>> = parts.into_iter().map(|run| recalls(run)).collect();
+    parts.sort_by_key(Vec::len);
+    let lengths: Vec<usize> = parts.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [1, 1, 3]);
+    let is_best = |run: &&&PathBuf| run.to_string_lossy().contains("best-recall@10");
+    let best = recalls(ended.iter().find(is_best).unwrap());
+    assert_eq!(best[..3], parts[2]);
 }
 
 const LONG: [&str; 4] = ["--set", "train.steps=300", "--set", "train.validate_every=100"];

@@ -19,6 +19,8 @@ pub struct Counts {
     pub visible: String,
     /// The most memory of each device, in bytes.
     pub peak: Vec<u64>,
+    /// The same since the line before.
+    pub peak_since: Vec<u64>,
     threads: BTreeMap<String, OfThread>,
 }
 
@@ -91,7 +93,8 @@ pub fn counted(place: &Place, command: &mut Command) -> Vec<Counts> {
     read(&path)
 }
 
-fn read(path: &Path) -> Vec<Counts> {
+/// The lines in a file, in the order in which they were written.
+pub fn read(path: &Path) -> Vec<Counts> {
     let lines = fs::read_to_string(path).unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -14,14 +14,14 @@ fn kernels() -> Kernels {
 }
 
 /// Numbers between −1 and 1, others for each `from`.
-fn numbers(size: &[i64], from: i64) -> Tensor {
+pub fn numbers(size: &[i64], from: i64) -> Tensor {
     let count: i64 = size.iter().product();
     let all = Tensor::arange_start(100 * from, 100 * from + count, (Kind::Float, Device::Cpu));
     all.sin().view(size)
 }
 
 /// What dropout multiplies the first `size` numbers with.
-fn mask(size: &[i64], drops: Drops) -> Tensor {
+pub fn mask(size: &[i64], drops: Drops) -> Tensor {
     let ones = Tensor::ones(size, (Kind::Float, gpu()));
     kernels().relu(&ones, drops).to_device(Device::Cpu)
 }

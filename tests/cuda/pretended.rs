@@ -155,6 +155,36 @@ fn sizes() {
 }
 
 #[test]
+fn the_most_memory_is_counted_from_wait_to_wait() {
+    if machine::pretended().is_some() {
+        let mut command = machine::inner_command("pretended::memory");
+        let lines = counted(&Place::new(), &mut command);
+        let waits = lines.iter().filter(|line| line.at == "synchronize");
+        let mib = waits.map(|line| (line.peak[0] >> 20, line.peak_since[0] >> 20));
+        assert_eq!(mib.collect::<Vec<_>>(), [(3, 3), (3, 1), (3, 2), (4, 4), (4, 0)]);
+        assert!(lines.iter().all(|line| line.peak_since[1] == 0), "the other device");
+    }
+}
+
+#[test]
+#[ignore = "run by the test above in a process that finds CUDA"]
+fn memory() {
+    let gpu = gpu(0);
+    let mib = |count: i64| ones(&[count << 18], gpu);
+    let kept = mib(1);
+    drop(mib(2));
+    device::synchronize(gpu);
+    // What was held at the wait before counts, and nothing else.
+    device::synchronize(gpu);
+    drop(mib(1));
+    device::synchronize(gpu);
+    drop(kept);
+    drop(mib(4));
+    device::synchronize(gpu);
+    device::synchronize(gpu);
+}
+
+#[test]
 fn what_is_not_on_the_default_stream_is_counted() {
     if machine::pretended().is_some() {
         let mut command = machine::inner_command("pretended::another_stream");

@@ -1,16 +1,18 @@
 // What each thread asks of the device: launches, copies by direction and by the memory that they start or end in,
-// waits. A line of JSON holds the sums since the start:
+// waits. A line of JSON holds the sums since the start, and of each device the most memory since then and since the
+// line before:
 //
-//   {"at": "synchronize", "visible": "1", "peak": [4096], "threads": {"main": {"launches": 3, …,
-//    "operations": {"launches": {"aten::add.Tensor": 3}, …}}}}
+//   {"at": "synchronize", "visible": "1", "peak": [8192], "peak_since": [4096],
+//    "threads": {"main": {"launches": 3, …, "operations": {"launches": {"aten::add.Tensor": 3}, …}}}}
 //
 // One operation counts as one launch, though a real device may need several kernels for it.
 #include "pretended.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -93,11 +95,13 @@ void write_counts(const char* at) {
     }
     const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
     std::string line = std::string("{\"at\": \"") + at + "\", \"visible\": \"" + (visible ? visible : "") + "\"";
-    line += ", \"peak\": [";
+    std::string peak, since;
     for (c10::DeviceIndex device = 0; device < device_count(); device++) {
-        line += (device > 0 ? ", " : "") + std::to_string(peak_and_used(device).first);
+        const char* comma = device > 0 ? ", " : "";
+        peak += comma + std::to_string(peak_and_used(device).first);
+        since += comma + std::to_string(peak_since(device));
     }
-    line += "], \"threads\": {";
+    line += ", \"peak\": [" + peak + "], \"peak_since\": [" + since + "], \"threads\": {";
     for (auto& [name, operations] : by_name) {
         line += (line.back() == '{' ? "\"" : ", \"") + name + "\": {";
         std::string single;
@@ -114,9 +118,11 @@ void write_counts(const char* at) {
         line += "\"operations\": {" + single + "}}";
     }
     line += "}}\n";
-    if (FILE* file = std::fopen(path, "a")) {
-        std::fputs(line.c_str(), file);
-        std::fclose(file);
+    // In one piece: other processes may write there, too.
+    int file = open(path, O_WRONLY | O_APPEND | O_CREAT, 0666);
+    if (file >= 0) {
+        (void)!write(file, line.data(), line.size());
+        close(file);
     }
 }
 

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace pretended {
@@ -28,6 +29,8 @@ struct Pool {
     size_t size = 0;
     size_t used = 0;
     size_t peak = 0;
+    // The same since somebody last asked for it.
+    size_t peak_since = 0;
     std::mutex lock;
     size_t fresh = 0;
     std::map<size_t, std::vector<size_t>> free;
@@ -54,6 +57,7 @@ struct Pool {
         taken[offset] = whole;
         used += whole;
         peak = std::max(peak, used);
+        peak_since = std::max(peak_since, used);
         return offset;
     }
 
@@ -215,6 +219,12 @@ std::pair<size_t, size_t> peak_and_used(c10::DeviceIndex device) {
     Pool& pool = *memory().devices[device];
     std::lock_guard<std::mutex> guard(pool.lock);
     return {pool.peak, pool.used};
+}
+
+size_t peak_since(c10::DeviceIndex device) {
+    Pool& pool = *memory().devices[device];
+    std::lock_guard<std::mutex> guard(pool.lock);
+    return std::exchange(pool.peak_since, pool.used);
 }
 
 }  // namespace pretended

@@ -41,6 +41,8 @@ void* behind(void* address);
 void* in_front(const void* real);
 // The most memory, and that in use now, in bytes.
 std::pair<size_t, size_t> peak_and_used(c10::DeviceIndex device);
+// The most memory since the call before, in bytes.
+size_t peak_since(c10::DeviceIndex device);
 
 // ---- counts.cpp
 enum Count {

@@ -137,6 +137,10 @@ mod tests {
     #[test]
     fn numbers_stand_as_they_are() {
         assert_eq!(parse("1344860"), Some(1_344_860));
+        assert_eq!((parse("007"), parse("+5")), (Some(7), Some(5)));
+        assert_eq!(parse(&"9".repeat(18)), Some(999_999_999_999_999_999));
+        assert_eq!(parse("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(parse("000000000000000000000001"), Some(1));
         assert_eq!(parse(" -5 "), Some(-5));
         assert_eq!(parse("1344860.0"), Some(1_344_860));
         assert_eq!(parse("1344860.9"), Some(1_344_860));

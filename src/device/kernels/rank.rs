@@ -11,14 +11,15 @@ use Argument::{Float, Int, Long, Numbers};
 const USERS: i64 = 16;
 const ITEMS: i64 = 4 * WARP;
 
-/// Pairs of a user and an item, both counted from 0, and a number for each.
+/// UserItems of a user and an item, both counted from 0, and a number for each.
 #[derive(Default)]
-pub struct Pairs {
+pub struct UserItems {
     places: Vec<i64>,
     numbers: Vec<f32>,
 }
 
-impl Pairs {
+impl UserItems {
+    /// Appends a pair.
     pub fn push(&mut self, user: usize, item: usize, number: f32) {
         self.places.extend([user as i64, item as i64]);
         self.numbers.push(number);
@@ -68,8 +69,8 @@ impl Kernels {
         &self,
         users: &Tensor,
         (across, items): (&Tensor, i64),
-        targets: &Pairs,
-        others: &Pairs,
+        targets: &UserItems,
+        others: &UserItems,
     ) -> Tensor {
         let (device, count) = (users.device(), users.size()[0]);
         let (dim, width) = (across.size()[0], across.size()[1]);
