@@ -43,6 +43,15 @@ std::string image_path(const std::string& source) {
     return own.substr(0, own.rfind('/')) + "/kernels-" + std::to_string(std::hash<std::string>()(source)) + ".so";
 }
 
+// A machine's instruction for fmaf, where it has one, is many times as fast as the function.
+const char* fmaf_option() {
+#ifdef __x86_64__
+    return __builtin_cpu_supports("fma") ? "-mfma" : "";
+#else
+    return "";
+#endif
+}
+
 std::string text_of(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -73,15 +82,16 @@ int nvrtcCompileProgram(Program* program, int, const char**) {
                   "(unsigned blocks, unsigned threads, void** values, void* (*behind)(void*)) { grid(" +
                   (exchanges ? "true" : "false") + ", &" + name + ", blocks, threads, values, behind); }\n";
     }
-    program->image = image_path(source);
+    const char* fused = fmaf_option();
+    program->image = image_path(fused + source);
     if (access(program->image.c_str(), R_OK) == 0) {
         return 0;
     }
     std::string own = program->image + "." + std::to_string(getpid());
     std::ofstream(own + ".cpp") << source;
     const char* compiler = std::getenv("CXX");
-    std::string command = std::string(compiler ? compiler : "c++") + " -std=c++17 -O2 -ffp-contract=off -fPIC -shared '" +
-                          own + ".cpp' -o '" + own + "' 2>'" + own + ".log'";
+    std::string command = std::string(compiler ? compiler : "c++") + " -std=c++17 -O2 " + fused +
+                          " -ffp-contract=off -fPIC -shared '" + own + ".cpp' -o '" + own + "' 2>'" + own + ".log'";
     int status = std::system(command.c_str());
     program->log = text_of(own + ".log");
     std::remove((own + ".cpp").c_str());

@@ -12,6 +12,7 @@ constexpr const char* PRELUDE = R"(
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #define __global__
@@ -103,7 +104,8 @@ template <class... T, size_t... I>
 static void run(bool exchanges, void (*kernel)(T...), std::index_sequence<I...>, unsigned blocks, unsigned threads,
                 void** values, void* (*behind)(void*)) {
     blockDim.x = threads;
-    auto work = [&] { kernel(given<T>(values[I], behind)...); };
+    std::tuple<T...> arguments(given<T>(values[I], behind)...);
+    auto work = [&] { std::apply(kernel, arguments); };
     for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
         if (exchanges)
             for (unsigned first = 0; first < threads; first += Warp::LANES_OF_WARP) run_warp(first, work);
