@@ -173,9 +173,10 @@ impl Piece {
     pub fn push_ids<'n>(
         &mut self,
         known: &Builder,
-        users: impl Iterator<Item = &'n str> + Clone,
-        items: impl Iterator<Item = &'n str> + Clone,
+        users: impl Iterator<Item = &'n str>,
+        items: impl Iterator<Item = &'n str>,
     ) -> Result<()> {
+        // Many look-ups in one loop: their ways to memory go side by side.
         self.users.extend(&known.users, users)?;
         self.items.extend(&known.items, items)
     }

@@ -128,8 +128,6 @@ impl Written {
 pub(super) struct Numbered {
     pub numbers: Vec<u32>,
     new: HashMap<CompactString, u32, RandomState>,
-    /// What the ids say that are appended at once.
-    said: Vec<Option<usize>>,
 }
 
 impl Numbered {
@@ -137,19 +135,13 @@ impl Numbered {
     pub fn extend<'n>(
         &mut self,
         known: &Interner,
-        names: impl Iterator<Item = &'n str> + Clone,
+        names: impl Iterator<Item = &'n str>,
     ) -> Result<()> {
-        // First what all of them say: then nothing stands between the ways to memory of look-ups, which go
-        // side by side.
-        self.said.clear();
-        self.said.extend(names.clone().map(says));
         // Logs are often grouped by user: the last one is found without a look-up.
         let mut last = ("", None);
-        for (at, name) in names.enumerate() {
-            let written = self.said[at].map(|value| known.written.get(value));
-            let number = match (written, last) {
-                (Some(Some(number)), _) => number,
-                (_, (same, Some(number))) if same == name => number,
+        for name in names {
+            let number = match last {
+                (same, Some(number)) if same == name => number,
                 _ => self.number(known, name)?,
             };
             last = (name, Some(number));

@@ -136,7 +136,7 @@ fn drop_short_users(kept: &mut Kept, rules: &Rules) -> Result<Dropped> {
 /// The kept users in the order of the log, each with its part.
 fn parts(kept: &Kept, events: &Interactions, split: &SplitRule) -> Result<Vec<(usize, Split)>> {
     let users: Vec<usize> = (0..kept.users.len()).filter(|user| kept.users[*user]).collect();
-    let times = split.goes_by_times().then(|| kept.times(split.moment())).flatten();
+    let times = kept.times(split.moment());
     let times: Option<Vec<i64>> =
         times.map(|times| users.iter().map(|user| times[*user]).collect());
     let test: Option<Vec<bool>> =

@@ -21,11 +21,6 @@ pub struct UserFacts<'a> {
 }
 
 impl SplitRule {
-    /// Whether [`SplitRule::apply`] looks at times.
-    pub fn goes_by_times(&self) -> bool {
-        matches!(self.by, SplitBy::Time | SplitBy::Days | SplitBy::Given)
-    }
-
     /// The part of each user, `[users]`.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! CSV, TSV and their kin.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
@@ -62,7 +61,7 @@ impl Table {
         quote: Option<u8>,
     ) -> Result<Table> {
         let mut ends = vec![];
-        find_ends(first, 0..first.len(), separator, quote, &mut ends);
+        find_ends(first, separator, quote, &mut ends);
         let width = ends.len();
         if width > MOST_COLUMNS {
             misuse!(
@@ -102,9 +101,9 @@ impl Table {
         quote: Option<u8>,
         rows: TakeRows,
     ) -> Result<()> {
-        let (mut lines, mut cells) = (vec![], vec![]);
-        self.for_each_record(piece, quote, |line, start, ends| {
-            let cut = self.take_cells(piece.text, start, ends, quote, &mut cells);
+        let (mut ends, mut lines, mut cells) = (vec![], vec![], vec![]);
+        for (line, range) in records(piece, quote) {
+            let cut = self.cut_record(&piece.text[range], quote, &mut ends, &mut cells);
             if cut.is_ok() {
                 lines.push(line);
             }
@@ -113,61 +112,27 @@ impl Table {
                 lines.clear();
                 cells.clear();
             }
-            cut.map_err(|wrong| anyhow!("{}: {wrong}", at(path, line)))
-        })?;
+            cut.map_err(|wrong| anyhow!("{}: {wrong}", at(path, line)))?;
+        }
         rows(&lines, &cells)
     }
 
-    /// Gives `take` of each record of a piece that is not blank its line, where it starts in the text, and
-    /// where its fields end.
-    fn for_each_record(
+    /// Appends the cells of a record.
+    fn cut_record<'t>(
         &self,
-        piece: &Block<&str>,
+        record: &'t str,
         quote: Option<u8>,
-        mut take: impl FnMut(usize, usize, &[usize]) -> Result<()>,
-    ) -> Result<()> {
-        let (bytes, mut ends) = (piece.text.as_bytes(), vec![]);
-        if quote.is_some() {
-            for (line, range) in records(piece, quote) {
-                ends.clear();
-                find_ends(piece.text, range.clone(), self.separator, quote, &mut ends);
-                take(line, range.start, &ends)?;
-            }
-            return Ok(());
-        }
-        // One search for separators and line ends: in short lines it starts too often.
-        let (mut start, mut line) = (0, piece.first_line);
-        for found in memchr2_iter(self.separator, b'\n', bytes).chain([bytes.len()]) {
-            if bytes.get(found) == Some(&self.separator) {
-                ends.push(found);
-                continue;
-            }
-            let end = found - usize::from(bytes[start..found].ends_with(b"\r"));
-            if end > start {
-                ends.push(end);
-                take(line, start, &ends)?;
-            }
-            ends.clear();
-            (start, line) = (found + 1, line + 1);
-        }
-        Ok(())
-    }
-
-    /// Appends the cells of a record whose fields end at `ends`.
-    fn take_cells<'t>(
-        &self,
-        text: &'t str,
-        start: usize,
-        ends: &[usize],
-        quote: Option<u8>,
+        ends: &mut Vec<usize>,
         cells: &mut Vec<Cow<'t, str>>,
     ) -> Result<()> {
+        ends.clear();
+        find_ends(record, self.separator, quote, ends);
         if ends.len() != self.width {
             bail!("{} fields where {} are expected", ends.len(), self.width);
         }
         for column in &self.wanted {
-            let start = column.checked_sub(1).map_or(start, |before| ends[before] + 1);
-            let Some(cell) = bare(&text[start..ends[*column]], quote) else {
+            let start = column.checked_sub(1).map_or(0, |before| ends[before] + 1);
+            let Some(cell) = bare(&record[start..ends[*column]], quote) else {
                 bail!("not readable as a table from here on (is there a stray quote?)");
             };
             cells.push(cell);
@@ -176,27 +141,20 @@ impl Table {
     }
 }
 
-/// Appends where the fields of the record at `range` end.
-fn find_ends(
-    text: &str,
-    range: Range<usize>,
-    separator: u8,
-    quote: Option<u8>,
-    ends: &mut Vec<usize>,
-) {
-    let (start, bytes) = (range.start, &text.as_bytes()[range.clone()]);
+/// Appends where the fields of a record end.
+fn find_ends(record: &str, separator: u8, quote: Option<u8>, ends: &mut Vec<usize>) {
+    let bytes = record.as_bytes();
     match quote {
-        None => ends.extend(memchr_iter(separator, bytes).map(|at| start + at)),
+        None => ends.extend(memchr_iter(separator, bytes)),
         Some(quote) => {
             let mut inside = false;
-            let found = memchr2_iter(separator, quote, bytes).filter(|at| {
+            ends.extend(memchr2_iter(separator, quote, bytes).filter(|at| {
                 inside ^= bytes[*at] == quote;
                 bytes[*at] == separator && !inside
-            });
-            ends.extend(found.map(|at| start + at));
+            }));
         }
     }
-    ends.push(range.end);
+    ends.push(bytes.len());
 }
 
 /// A field without the quotes around it, if there are any; `None` of one with stray quotes.

@@ -234,9 +234,7 @@ impl Source {
                     .keep
                     .iter()
                     .map(|(column, values)| {
-                        let mut values: Vec<&str> = values.iter().map(String::as_str).collect();
-                        values.sort_unstable();
-                        (column.as_str(), values)
+                        (column.as_str(), values.iter().map(String::as_str).collect())
                     })
                     .collect(),
             },

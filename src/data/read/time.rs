@@ -8,23 +8,8 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
 
 /// [`parse`], and the part that is cut off, in billionths.
 pub(super) fn fine(text: &str) -> Option<(i64, u32)> {
-    digits(text).map(|whole| (whole, 0)).or_else(|| {
-        let text = text.trim();
-        number(text).or_else(|| date_time(text))
-    })
-}
-
-/// A number of digits alone, as nearly all times are.
-fn digits(text: &str) -> Option<i64> {
-    /// As many as always fit.
-    const MOST: usize = 18;
-    if text.is_empty() || text.len() > MOST {
-        return None;
-    }
-    text.bytes().try_fold(0, |value, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        (digit < 10).then(|| 10 * value + i64::from(digit))
-    })
+    let text = text.trim();
+    number(text).or_else(|| date_time(text))
 }
 
 /// Whether `text` tells a date, not a number.

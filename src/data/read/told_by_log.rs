@@ -67,8 +67,7 @@ impl<'a> ToldByLog<'a> {
             None => (&self.of_users[column], numbers[0]),
             Some(column) => (&self.of_items[column], numbers[1]),
         };
-        let counts = |cell| told.first.get(number as usize) == Some(&cell);
-        cell.is_empty() || told.cells.get(cell).is_some_and(counts)
+        cell.is_empty() || told.first(number as usize) == Some(cell)
     }
 
     /// Takes a cell of an event of the user and the item of these numbers.
@@ -92,6 +91,11 @@ impl<'a> ToldByLog<'a> {
 }
 
 impl Told<'_> {
+    /// What counts of a user or an item.
+    fn first(&self, number: usize) -> Option<&str> {
+        self.first.get(number).and_then(|first| self.texts.get(*first as usize)).map(String::as_str)
+    }
+
     fn take(&mut self, number: usize, cell: &str) -> Result<()> {
         if self.first.len() <= number {
             self.first.resize(number + 1, NOTHING);

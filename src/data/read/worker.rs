@@ -1,6 +1,9 @@
 //! What one thread takes of a piece of a log, row by row: filtered, ids as numbers, times parsed.
 
+use std::collections::HashSet;
+
 use anyhow::{Result, anyhow};
+use foldhash::fast::RandomState;
 
 use super::time;
 use super::told_by_log::{ToldByLog, ToldCell};
@@ -13,8 +16,7 @@ pub(super) struct Wanted<'a> {
     pub item: &'a str,
     pub time: Option<&'a str>,
     pub day: Option<&'a str>,
-    /// Columns, and the values of each, ascending, of which an event has one.
-    pub keep: Vec<(&'a str, Vec<&'a str>)>,
+    pub keep: Vec<(&'a str, HashSet<&'a str, RandomState>)>,
 }
 
 impl Wanted<'_> {
@@ -88,11 +90,11 @@ impl<'k> Worker<'k> {
         let cell = &cell;
         let ids = |column: usize| self.kept.iter().map(move |row| cell(*row, column));
         self.worked.events.push_ids(self.known, ids(0), ids(1))?;
-        let (first, told) = (self.wanted.columns().count(), self.told.columns().count());
+        let told = self.wanted.columns().count();
         for (event, row) in (before..).zip(&self.kept) {
             let numbers = self.worked.events.numbers(event);
-            for column in 0..told {
-                let cell = cell(*row, first + column);
+            for column in 0..self.told.columns().count() {
+                let cell = cell(*row, told + column);
                 if !self.told.says(column, numbers, cell) {
                     let (cell, line) = (cell.to_owned(), lines[*row]);
                     self.worked.told.push(ToldCell { event, column, cell, line });
@@ -110,7 +112,7 @@ impl<'k> Worker<'k> {
         let day = columns[1].map(|_| cell(2 + usize::from(time.is_some())));
         let others = 2 + columns.iter().flatten().count();
         let mut keep = wanted.keep.iter().zip(others..);
-        if !keep.all(|((_, values), column)| values.binary_search(&cell(column)).is_ok()) {
+        if !keep.all(|((_, values), column)| values.contains(cell(column))) {
             return Ok(false);
         }
         self.check_id(line, cell(0), "user", wanted.user)?;
