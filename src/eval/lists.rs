@@ -11,8 +11,10 @@ use super::catalogue::Catalogue;
 use super::query::Query;
 use super::rank::scores;
 use crate::config::EvaluationConfig;
-use crate::device::ComputePath;
-use crate::host::ranking::Ranked;
+use crate::device::{ComputePath, memory};
+use crate::host::panels::Panels;
+use crate::host::ranking::{self, Ranked};
+use crate::host::top_k::{Hit, first};
 use crate::model::Model;
 use crate::ranks::Team;
 
@@ -34,11 +36,13 @@ pub struct Listing<'a> {
     pub history: usize,
     /// `[items]`: how often each item stands in what trains.
     pub counts: &'a [u64],
+    /// How the catalogue is gone through; of ranks by tensor ops either way.
+    pub path: ComputePath,
 }
 
 impl Listing<'_> {
     /// Of each N what the lists of the N best hold; the longest may be shorter where items run out.
-    /// By tensor ops on any device. `progress` hears how many queries more are done.
+    /// `progress` hears how many queries more are done.
     ///
     /// # Errors
     /// When an item vector is not a number; those of `progress`.
@@ -48,13 +52,20 @@ impl Listing<'_> {
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<BTreeMap<usize, Lists>> {
         let _guard = tch::no_grad_guard();
-        let items = Catalogue::of(model, ComputePath::TensorOps).checked()?;
+        let items = Catalogue::of(model, self.path).checked()?;
+        let in_loops = self.path == ComputePath::HostLoops && items.team().is_alone();
+        let panels = in_loops.then(|| Panels::new(&items.on_host()));
+        let block = if in_loops { items.users_a_block() } else { items.rows_a_block() };
         let mut tallies: Vec<Tally> =
             self.config.at.iter().map(|&at| Tally::new(at, self.counts.len())).collect();
         self.queries.sort_by_key(|query| query.latest(self.history).len());
-        for queries in self.queries.chunks(items.rows_a_block()) {
-            let users = Query::vectors(model, queries, self.history);
-            for list in self.best(&users, &items, queries)? {
+        for queries in self.queries.chunks(block) {
+            let users = Query::vectors(model, queries, self.history).contiguous();
+            let best = match &panels {
+                Some(panels) => self.best_in_loops(memory::floats(&users), &items, panels, queries),
+                None => self.best(&users, &items, queries)?,
+            };
+            for list in best {
                 tallies.iter_mut().for_each(|tally| tally.add(&list, self.counts));
             }
             progress(queries.len() as u64)?;
@@ -62,7 +73,50 @@ impl Listing<'_> {
         Ok(tallies.into_iter().map(|tally| (tally.at, tally.lists())).collect())
     }
 
-    /// For each query the rows of its best items, the best first, as many as the longest list has.
+    /// How long the longest list can be.
+    fn longest(&self) -> usize {
+        self.config.at.iter().max().map_or(0, |&at| at.min(self.counts.len()))
+    }
+
+    /// For each query the rows of its best items, the best first, as many as the longest list has; `users`
+    /// `[queries, dim]`.
+    fn best_in_loops(
+        &self,
+        users: &[f32],
+        items: &Catalogue,
+        panels: &Panels,
+        queries: &[Query],
+    ) -> Vec<Vec<i64>> {
+        let ranked: Vec<Ranked> =
+            queries.iter().map(|query| query.ranked(items, self.config.seen)).collect();
+        // Of the best by vectors alone those that are hidden or gain go.
+        let most = |query: &Ranked| self.longest() + query.hidden.len() + query.gains.len();
+        let found = panels.search(users, &ranked.iter().map(most).collect::<Vec<_>>());
+        let gaining: Vec<Vec<u32>> =
+            ranked.iter().map(|query| query.gains.iter().map(|(id, _)| *id).collect()).collect();
+        let asked = gaining.iter().zip(&ranked).map(|(targets, query)| Ranked {
+            targets,
+            hidden: vec![],
+            gains: query.gains.clone(),
+        });
+        let asked: Vec<Ranked> = asked.collect();
+        let gained = ranking::target_scores(users, &items.on_host(), &asked);
+        let mut lists = vec![];
+        for ((hits, query), (asked, scores)) in
+            found.into_iter().zip(&ranked).zip(asked.iter().zip(gained))
+        {
+            let ids = asked.targets;
+            let other =
+                |id: &u32| query.hidden.binary_search(id).is_ok() || ids.binary_search(id).is_ok();
+            let alone = hits.into_iter().filter(|hit| !other(&(hit.row + 1)));
+            let gained = ids.iter().zip(scores).map(|(id, score)| Hit { row: id - 1, score });
+            let best = first(alone.chain(gained).collect(), self.longest());
+            lists.push(best.into_iter().map(|hit| i64::from(hit.row)).collect());
+        }
+        lists
+    }
+
+    /// The same by tensor ops.
     fn best(&self, users: &Tensor, items: &Catalogue, queries: &[Query]) -> Result<Vec<Vec<i64>>> {
         let shard = items.team().shard();
         let ranked = queries.iter().map(|query| query.ranked(items, self.config.seen));
@@ -70,8 +124,8 @@ impl Listing<'_> {
             true => ranked.collect(),
             false => ranked.map(|query| query.of_shard(&[], shard)).collect(),
         };
-        let scores = scores(&users.contiguous(), items, &ranked);
-        let longest = self.config.at.iter().max().map_or(0, |&at| at.min(self.counts.len()));
+        let scores = scores(users, items, &ranked);
+        let longest = self.longest();
         let (best, rows) = scores.topk((longest as i64).min(scores.size()[1]), 1, true, true);
         if !items.team().is_alone() {
             return merged(items.team(), &best, &rows, longest);
@@ -152,9 +206,13 @@ mod tests {
     const ITEMS: usize = 20;
 
     /// The lists of one query by definition, in float64; `rows` `[items][dim]`.
-    fn brute(user: &[f64], rows: &[Vec<f64>], hidden: &[u32]) -> Vec<usize> {
+    fn brute(user: &[f64], rows: &[Vec<f64>], hidden: &[u32], gains: &[(u32, f32)]) -> Vec<usize> {
         let dot = |row: &[f64]| row.iter().zip(user).map(|(a, b)| a * b).sum::<f64>();
-        let score = |at: usize| dot(&rows[at]) / dot_self(&rows[at]).sqrt();
+        let gain = |at: usize| {
+            let own = gains.iter().find(|(item, _)| *item as usize == at + 1);
+            own.map_or(0.0, |(_, gain)| f64::from(*gain))
+        };
+        let score = |at: usize| dot(&rows[at]) / dot_self(&rows[at]).sqrt() + gain(at);
         let mut list: Vec<usize> =
             (0..ITEMS).filter(|at| !hidden.contains(&(*at as u32 + 1))).collect();
         list.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
@@ -172,8 +230,20 @@ mod tests {
     /// Item vectors have lengths of their own, by which the model divides.
     #[test]
     fn equals_brute_force_under_every_protocol() {
-        let tower = TowerConfig { dim: 4, ..TowerConfig::default() };
-        let model = Model::new(&tower, ITEMS, 3, Device::Cpu);
+        for repeats in [false, true] {
+            let tower = TowerConfig { dim: 4, repeats, ..TowerConfig::default() };
+            let model = Model::new(&tower, ITEMS, 3, Device::Cpu);
+            if let Some(repeats) = &model.repeats {
+                let weights = Tensor::arange(16, (tch::Kind::Float, Device::Cpu)).cos() * 0.03;
+                repeats.parameter().1.detach().copy_(&weights.view([2, 8]));
+            }
+            for path in [ComputePath::HostLoops, ComputePath::TensorOps] {
+                under_every_protocol(&model, path);
+            }
+        }
+    }
+
+    fn under_every_protocol(model: &Model, path: ComputePath) {
         let counts: Vec<u64> = (0..ITEMS as u64).map(|item| item * item).collect();
         let sequences: [&[u32]; 3] = [&[1, 2, 3, 4, 5], &[7, 7, 9, 2, 20, 1], &[4, 20, 6, 6, 8]];
         for (protocol, histories) in [
@@ -185,10 +255,11 @@ mod tests {
                 let config = EvaluationConfig { protocol, at: vec![1, 3, 60], seen };
                 let queries: Vec<Query> =
                     sequences.iter().map(|own| Query::for_list(own, None, &config)).collect();
-                let listing = Listing { queries, config: &config, history: 3, counts: &counts };
+                let listing =
+                    Listing { queries, config: &config, history: 3, counts: &counts, path };
                 let mut done = 0;
                 let found = listing
-                    .run(&model, &mut |more| {
+                    .run(model, &mut |more| {
                         done += more;
                         Ok(())
                     })
@@ -200,7 +271,9 @@ mod tests {
                         own[known - 3..known].iter().map(|id| i64::from(*id)).collect();
                     let user = model.users(&Tensor::from_slice(&read).view([1, 3]), None);
                     let hidden = if seen == Seen::Exclude { &own[..known] } else { &[] };
-                    brute(&rows(&user)[0], &items, hidden)
+                    let gains =
+                        model.additions().map_or(vec![], |own_gains| own_gains.of(&own[..known]));
+                    brute(&rows(&user)[0], &items, hidden, &gains)
                 });
                 let lists: Vec<Vec<usize>> = lists.collect();
                 for at in [1, 3, 60] {
@@ -214,7 +287,7 @@ mod tests {
                         coverage: distinct.len() as f64 / ITEMS as f64,
                         popularity: sum / places.len() as f64,
                     };
-                    assert_eq!(found[&at], expected, "{protocol:?} {seen:?} @{at}");
+                    assert_eq!(found[&at], expected, "{protocol:?} {seen:?} @{at} {path:?}");
                 }
             }
         }

@@ -8,6 +8,7 @@ pub mod features;
 mod kernels;
 pub mod mean_pool;
 mod padded;
+pub mod panels;
 pub mod ranking;
 pub mod row_loss;
 mod row_weighting;

@@ -61,7 +61,7 @@ impl Ranked<'_> {
 
 impl Items<'_> {
     /// What a row is multiplied with: a function of the row alone.
-    fn factor(&self, row: &[f32]) -> f32 {
+    pub(super) fn factor(&self, row: &[f32]) -> f32 {
         let square = || row.iter().map(|x| x * x).sum::<f32>();
         self.unit.map_or(1.0, |epsilon| inverse_length(square(), epsilon))
     }

@@ -3,8 +3,9 @@
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::panels::Panels;
 use crate::device::{self, ComputePath};
+use crate::host::panels::Panels;
+use crate::host::ranking;
 use crate::host::top_k::Hit;
 use crate::step::Plan;
 
@@ -50,7 +51,8 @@ impl Exact {
         let items = match Plan::of_ranking(vectors.device()) {
             ComputePath::HostLoops => {
                 let dim = vectors.size()[1] as usize;
-                Items::Panels(Panels::new(&host(&vectors)?, dim))
+                let rows = &host(&vectors)?;
+                Items::Panels(Panels::new(&ranking::Items { rows, dim, unit: None }))
             }
             ComputePath::TensorOps => Items::Tensor(vectors),
         };
@@ -189,8 +191,8 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::tests::{brute, whole_numbers};
     use super::*;
+    use crate::host::panels::tests::{brute, whole_numbers};
 
     fn tensor(rows: &[Vec<f32>]) -> Tensor {
         Tensor::from_slice(&rows.concat()).view([rows.len() as i64, rows[0].len() as i64])

@@ -274,8 +274,8 @@ fn threads() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{brute, whole_numbers};
     use super::*;
+    use crate::host::panels::tests::{brute, whole_numbers};
 
     /// Of two thousand items a hundred and twenty-five differ, so that edges lead to few of them.
     #[test]

@@ -64,8 +64,8 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{brute, whole_numbers};
     use super::*;
+    use crate::host::panels::tests::{brute, whole_numbers};
 
     fn tensor(rows: &[Vec<f32>]) -> Tensor {
         Tensor::from_slice(&rows.concat()).view([rows.len() as i64, rows[0].len() as i64])

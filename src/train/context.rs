@@ -188,8 +188,8 @@ impl<'a> RunContext<'a> {
         let queries = users.iter().enumerate().map(query);
         let queries: Vec<Query> = queries.filter(|query| !query.history.is_empty()).collect();
         let (mut done, users) = (0, queries.len() as u64);
-        let history = self.config.tower.history;
-        Listing { queries, config, history, counts }.run(model, &mut |more| {
+        let (history, path) = (self.config.tower.history, self.plan.ranking);
+        Listing { queries, config, history, counts, path }.run(model, &mut |more| {
             done += more;
             observe(Event::Ranking { part, done, users });
             self.check_signals()

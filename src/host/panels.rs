@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::host::simd::{self, Aligned, Lanes, Level, Matrix, gemm, vectorised};
-use crate::host::top_k::{Hit, TopK, first};
+use super::ranking::Items;
+use super::simd::{self, Aligned, Lanes, Level, Matrix, gemm, vectorised};
+use super::top_k::{Hit, TopK, first};
 
 /// Items a panel: two of the widest registers.
 const PANEL: usize = 32;
@@ -22,14 +23,15 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// From item vectors `[items, dim]`.
-    pub fn new(vectors: &[f32], dim: usize) -> Self {
-        let items = vectors.len() / dim;
+    /// From all items.
+    pub fn new(all: &Items) -> Self {
+        let (dim, items) = (all.dim, all.rows.len() / all.dim);
         let mut data = Aligned::zeros(items.div_ceil(PANEL) * PANEL * dim);
-        for (panel, rows) in data.chunks_mut(PANEL * dim).zip(vectors.chunks(PANEL * dim)) {
+        for (panel, rows) in data.chunks_mut(PANEL * dim).zip(all.rows.chunks(PANEL * dim)) {
             for (at, row) in rows.chunks(dim).enumerate() {
+                let factor = all.factor(row);
                 for (k, x) in row.iter().enumerate() {
-                    panel[k * PANEL + at] = *x;
+                    panel[k * PANEL + at] = x * factor;
                 }
             }
         }
@@ -139,26 +141,53 @@ unsafe fn collect_lanes<V: Lanes>(scores: &[f32], start: u32, best: &mut [TopK])
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{brute, whole_numbers};
+pub(crate) mod tests {
+    use rand::RngExt;
+
     use super::*;
+    use crate::random::{Purpose, stream};
+
+    /// `rows` vectors of small whole numbers: exact scores, many ties.
+    pub(crate) fn whole_numbers(rows: usize, dim: usize, seed: u64) -> Vec<Vec<f32>> {
+        let mut rng = stream(seed, Purpose::Queries, 0);
+        let mut row = || (0..dim).map(|_| rng.random_range(-2i32..=2) as f32).collect();
+        (0..rows).map(|_| row()).collect()
+    }
+
+    /// The best items by definition: all scores, sorted.
+    pub(crate) fn brute(users: &[Vec<f32>], items: &[Vec<f32>], top: &[usize]) -> Vec<Vec<Hit>> {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| (x * y) as i32).sum::<i32>();
+        let of = |(user, &top): (&Vec<f32>, &usize)| {
+            let mut scores: Vec<(i32, usize)> =
+                items.iter().enumerate().map(|(row, item)| (-dot(user, item), row)).collect();
+            scores.sort();
+            scores.truncate(top);
+            let hit = |(score, row)| Hit { row: row as u32, score: 0.0 - score as f32 };
+            scores.into_iter().map(hit).collect()
+        };
+        users.iter().zip(top).map(of).collect()
+    }
+
+    fn panels(vectors: &[Vec<f32>], dim: usize) -> Panels {
+        Panels::new(&Items { rows: &vectors.concat(), dim, unit: None })
+    }
 
     #[test]
     fn every_instruction_set_finds_what_brute_force_finds_ties_included() {
         for (items, dim) in [(1, 1), (31, 3), (32, 4), (33, 2), (1000, 3)] {
             let vectors = whole_numbers(items, dim, 1);
             let users = whole_numbers(9, dim, 2);
-            let panels = Panels::new(&vectors.concat(), dim);
+            let built = panels(&vectors, dim);
             let top = [1, 2, 3, 10, 31, 32, 33, 1000, 5000];
             let expected = brute(&users, &vectors, &top);
-            assert_eq!(panels.search(&users.concat(), &top), expected, "{items} {dim}");
+            assert_eq!(built.search(&users.concat(), &top), expected, "{items} {dim}");
             assert_eq!(
-                panels.vectors(&[items - 1, 0]),
+                built.vectors(&[items - 1, 0]),
                 [&*vectors[items - 1], &vectors[0]].concat()
             );
             for level in simd::levels() {
                 let all = 0..items.div_ceil(PANEL);
-                let found = panels.scan(level, &users.concat(), &top, all);
+                let found = built.scan(level, &users.concat(), &top, all);
                 let found: Vec<Vec<Hit>> =
                     found.into_iter().zip(top).map(|(hits, top)| first(hits, top)).collect();
                 assert_eq!(found, expected, "{items} {dim} {level:?}");
@@ -171,9 +200,9 @@ mod tests {
         let vectors = whole_numbers(700, 4, 3);
         let users = whole_numbers(300, 4, 4);
         let top: Vec<usize> = (0..300).map(|user| 1 + user % 40).collect();
-        let found = Panels::new(&vectors.concat(), 4).search(&users.concat(), &top);
+        let found = panels(&vectors, 4).search(&users.concat(), &top);
         assert_eq!(found, brute(&users, &vectors, &top));
-        assert!(Panels::new(&vectors.concat(), 4).search(&[], &[]).is_empty());
-        assert_eq!(Panels::new(&[], 4).search(&users.concat(), &top), vec![vec![]; 300]);
+        assert!(panels(&vectors, 4).search(&[], &[]).is_empty());
+        assert_eq!(panels(&[], 4).search(&users.concat(), &top), vec![vec![]; 300]);
     }
 }
