@@ -95,7 +95,7 @@ fn ranks_list_what_one_process_lists() {
                 let users = 0..sequences.len();
                 let query = |user| Query::for_list(sequences.get(user), None, &config);
                 let queries = users.map(query).filter(|own| !own.history.is_empty()).collect();
-                let path = ComputePath::TensorOps;
+                let path = ComputePath::HostLoops;
                 let listing =
                     Listing { queries, config: &config, history: 9, counts: &counts, path };
                 listing.run(&model(&tower, &team), &mut |_| Ok(())).unwrap()
