@@ -8,12 +8,9 @@ use std::collections::HashMap;
 use std::fs;
 
 use common::{Place, json};
-use next_day::next_day;
+use next_day::{STILL, next_day};
 use polars::prelude::*;
 use tch::{Kind, Tensor};
-
-/// A rate by which float32 weights do not move.
-const STILL: [&str; 4] = ["--set", "optimizer.learning_rate=1e-30", "--set", "train.steps=1"];
 
 /// The row of each item of a dataset by its original id.
 fn rows(place: &Place, dataset: &str) -> HashMap<String, i64> {

@@ -58,9 +58,7 @@ fn counts_of_ranks(users: &[f32], items: &Catalogue, queries: &[Ranked]) -> Vec<
     };
     let mut scores: Vec<f32> = queries.iter().flat_map(|query| query.targets).map(score).collect();
     team.sum(&mut scores);
-    let mut rest = scores.into_iter();
-    let scores: Vec<Vec<f32>> =
-        queries.iter().map(|query| rest.by_ref().take(query.targets.len()).collect()).collect();
+    let scores = by_query(queries, scores);
     let mut counts = ranking::counts_against(users, &items, &own, &scores);
     let mut flat = counts.concat();
     team.sum(&mut flat);
@@ -77,8 +75,7 @@ fn counts_by_tensors(
     let scores = scores(users, items, queries);
     let [rows, columns] = pairs(queries, |q| q.targets.iter().copied(), users.device());
     let own = scores.index(&[Some(&rows), Some(&columns)]);
-    let mut flat = counts(&scores, &rows, &own, items.rows_a_block() as i64)?.into_iter();
-    Ok(queries.iter().map(|q| flat.by_ref().take(q.targets.len()).collect()).collect())
+    Ok(by_query(queries, counts(&scores, &rows, &own, items.rows_a_block() as i64)?))
 }
 
 /// The same by kernels of a GPU.
@@ -98,8 +95,13 @@ fn counts_by_kernels(
     }
     let across = (items.across(kernels), items.rows().size()[0]);
     let counts = Vec::<i32>::try_from(kernels.reaching(users, across, &targets, &others))?;
-    let mut flat = counts.into_iter().map(|count| count as u64);
-    Ok(queries.iter().map(|q| flat.by_ref().take(q.targets.len()).collect()).collect())
+    Ok(by_query(queries, counts.into_iter().map(|count| count as u64)))
+}
+
+/// What there is of each target, one query's after the other's, query by query.
+fn by_query<T>(queries: &[Ranked], flat: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
+    let mut flat = flat.into_iter();
+    queries.iter().map(|query| flat.by_ref().take(query.targets.len()).collect()).collect()
 }
 
 /// The scores `[queries, items]` by which the catalogue is ranked; what a query hides has −∞.

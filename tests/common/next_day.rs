@@ -1,8 +1,11 @@
-//! The log of another day.
+//! What a warm start is tested with: the log of another day, and a step that moves nothing.
 
 use std::fs;
 
 use crate::common::Place;
+
+/// A rate by which float32 weights do not move.
+pub const STILL: [&str; 4] = ["--set", "optimizer.learning_rate=1e-30", "--set", "train.steps=1"];
 
 /// Another day: half of the users anew, so that some items are gone and others are new, and all are
 /// numbered otherwise.

@@ -93,6 +93,13 @@ pub fn counted(place: &Place, command: &mut Command) -> Vec<Counts> {
     read(&path)
 }
 
+/// The same, of the lines that were written when the host waited for the whole device.
+pub fn waits(command: &mut Command) -> Vec<Counts> {
+    let mut lines = counted(&Place::new(), command);
+    lines.retain(|line| line.at == "synchronize");
+    lines
+}
+
 /// The lines in a file, in the order in which they were written.
 pub fn read(path: &Path) -> Vec<Counts> {
     let lines = fs::read_to_string(path).unwrap();

@@ -7,7 +7,7 @@ use croloss::model::Scoring;
 use libloading::os::unix::{Library, RTLD_NOW};
 use tch::{Device, Kind, Tensor};
 
-use super::counts::counted;
+use super::counts::{counted, waits};
 use super::machine;
 use crate::common::Place;
 
@@ -122,10 +122,8 @@ fn kept_memory() {
 #[test]
 fn the_host_waits_to_know_a_size() {
     if machine::pretended().is_some() {
-        let mut command = machine::inner_command("pretended::sizes");
-        let lines = counted(&Place::new(), &mut command);
-        let lines = lines.iter().filter(|line| line.at == "synchronize");
-        let sums: Vec<i64> = lines.map(|line| line.all().synchronizations).collect();
+        let lines = waits(&mut machine::inner_command("pretended::sizes"));
+        let sums: Vec<i64> = lines.iter().map(|line| line.all().synchronizations).collect();
         // That for the whole device is one of its own.
         let waits: Vec<i64> = sums.windows(2).map(|two| two[1] - two[0] - 1).collect();
         assert_eq!(waits, [1, 1, 1, 0, 0, 0]);
@@ -157,8 +155,7 @@ fn sizes() {
 #[test]
 fn the_most_memory_is_counted_from_wait_to_wait() {
     if machine::pretended().is_some() {
-        let mut command = machine::inner_command("pretended::memory");
-        let lines = counted(&Place::new(), &mut command);
+        let lines = counted(&Place::new(), &mut machine::inner_command("pretended::memory"));
         let waits = lines.iter().filter(|line| line.at == "synchronize");
         let mib = waits.map(|line| (line.peak[0] >> 20, line.peak_since[0] >> 20));
         assert_eq!(mib.collect::<Vec<_>>(), [(3, 3), (3, 1), (3, 2), (4, 4), (4, 0)]);

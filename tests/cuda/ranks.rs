@@ -52,6 +52,10 @@ fn questions(items: u32, users: usize, seen: Seen) -> Vec<(Vec<u32>, Vec<u32>)> 
     (0..users).map(|_| question()).collect()
 }
 
+fn vectors(count: usize, dim: usize, mut number: impl FnMut() -> f32) -> Vec<Vec<f32>> {
+    (0..count).map(|_| (0..dim).map(|_| number()).collect()).collect()
+}
+
 fn tensor(rows: &[Vec<f32>], dim: usize) -> Tensor {
     Tensor::from_slice(&rows.concat()).view([rows.len() as i64, dim as i64]).to_device(gpu())
 }
@@ -62,11 +66,8 @@ fn tensor(rows: &[Vec<f32>], dim: usize) -> Tensor {
 fn whole_numbers() {
     let mut rng = stream(3, Purpose::Batch, 0);
     for (items, users, dim) in SIZES {
-        let mut vectors = |count: usize| -> Vec<Vec<f32>> {
-            let row = |_| (0..dim).map(|_| rng.random_range(-1..=1) as f32).collect();
-            (0..count).map(row).collect()
-        };
-        let (rows, people) = (vectors(items as usize), vectors(users));
+        let mut draw = |count| vectors(count, dim, || rng.random_range(-1..=1) as f32);
+        let (rows, people) = (draw(items as usize), draw(users));
         for seen in [Seen::Keep, Seen::Exclude] {
             let asked = questions(items, users, seen);
             let queries: Vec<Query> =
@@ -107,11 +108,8 @@ fn whole_numbers() {
 fn broken_numbers() {
     let mut rng = stream(5, Purpose::Batch, 0);
     for (items, users, dim) in SIZES {
-        let mut vectors = |count: usize| -> Vec<Vec<f32>> {
-            let row = |_| (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect();
-            (0..count).map(row).collect()
-        };
-        let (mut rows, people) = (vectors(items as usize), vectors(users));
+        let mut draw = |count| vectors(count, dim, || rng.random_range(-1.0..1.0));
+        let (mut rows, people) = (draw(items as usize), draw(users));
         for at in (2..rows.len()).step_by(3) {
             rows[at] = rows[at - 1].iter().map(|x: &f32| x.next_up()).collect();
         }

@@ -13,10 +13,9 @@ use croloss::random::{Purpose, stream};
 use croloss::step::{Plan, Stepper};
 use rand::RngExt;
 
-use super::counts::{Counts, OfThread, counted};
+use super::counts::{self, Counts, OfThread};
 use super::features::{FIELDS, known};
 use super::machine;
-use crate::common::Place;
 
 const ITEMS: usize = 2000;
 const STEPS: usize = 8;
@@ -89,8 +88,7 @@ fn counts(test: &str) -> (OfThread, [f64; 2]) {
 
 /// The counts before the first step, and after each.
 fn waits(command: &mut Command) -> Vec<Counts> {
-    let mut lines = counted(&Place::new(), command);
-    lines.retain(|line| line.at == "synchronize");
+    let lines = counts::waits(command);
     assert_eq!(lines.len(), STEPS + 1);
     lines
 }

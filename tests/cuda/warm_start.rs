@@ -6,10 +6,7 @@ use tch::Tensor;
 
 use super::machine;
 use crate::common::Place;
-use crate::next_day::next_day;
-
-/// A rate by which float32 weights do not move.
-const STILL: [&str; 4] = ["--set", "optimizer.learning_rate=1e-30", "--set", "train.steps=1"];
+use crate::next_day::{STILL, next_day};
 
 const DEVICES: [&str; 2] = ["cpu", "cuda"];
 

@@ -7,11 +7,11 @@ use super::{Argument, Kernels, WARP};
 
 use Argument::{Float, Int, Long, Numbers};
 
-/// Users and items that a warp scores.
+/// Users and items that a warp scores, as `rank.cu` has them.
 const USERS: i64 = 16;
 const ITEMS: i64 = 4 * WARP;
 
-/// UserItems of a user and an item, both counted from 0, and a number for each.
+/// Pairs of a user and an item, both counted from 0, and a number for each.
 #[derive(Default)]
 pub struct UserItems {
     places: Vec<i64>,
