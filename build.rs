@@ -28,10 +28,11 @@ fn main() {
 
 /// Compiles what libtorch offers in C++ only.
 fn libtorch_cpp(lib: &Path) {
-    const FILES: [&str; 6] = [
+    const FILES: [&str; 7] = [
         "src/export/script.cpp",
         "src/device/ops.cpp",
         "src/device/gpu_memory.cpp",
+        "src/device/graph.cpp",
         "src/device/kernels.cpp",
         "src/device/kernels/encoder.cpp",
         "src/device/lacks.cpp",

@@ -85,16 +85,21 @@ fn of_host() {
 /// The first GPU, on the same sizes.
 fn of_gpu() {
     println!("\n{}, commit {}\n", device::gpu_name(0), env!("CROLOSS_COMMIT"));
-    println!("| items | batch | history | deferred, ms | dense, ms | operations | peak, MiB |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| items | batch | history | deferred, ms | replayed, ms | dense, ms | operations | peak, MiB |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for [items, batch, history] in SIZES {
         let sizes = [("items", items), ("batch", batch), ("history", history)];
         let on_gpu = |more: &[&str]| bench("step", &sizes, &[&GPU, more].concat());
         let deferred = on_gpu(&["--steps", "200"]);
+        let graph = [&GPU[..], &["--graph", "--steps", "200"]].concat();
+        let replayed = measured("step", &sizes, &graph).map_err(|why| eprintln!("{why}"));
         let dense = on_gpu(&["--optimizer", "dense", "--steps", "50"]);
         println!(
-            "| {items} | {batch} | {history} | {:.3} | {:.3} | {} | {} |",
+            "| {items} | {batch} | {history} | {:.3} | {} | {:.3} | {} | {} |",
             number(&deferred, "ms_per_step"),
+            replayed.map_or("–".into(), |own| format!("{:.3}", number(&own, "ms_per_step"))),
             number(&dense, "ms_per_step"),
             number(&deferred, "operations"),
             number(&deferred, "peak_gpu_mib"),
@@ -121,6 +126,11 @@ fn of_gpu() {
 
 /// Runs `croloss bench WHAT --json`.
 fn bench(what: &str, sizes: &[(&str, usize)], more: &[&str]) -> Value {
+    measured(what, sizes, more).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The same, or why it failed.
+fn measured(what: &str, sizes: &[(&str, usize)], more: &[&str]) -> Result<Value, String> {
     let sizes = sizes.iter().map(|(name, size)| format!("--{name}={size}"));
     let output = Command::new(env!("CARGO_BIN_EXE_croloss"))
         .args(["bench", what, "--json"])
@@ -128,8 +138,10 @@ fn bench(what: &str, sizes: &[(&str, usize)], more: &[&str]) -> Value {
         .args(more)
         .output()
         .expect("the program can be started");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one line of JSON")
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).expect("one line of JSON")),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
 }
 
 fn number(of: &Value, key: &str) -> f64 {

@@ -111,40 +111,68 @@ impl<'a> DeviceDrawer<'a> {
         let places = (column(starts) + &self.order).where_self(&is_item, &self.padding);
         let inputs = self.items.index_select(0, &places.view(-1)).to_kind(Kind::Int64);
         let scored = sent.list(scored);
-        let (inputs, scored, rows) = match self.assembly.tied {
-            true => {
-                let list = Tensor::cat(&[&inputs, &scored], 0);
-                let read = batch * history;
-                (list.narrow(0, 0, read), list.narrow(0, read, whole), vec![list])
-            }
-            false => {
-                let rows = vec![inputs.shallow_clone(), scored.shallow_clone()];
-                (inputs, scored, rows)
-            }
+        let rows = match self.assembly.tied {
+            true => vec![Tensor::cat(&[&inputs, &scored], 0)],
+            false => vec![inputs, scored],
         };
         let layout = Layout::padded_to(is_item, sent.list(last), sent.list(counts));
-        let targets = self.slots.narrow(0, 0, batch);
-        let none = targets.narrow(0, 0, 0);
-        Batch {
-            chunks: vec![Chunk::whole(layout, batch * history, batch, self.assembly.device)],
-            queries: Queries::Last,
-            inputs,
-            starts: vec![],
-            history: targets.shallow_clone(),
-            scored,
-            in_order: true,
-            shared: self.slots.narrow(0, batch, whole - batch),
-            targets,
-            of_history: none.view([batch, 0]),
-            of_query: none.view([batch, 0]),
-            own: none.view([0, 2]),
-            hits: vec![],
-            repeats: None,
-            composition: None,
-            users: None,
-            rows: rows.into_iter().map(|ids| Arc::new(TouchedRows::new(ids))).collect(),
-            read_then_scored: true,
-            share: 1.0,
+        let slots = [self.slots.narrow(0, 0, batch), self.slots.narrow(0, batch, whole - batch)];
+        put_together(rows, layout, slots)
+    }
+}
+
+impl Batch {
+    /// Of a batch that was cut on the device, the tensors in which others of its size differ.
+    pub fn differing(&self) -> Vec<&Tensor> {
+        let layout = self.chunks[0].layout().padding().expect("cut on the device");
+        self.rows.iter().map(|rows| rows.ids()).chain(layout).collect()
+    }
+
+    /// The same in memory of its own.
+    pub fn copied(&self) -> Self {
+        let copies: Vec<Tensor> = self.differing().into_iter().map(Tensor::copy).collect();
+        let [rows @ .., items, last, counts] = &copies[..] else { unreachable!("all of them") };
+        let rows = rows.iter().map(Tensor::shallow_clone).collect();
+        let [items, last, counts] = [items, last, counts].map(Tensor::shallow_clone);
+        let slots = [&self.targets, &self.shared].map(Tensor::shallow_clone);
+        put_together(rows, Layout::padded_to(items, last, counts), slots)
+    }
+}
+
+/// A batch of users whose histories lie as `layout` says, from its `rows`, those of the one table or of
+/// both, and the slots of its targets and of its shared candidates.
+fn put_together(rows: Vec<Tensor>, layout: Layout, [targets, shared]: [Tensor; 2]) -> Batch {
+    let batch = layout.histories();
+    let positions = batch * layout.longest();
+    let (inputs, scored) = match &rows[..] {
+        [list] => {
+            let whole = list.size()[0];
+            (list.narrow(0, 0, positions), list.narrow(0, positions, whole - positions))
         }
+        [inputs, scored] => (inputs.shallow_clone(), scored.shallow_clone()),
+        _ => unreachable!("one table or two"),
+    };
+    let none = targets.narrow(0, 0, 0);
+    let device = targets.device();
+    Batch {
+        chunks: vec![Chunk::whole(layout, positions, batch, device)],
+        queries: Queries::Last,
+        inputs,
+        starts: vec![],
+        history: targets.shallow_clone(),
+        scored,
+        in_order: true,
+        shared,
+        of_history: none.view([batch, 0]),
+        of_query: none.view([batch, 0]),
+        targets,
+        own: none.view([0, 2]),
+        hits: vec![],
+        repeats: None,
+        composition: None,
+        users: None,
+        rows: rows.into_iter().map(|ids| Arc::new(TouchedRows::new(ids))).collect(),
+        read_then_scored: true,
+        share: 1.0,
     }
 }

@@ -49,7 +49,8 @@ pub struct StepTimes {
 /// table of `rows` rows.
 ///
 /// # Errors
-/// When the configuration's device is not there, or cannot hold the table.
+/// When the configuration's device is not there, cannot hold the table, or cannot replay steps that
+/// are to be.
 pub fn timed(
     config: &Config,
     sequences: &Sequences,
@@ -59,6 +60,7 @@ pub fn timed(
 ) -> Result<StepTimes> {
     let members = (0..sequences.len()).collect();
     let plan = Plan::open(config)?;
+    plan.check_replay(config)?;
     let of_field = VALUES as usize + 2;
     let values = ValueRows { items: config.tower.item_features.len() * of_field, users: 0 };
     refuse_too_large(config, &plan, rows, sequences.items.len(), values, 1)?;

@@ -57,9 +57,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_result_depends_on_has_no_checkpoints() {
+    fn what_a_result_depends_on_has_no_checkpoints_and_no_graph() {
         let of = |text: &str| parse(text).unwrap().essence().unwrap();
         assert_eq!(of("device = \"cpu\"\nthreads = 3\ntrain.checkpoint_minutes = 1"), of(""));
+        assert_eq!(of("train.cuda_graph = true"), of(""));
         assert!(!of("").contains("checkpoint"));
         assert_ne!(of("seed = 2"), of(""));
     }

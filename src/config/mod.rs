@@ -71,7 +71,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// What the result depends on, as TOML: without device, threads and checkpoints.
+    /// What the result depends on, as TOML: without checkpoints and what says where and how it is
+    /// computed.
     ///
     /// # Errors
     /// When it cannot be written as TOML.
@@ -79,6 +80,7 @@ impl Config {
         let mut settings = Settings::from(self.clone());
         settings.device = DeviceChoice::Auto;
         settings.threads = 0;
+        settings.train.cuda_graph = false;
         settings.train = settings.train.without_checkpoints();
         Ok(toml::to_string(&settings)?)
     }

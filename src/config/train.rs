@@ -1,5 +1,6 @@
 //! The `[train]` table, and how long a training is in steps.
 
+use std::ops::Not;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -24,6 +25,8 @@ pub struct TrainConfig {
     pub log_every: u64,
     /// On a CPU, take the loops written for it; `false` takes the tensor ops that run on a GPU.
     pub fused: bool,
+    /// On a GPU, record a step once as a CUDA graph and replay it.
+    pub cuda_graph: bool,
     pub checkpoints: CheckpointConfig,
     /// Batches at most whose loss is no number that are left out; the next one ends the training.
     pub skip_batches: u64,
@@ -31,6 +34,13 @@ pub struct TrainConfig {
     pub warm_start: Option<PathBuf>,
     /// Keep the optimisers' state at the end, for the training that starts from this one.
     pub keep_optimizer: bool,
+}
+
+impl TrainConfig {
+    /// Whether it is looked at each step whether the loss is a number, whatever that costs.
+    pub fn looks_at_each_loss(&self) -> bool {
+        self.skip_batches > 0 || self.log_every == 1
+    }
 }
 
 /// The steps of a configuration that names none: more than a training takes that validation ends.
@@ -117,6 +127,8 @@ pub struct TrainSettings {
     pub monitor: Metric,
     pub log_every: u64,
     pub fused: bool,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub cuda_graph: bool,
     /// Default 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_minutes: Option<f64>,
@@ -142,6 +154,7 @@ impl Default for TrainSettings {
             monitor: Metric { kind: MetricKind::Recall, at: 100 },
             log_every: 100,
             fused: true,
+            cuda_graph: false,
             checkpoint_minutes: None,
             checkpoint_steps: None,
             checkpoints_kept: None,
@@ -193,6 +206,7 @@ impl TrainSettings {
             monitor: self.monitor,
             log_every: self.log_every,
             fused: self.fused,
+            cuda_graph: self.cuda_graph,
             checkpoints,
             skip_batches: self.skip_batches,
             warm_start: self.warm_start,
@@ -225,6 +239,7 @@ impl From<TrainConfig> for TrainSettings {
             monitor: train.monitor,
             log_every: train.log_every,
             fused: train.fused,
+            cuda_graph: train.cuda_graph,
             checkpoint_minutes: Some(train.checkpoints.minutes),
             checkpoint_steps: train.checkpoints.steps,
             checkpoints_kept: Some(train.checkpoints.kept),

@@ -6,18 +6,20 @@
 #define ELEMENT ((long long)blockIdx.x * blockDim.x + threadIdx.x)
 
 // ---- Deferred Adam (optim/deferred_tensors.rs): `places` row ids in `ids`, of which one may stand more than once; a
-// table [rows, dim], its moments [rows, 2, dim], and in `last` the step that each row's values are those of.
+// table [rows, dim], its moments [rows, 2, dim], and in `last` the step that each row's values are those of. Where there
+// is a `clock` (optim/clock.rs), the step that is done and Adam's numbers of the next one are read there.
 
 // The first of two launches that bring rows to the present. Of the places of a row one takes it, with the step that it
 // was left at, and writes down what its way depends on: G, ε̄, how far its moments decay, and whether an element is
 // so near ε that the row is replayed. The others find it in the present.
 extern "C" __global__ void croloss_take(const long long* ids, int* last, const double* tails, const float* moments,
                                         int* left, float* ways, long long places, int dim, int now, double beta1,
-                                        double beta2) {
+                                        double beta2, const double* clock) {
     long long place = ELEMENT;
     if (place >= places) {
         return;
     }
+    now = clock ? (int)clock[0] : now;
     int then = atomicExch(&last[ids[place]], now);
     left[place] = then;
     if (then == now) {
@@ -43,11 +45,12 @@ extern "C" __global__ void croloss_take(const long long* ids, int* last, const d
 // The second: the elements of the rows that were taken.
 extern "C" __global__ void croloss_bring(const long long* ids, const int* left, const float* ways, const double* tails,
                                          float* table, float* moments, long long numbers, int dim, int now, int length,
-                                         float beta1, float root_beta2) {
+                                         float beta1, float root_beta2, const double* clock) {
     long long at = ELEMENT;
     if (at >= numbers) {
         return;
     }
+    now = clock ? (int)clock[0] : now;
     long long place = at / dim;
     int then = left[place];
     if (then == now) {
@@ -103,7 +106,7 @@ extern "C" __global__ void croloss_add(const long long* ids, const long long* pl
 // The third: Adam's step, `grow1` and `grow2` being 1 − β.
 extern "C" __global__ void croloss_move(const long long* ids, const long long* places, const float* sums, float* table,
                                         float* moments, int* last, long long numbers, int dim, int now, float grow1,
-                                        float beta2, float grow2, float rate, float epsilon) {
+                                        float beta2, float grow2, float rate, float epsilon, const double* clock) {
     long long at = ELEMENT;
     if (at >= numbers) {
         return;
@@ -112,6 +115,11 @@ extern "C" __global__ void croloss_move(const long long* ids, const long long* p
     long long row = ids[place];
     if (places[row] != place) {
         return;
+    }
+    if (clock) {
+        now = (int)clock[0] + 1;
+        rate = (float)clock[1];
+        epsilon = (float)clock[2];
     }
     long long column = at - place * dim;
     float g = sums[at];
@@ -125,13 +133,17 @@ extern "C" __global__ void croloss_move(const long long* ids, const long long* p
     }
 }
 
-// ---- Dense Adam (optim/adam.rs), of as many numbers each; `grow1` and `grow2` are 1 − β.
+// ---- Dense Adam (optim/adam.rs), of as many numbers each; `grow1` and `grow2` are 1 − β, `clock` as above.
 extern "C" __global__ void croloss_adam(const float* gradient, float* parameter, float* first, float* second,
                                         long long numbers, float grow1, float beta2, float grow2, float rate,
-                                        float epsilon) {
+                                        float epsilon, const double* clock) {
     long long at = ELEMENT;
     if (at >= numbers) {
         return;
+    }
+    if (clock) {
+        rate = (float)clock[1];
+        epsilon = (float)clock[2];
     }
     float g = gradient[at];
     float m = fmaf(grow1, g - first[at], first[at]);

@@ -9,6 +9,8 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
+use super::told::{check, text};
+
 pub use encoder::Drops;
 pub use rank::UserItems;
 
@@ -143,17 +145,6 @@ pub fn backward(of: &[&Tensor], gradients: &[&Tensor], leaves: &[&Tensor]) -> Ve
 
 fn pointers(tensors: &[&Tensor]) -> Vec<*const C_tensor> {
     tensors.iter().map(|own| own.as_ptr()).collect()
-}
-
-fn text(told: *const c_char) -> Option<String> {
-    // SAFETY: nothing, or text that lasts until this thread's next call.
-    (!told.is_null()).then(|| unsafe { CStr::from_ptr(told) }.to_string_lossy().into_owned())
-}
-
-fn check(told: *const c_char) {
-    if let Some(error) = text(told) {
-        panic!("{error}");
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Where tensors live, from the configuration's `device`.
 
+mod graph;
 mod kernels;
 pub mod memory;
 mod ops;
 mod parcel;
+mod told;
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -15,6 +17,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 use crate::config::DeviceChoice;
 use crate::misuse;
 
+pub use graph::{Graph, why_no_graph};
 pub use kernels::{Argument, Drops, Kernels, UserItems, WARP, backward, why_no_kernels};
 pub use ops::operations;
 #[cfg(test)]
@@ -92,7 +95,7 @@ pub struct GpuMemory {
 }
 
 impl GpuMemory {
-    /// What tensors could still get, at most: what is kept may lie in pieces.
+    /// What tensors could still get, at most: what is kept may lie in pieces, or be a graph's.
     pub fn room(self) -> usize {
         self.free + self.kept
     }

@@ -109,6 +109,14 @@ impl Layout {
         }
     }
 
+    /// Of padded histories what [`Layout::padded_to`] was given.
+    pub fn padding(&self) -> Option<[&Tensor; 3]> {
+        match &self.form {
+            Form::Padded { items, counts } => Some([items, &self.last, counts]),
+            Form::Packed { .. } => None,
+        }
+    }
+
     /// The positions of the longest history.
     pub fn longest(&self) -> i64 {
         self.longest

@@ -20,13 +20,31 @@ pub struct Adam {
     v: Tensor,
     /// The dense form of a row gradient; all zero between steps.
     scatter: Option<Tensor>,
+    /// Where kernels find Adam's numbers, if not with their launch.
+    clock: Option<Tensor>,
 }
 
 impl Adam {
     /// Zero moments for `parameter`.
     pub fn new(rule: &Rule, path: ComputePath, parameter: &Tensor) -> Self {
         let zeros = || parameter.detach().zeros_like();
-        Self { rule: rule.clone(), path, step: 0, m: zeros(), v: zeros(), scatter: None }
+        let (m, v, scatter, clock) = (zeros(), zeros(), None, None);
+        Self { rule: rule.clone(), path, step: 0, m, v, scatter, clock }
+    }
+
+    /// Kernels find Adam's numbers there ([`super::Clock`]) from now on.
+    pub fn use_clock(&mut self, clock: Tensor) {
+        self.clock = Some(clock);
+    }
+
+    /// The step that is done.
+    pub fn now(&self) -> i64 {
+        self.step
+    }
+
+    /// Counts a step whose launches were made without it.
+    pub fn advance(&mut self) {
+        self.step += 1;
     }
 
     /// One step with a gradient of the parameter's shape.
@@ -58,7 +76,7 @@ impl Adam {
 
     /// The same in one launch.
     fn step_by(&self, kernels: Kernels, parameter: &Tensor, g: &Tensor, own: [f64; 2]) {
-        use Argument::{Float, Long, Numbers};
+        use Argument::{Float, Long, Maybe, Numbers};
         let (numbers, (beta1, beta2)) = (g.numel() as i64, self.rule.betas());
         let [rate, epsilon] = own;
         let arguments = [
@@ -72,6 +90,7 @@ impl Adam {
             Float(1.0 - beta2),
             Float(rate),
             Float(epsilon),
+            Maybe(self.clock.as_ref()),
         ];
         kernels.launch(c"croloss_adam", numbers, &arguments);
     }

@@ -28,6 +28,8 @@ pub struct DeferredAdam {
     present: i64,
     /// What the path by tensor ops keeps on the device.
     device: Option<tensors::DeviceTails>,
+    /// Where kernels find the step and Adam's numbers, if not with their launch.
+    clock: Option<Tensor>,
 }
 
 impl DeferredAdam {
@@ -42,7 +44,35 @@ impl DeferredAdam {
             last: table_zeros(&[rows], Kind::Int, table.device()),
             present: 0,
             device: None,
+            clock: None,
         }
+    }
+
+    /// Kernels find the step and Adam's numbers there ([`super::Clock`]) from now on.
+    pub fn use_clock(&mut self, clock: Tensor) {
+        self.clock = Some(clock);
+    }
+
+    /// The step that is done.
+    pub fn now(&self) -> i64 {
+        self.tails.now()
+    }
+
+    /// Counts a step whose launches were made without it.
+    pub fn advance(&mut self) {
+        self.tails.advance();
+    }
+
+    /// Sends what the next step reads of what the host knows, and does what is done once only. Returns
+    /// where the tails lie.
+    pub fn get_ready(&mut self, table: &Tensor) -> usize {
+        let _guard = tch::no_grad_guard();
+        // Once for all, so that no later step has to look whether elements are to be told
+        // apart, for which it would wait.
+        if self.tails.settled() == self.tails.now() && self.present < self.tails.now() {
+            self.catch_up_all(table);
+        }
+        self.on_device(table).known.tails().data_ptr() as usize
     }
 
     /// Brings rows to the present.
@@ -53,11 +83,7 @@ impl DeferredAdam {
                 host::catch_up(&self.rule, &self.tails, &self.slots(table), &rows.distinct().ids)
             }
             ComputePath::TensorOps => {
-                // Once for all, so that no later step has to look whether elements are to be told
-                // apart, for which it would wait.
-                if self.tails.settled() > 0 && self.tails.settled() == self.tails.now() {
-                    self.catch_up_all(table);
-                }
+                self.get_ready(table);
                 self.catch_up_on_device(table, rows.ids());
             }
         }
@@ -94,13 +120,13 @@ impl DeferredAdam {
                 self.tails.advance();
             }
             ComputePath::TensorOps => {
-                self.tails.advance();
                 let (ids, values) = (gradient.rows.ids(), gradient.expanded());
                 let rows = self.on_device(table);
                 match Kernels::of(table) {
                     Some(kernels) => kernels::step(kernels, &rows, ids, &values),
                     None => rows.step(ids, &values),
                 }
+                self.tails.advance();
             }
         }
     }
@@ -169,6 +195,7 @@ impl DeferredAdam {
             // No row moved for the last time before `present`.
             may_be_near: self.tails.last_near() >= self.present,
             known,
+            clock: self.clock.as_ref(),
         }
     }
 }

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::deferred_tensors::Rows;
 use crate::device::{Argument, Kernels};
 
-use Argument::{Double, Float, Int, Long, Numbers};
+use Argument::{Double, Float, Int, Long, Maybe, Numbers};
 
 /// Numbers that the way of a row to the present depends on.
 const OF_WAY: i64 = 5;
@@ -30,6 +30,7 @@ pub fn catch_up(kernels: Kernels, rows: &Rows, ids: &Tensor) {
         Int(now),
         Double(beta1),
         Double(beta2),
+        Maybe(rows.clock),
     ];
     kernels.launch(c"croloss_take", places, &arguments);
     let arguments = [
@@ -45,6 +46,7 @@ pub fn catch_up(kernels: Kernels, rows: &Rows, ids: &Tensor) {
         Int(rows.tails.length() as i64),
         Float(beta1),
         Float(beta2.sqrt()),
+        Maybe(rows.clock),
     ];
     kernels.launch(c"croloss_bring", places * dim, &arguments);
 }
@@ -53,7 +55,8 @@ pub fn catch_up(kernels: Kernels, rows: &Rows, ids: &Tensor) {
 pub fn step(kernels: Kernels, rows: &Rows, ids: &Tensor, values: &Tensor) {
     let (places, dim) = (ids.size()[0], rows.table.size()[1]);
     let numbers = places * dim;
-    let (rate, epsilon) = rows.rule.at(rows.tails.now());
+    let now = rows.tails.now() + 1;
+    let (rate, epsilon) = rows.rule.at(now);
     let (beta1, beta2) = rows.rule.betas();
     let of_rows = rows.known.places();
     let sums = Tensor::empty([places, dim], (Kind::Float, ids.device()));
@@ -71,12 +74,13 @@ pub fn step(kernels: Kernels, rows: &Rows, ids: &Tensor, values: &Tensor) {
         Numbers(rows.last),
         Long(numbers),
         Int(dim),
-        Int(rows.tails.now()),
+        Int(now),
         Float(1.0 - beta1),
         Float(beta2),
         Float(1.0 - beta2),
         Float(rate),
         Float(epsilon),
+        Maybe(rows.clock),
     ];
     kernels.launch(c"croloss_move", numbers, &arguments);
 }

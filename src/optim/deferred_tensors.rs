@@ -76,6 +76,8 @@ pub struct Rows<'a> {
     /// Whether elements may have to be told apart.
     pub may_be_near: bool,
     pub known: &'a DeviceTails,
+    /// Where kernels find the step and Adam's numbers, if not with their launch.
+    pub clock: Option<&'a Tensor>,
 }
 
 impl Rows<'_> {
@@ -123,21 +125,22 @@ impl Rows<'_> {
         way
     }
 
-    /// One step with the gradients `values` `[places, dim]`; those of one row are added up.
+    /// The next step, with the gradients `values` `[places, dim]`; those of one row are added up.
     pub fn step(&self, ids: &Tensor, values: &Tensor) {
+        let now = self.tails.now() + 1;
         // Every place names its row's one place in the list: there the sum is made.
         let order = Tensor::arange(ids.size()[0], (Kind::Int64, ids.device()));
         let _ = self.known.places.shallow_clone().index_copy_(0, ids, &order);
         let place = self.known.places.index_select(0, ids);
         let sums = values.zeros_like().index_add_(0, &place, values);
         let g = sums.index_select(0, &place);
-        let (rate, epsilon) = self.rule.at(self.tails.now());
+        let (rate, epsilon) = self.rule.at(now);
         let (beta1, beta2) = self.rule.betas();
         let (p, m, v) = self.gather(ids);
         let m = m.lerp(&g, 1.0 - beta1);
         let v = v * beta2 + g.square() * (1.0 - beta2);
         let p = p - &m * rate / (v.sqrt() + epsilon);
-        self.scatter(ids, &p, m, v, self.tails.now());
+        self.scatter(ids, &p, m, v, now);
     }
 
     fn gather(&self, ids: &Tensor) -> (Tensor, Tensor, Tensor) {

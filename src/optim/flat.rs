@@ -38,6 +38,11 @@ impl FlatAdam {
         self.adam.step(&self.buffer, &joined(gradients));
     }
 
+    /// The Adam of them all.
+    pub fn adam(&mut self) -> &mut Adam {
+        &mut self.adam
+    }
+
     /// The state of each parameter's Adam, by its name; moments share memory.
     pub fn state(&self) -> Vec<(&'static str, Named)> {
         let own = self.adam.state();

@@ -3,6 +3,7 @@
 
 mod adagrad;
 mod adam;
+mod clock;
 mod deferred;
 mod deferred_host;
 mod deferred_kernels;
@@ -19,13 +20,14 @@ mod touched;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::config::OptimizerConfig;
 use crate::device::ComputePath;
 
 pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use clock::Clock;
 pub use deferred::DeferredAdam;
 pub use gradients::{Gradients, RowGradient};
 pub use rule::Rule;
@@ -39,6 +41,9 @@ use table::TableOptimizer;
 pub struct Optimisers {
     parameters: Parameters,
     tables: Vec<(&'static str, Tensor, TableOptimizer)>,
+    rule: Rule,
+    /// Where steps are replayed.
+    clock: Option<Clock>,
 }
 
 impl Optimisers {
@@ -57,13 +62,51 @@ impl Optimisers {
             let optimizer = TableOptimizer::new(config.kind, &rule, path, &table);
             (name, table, optimizer)
         };
-        Self { parameters, tables: tables.into_iter().map(table).collect() }
+        let tables = tables.into_iter().map(table).collect();
+        Self { parameters, tables, rule, clock: None }
+    }
+
+    /// Prepares for steps that are recorded on a GPU and replayed: what changes from one to the next
+    /// its kernels read from memory.
+    pub fn use_clock(&mut self, device: Device) {
+        let clock = Clock::new(1 + self.tables.len(), device);
+        if let Some(adam) = self.parameters.adam() {
+            adam.use_clock(clock.of(0));
+        }
+        for ((_, _, optimizer), at) in self.tables.iter_mut().zip(1..) {
+            optimizer.use_clock(clock.of(at));
+        }
+        self.clock = Some(clock);
+    }
+
+    /// Sends what the next step reads of what the host knows. Returns where that lies, of each table: a
+    /// recorded step can be replayed only as long as it stays there.
+    pub fn get_ready(&mut self) -> Vec<usize> {
+        self.set_clock();
+        self.tables.iter_mut().map(|(_, table, own)| own.get_ready(table)).collect()
+    }
+
+    /// Counts a step that was replayed.
+    pub fn advance(&mut self) {
+        if let Some(adam) = self.parameters.adam() {
+            adam.advance();
+        }
+        self.tables.iter_mut().for_each(|(_, _, own)| own.advance());
+    }
+
+    fn set_clock(&mut self) {
+        if let Some(clock) = &mut self.clock {
+            let first = self.parameters.adam().map_or(0, |adam| adam.now());
+            let tables = self.tables.iter().map(|(_, _, own)| own.now());
+            clock.set(&self.rule, [first].into_iter().chain(tables));
+        }
     }
 
     /// Brings `rows`, those of each table in its order, to the present. Must come before they are
     /// read.
     pub fn catch_up(&mut self, rows: &[Arc<TouchedRows>]) {
         assert_eq!(rows.len(), self.tables.len(), "a list of rows for each table");
+        self.set_clock();
         for ((_, table, optimizer), rows) in self.tables.iter_mut().zip(rows) {
             optimizer.catch_up(table, rows);
         }
@@ -71,6 +114,7 @@ impl Optimisers {
 
     /// Brings all rows to the present. Must come before the model is evaluated, copied or saved.
     pub fn catch_up_all(&mut self) {
+        self.set_clock();
         self.tables.iter_mut().for_each(|(_, table, optimizer)| optimizer.catch_up_all(table));
     }
 

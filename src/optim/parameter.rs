@@ -61,6 +61,14 @@ impl Parameters {
         }
     }
 
+    /// The one Adam of all of them, where they are moved as one.
+    pub fn adam(&mut self) -> Option<&mut Adam> {
+        match self {
+            Self::Each(_) => None,
+            Self::Flat(adam) => Some(adam.adam()),
+        }
+    }
+
     /// By parameter, all that the next step depends on besides it, by name; moments share memory.
     pub fn state(&self) -> Vec<(&'static str, Named)> {
         let state = |optimizer: &ParameterOptimizer| match optimizer {

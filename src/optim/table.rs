@@ -15,6 +15,9 @@ pub enum TableOptimizer {
     Adagrad(Adagrad),
 }
 
+/// Steps that are replayed are Adam's.
+const NO_CLOCK: &str = "a plan that replays steps refuses Adagrad";
+
 impl TableOptimizer {
     /// With zero moments for `table`.
     pub fn new(kind: OptimizerKind, rule: &Rule, path: ComputePath, table: &Tensor) -> Self {
@@ -36,6 +39,41 @@ impl TableOptimizer {
     pub fn catch_up_all(&mut self, table: &Tensor) {
         if let Self::Deferred(adam) = self {
             adam.catch_up_all(table);
+        }
+    }
+
+    /// Kernels find Adam's numbers there ([`super::Clock`]) from now on.
+    pub fn use_clock(&mut self, clock: Tensor) {
+        match self {
+            Self::Dense(adam) => adam.use_clock(clock),
+            Self::Deferred(adam) => adam.use_clock(clock),
+            Self::Adagrad(_) => unreachable!("{NO_CLOCK}"),
+        }
+    }
+
+    /// The step that is done.
+    pub fn now(&self) -> i64 {
+        match self {
+            Self::Dense(adam) => adam.now(),
+            Self::Deferred(adam) => adam.now(),
+            Self::Adagrad(_) => unreachable!("{NO_CLOCK}"),
+        }
+    }
+
+    /// As [`DeferredAdam::get_ready`].
+    pub fn get_ready(&mut self, table: &Tensor) -> usize {
+        match self {
+            Self::Deferred(adam) => adam.get_ready(table),
+            Self::Dense(_) | Self::Adagrad(_) => 0,
+        }
+    }
+
+    /// Counts a step whose launches were made without it.
+    pub fn advance(&mut self) {
+        match self {
+            Self::Dense(adam) => adam.advance(),
+            Self::Deferred(adam) => adam.advance(),
+            Self::Adagrad(_) => unreachable!("{NO_CLOCK}"),
         }
     }
 

@@ -6,6 +6,7 @@ mod encode;
 mod loops;
 mod objective;
 mod plan;
+mod replay;
 mod stepper;
 mod tensors;
 

@@ -26,6 +26,8 @@ pub struct Plan {
     pub step: StepPath,
     pub optimizer: ComputePath,
     pub ranking: ComputePath,
+    /// Whether a step is recorded once and replayed.
+    pub replay: bool,
 }
 
 /// How gradients are computed.
@@ -64,6 +66,7 @@ impl Plan {
                 OptimizerKind::DeferredAdam | OptimizerKind::Adam => ranking,
             },
             ranking,
+            replay: !host && config.train.cuda_graph,
         }
     }
 
@@ -170,6 +173,7 @@ impl fmt::Display for Plan {
             Draws::Device => "device",
         };
         let steps = match self.step {
+            StepPath::TensorOps if self.replay => "replayed",
             StepPath::TensorOps => "tensor ops",
             StepPath::HostLoops => "loops",
             StepPath::MeanPoolLoops => "mean-pool loops",
@@ -209,6 +213,9 @@ mod tests {
         ] {
             assert_eq!(of(text).batches, Draws::Host, "{text}");
         }
+        assert!(!own.replay);
+        let replayed = of("train.cuda_graph = true");
+        assert!(replayed.replay && replayed.to_string().contains("steps replayed;"));
         let given = of("sampling.order = \"given\"");
         assert_eq!(given.batches, device);
         let said = own.to_string();
@@ -258,6 +265,7 @@ mod tests {
             (adagrad.step, adagrad.optimizer),
             (StepPath::MeanPoolLoops, ComputePath::TensorOps)
         );
+        assert!(!plan("train.cuda_graph = true", Device::Cpu).replay);
         let slow = plan("train.fused = false", Device::Cpu);
         assert_eq!(slow.step, StepPath::TensorOps);
         assert_eq!(

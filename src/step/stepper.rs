@@ -3,6 +3,7 @@
 use anyhow::Result;
 use tch::Tensor;
 
+use super::replay::Replay;
 use super::{HostStep, Plan, Step, StepPath, TensorStep};
 use crate::batch::Batch;
 use crate::config::{Config, LogQ};
@@ -17,7 +18,9 @@ pub struct Stepper {
     optimisers: Optimisers,
     /// How items are composed of their features.
     path: ComputePath,
-    profile: Profile,
+    /// Where steps are replayed.
+    replay: Option<Replay>,
+    pub(super) profile: Profile,
 }
 
 impl Stepper {
@@ -39,17 +42,41 @@ impl Stepper {
             StepPath::MeanPoolLoops => Box::new(HostStep::mean_pool(config)),
         };
         let (parameters, tables) = (model.parameters(), model.tables());
-        let optimisers =
+        let mut optimisers =
             Optimisers::new(&config.optimizer, steps, plan.optimizer, parameters, tables);
-        Self { step, optimisers, path: plan.composing(), profile: Profile::default() }
+        let replay = plan.replay.then(|| {
+            optimisers.use_clock(plan.device);
+            Replay::new()
+        });
+        Self { step, optimisers, path: plan.composing(), replay, profile: Profile::default() }
     }
 
     /// Moves the model by step `step`, on its batch. Returns the mean loss of the batch's queries,
     /// a scalar on the run's device.
     pub fn step(&mut self, model: &Model, batch: &Batch, step: u64) -> Tensor {
+        let Some(mut replay) = self.replay.take() else {
+            return self.step_by_launches(model, batch, step);
+        };
+        let loss = replay.step(self, model, batch, step);
+        self.replay = Some(replay);
+        loss
+    }
+
+    /// The same, each operation launched by itself.
+    pub(super) fn step_by_launches(&mut self, model: &Model, batch: &Batch, step: u64) -> Tensor {
         let gradients = self.gradients(model, batch, step);
         self.apply(&gradients);
         gradients.loss
+    }
+
+    /// As [`Optimisers::get_ready`].
+    pub(super) fn get_ready(&mut self) -> Vec<usize> {
+        self.optimisers.get_ready()
+    }
+
+    /// Counts a step that is replayed.
+    pub(super) fn count_replayed(&mut self) {
+        self.optimisers.advance();
     }
 
     /// What the batch of step `step` says about the weights; its rows are brought to the present.
@@ -123,6 +150,8 @@ impl Stepper {
     /// # Errors
     /// Those of [`Optimisers::restore`].
     pub fn restore(&mut self, state: &State) -> Result<()> {
+        // What optimisers keep on a device is made anew.
+        self.replay = self.replay.take().map(|_| Replay::new());
         self.optimisers.restore(state)
     }
 

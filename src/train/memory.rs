@@ -94,7 +94,8 @@ impl Needed {
 }
 
 /// What a batch takes at least: the vectors of its rows with their gradients, and the scores that are
-/// held at once, where all of them have slopes with these.
+/// held at once, where all of them have slopes with these. A recorded step keeps as much beside the
+/// steps that are launched.
 fn of_batch(config: &Config, plan: &Plan) -> u64 {
     let (sampling, tower) = (&config.sampling, &config.tower);
     let (batch, candidates) = (sampling.batch as u64, sampling.candidates() as u64);
@@ -102,7 +103,8 @@ fn of_batch(config: &Config, plan: &Plan) -> u64 {
     let read = if plan.batches == Draws::Device { batch * tower.history as u64 } else { 0 };
     let scores = (batch * candidates).min(plan.tile() as u64);
     let of_score = if sampling.top_k > 0 { 4 } else { 8 };
-    8 * (read + batch + candidates) * tower.dim as u64 + of_score * scores
+    let times = if plan.replay { 2 } else { 1 };
+    times * (8 * (read + batch + candidates) * tower.dim as u64 + of_score * scores)
 }
 
 /// The encoder's matrices, without what is small beside them.

@@ -68,6 +68,7 @@ pub fn train_with(
         let values = ValueRows::of(&context.known);
         let here = dataset.item_count().div_ceil(team.size());
         let interactions = sequences.items.len();
+        context.plan.check_replay(config)?;
         // The drawer brings the log to a GPU.
         let tight = refuse_too_large(config, &context.plan, here, interactions, values, beside)?;
         let drawer = context.drawer(&sequences)?;

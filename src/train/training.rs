@@ -23,7 +23,6 @@ use crate::device;
 use crate::error::{Interrupted, Paused};
 use crate::eval::value_of;
 use crate::model::Model;
-use crate::optim::Gradients;
 use crate::profile::Profile;
 use crate::step::Stepper;
 
@@ -212,15 +211,11 @@ impl<'a> Training<'a> {
         let mut lap = self.profile.lap();
         let batch = next();
         self.profile.add("waiting for batches", &mut lap);
-        let sent = self.context.team.sent();
-        let gradients = self.stepper.gradients(&self.model, &batch, self.standing.step);
-        self.sent += self.context.team.sent() - sent;
-        match self.divergence(&gradients) {
-            Some(loss) => self.pass_over(&batch, loss, observe)?,
-            None => {
-                self.losses.add(&gradients.loss);
-                self.stepper.apply(&gradients);
-            }
+        if plan.losses_are_at_hand() || config.train.looks_at_each_loss() {
+            self.careful_step(&batch, observe)?;
+        } else {
+            let loss = self.stepper.step(&self.model, &batch, self.standing.step);
+            self.losses.add(&loss);
         }
         let standing = &mut self.standing;
         standing.step += 1;
@@ -245,14 +240,19 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// The loss where it is no number and that can be known: on a GPU to read it each step costs
-    /// more than it is worth, unless it is asked for.
-    fn divergence(&self, gradients: &Gradients) -> Option<f64> {
-        let RunContext { config, plan, .. } = self.context;
-        let asked = config.train.skip_batches > 0 || config.train.log_every == 1;
-        (asked || plan.losses_are_at_hand())
-            .then(|| gradients.loss.double_value(&[]))
-            .filter(|loss| !loss.is_finite())
+    /// One step, unless its loss is no number. On a GPU to read it costs more than it is worth, unless it
+    /// is asked for.
+    fn careful_step(&mut self, batch: &Batch, observe: &mut dyn FnMut(Event)) -> Result<()> {
+        let sent = self.context.team.sent();
+        let gradients = self.stepper.gradients(&self.model, batch, self.standing.step);
+        self.sent += self.context.team.sent() - sent;
+        let loss = gradients.loss.double_value(&[]);
+        if !loss.is_finite() {
+            return self.pass_over(batch, loss, observe);
+        }
+        self.losses.add(&gradients.loss);
+        self.stepper.apply(&gradients);
+        Ok(())
     }
 
     /// Leaves a batch out, as long as there are not too many.

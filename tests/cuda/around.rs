@@ -204,8 +204,10 @@ fn a_training_on_a_gpu_is_gone_on_with() {
         (result["test"].clone(), fs::read(place.path(out).join("best.safetensors")).unwrap())
     };
     let whole = train("whole", &LONG);
+    // Its steps may be replayed until then, and launched one by one from there on.
+    let graph = ["--set", "train.cuda_graph=true"];
     let arguments = ["train", "c.toml", "--out", "run", "--set", "train.checkpoint_steps=10"];
-    let mut child = command(&place, &[&arguments[..], &LONG, &sets].concat())
+    let mut child = command(&place, &[&arguments[..], &LONG, &sets, &graph].concat())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();

@@ -10,6 +10,7 @@ mod counts;
 mod dropout;
 mod features;
 mod fused;
+mod graph;
 mod kernels;
 mod loading;
 mod machine;

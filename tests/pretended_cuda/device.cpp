@@ -1,4 +1,5 @@
 // Which devices there are, and what libtorch asks of CUDA as a whole.
+#include "graph.h"
 #include "pretended.h"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -60,8 +61,8 @@ void check(c10::DeviceIndex index) {
     TORCH_CHECK(index >= 0 && index < device_count(), "CUDA error: invalid device ordinal");
 }
 
-// Of a device's streams only the default one is used, and counted is what is not on it: what is launched later runs
-// later.
+// What is launched later runs later, on whatever stream; counted is what is not on the default one. Another one is for
+// what is recorded.
 struct Guard final : c10::impl::DeviceGuardImplInterface {
     c10::DeviceType type() const override { return c10::kCUDA; }
     c10::Device exchangeDevice(c10::Device device) const override {
@@ -94,17 +95,28 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
         return reinterpret_cast<void*>(stream.id());
     }
     c10::DeviceIndex deviceCount() const noexcept override { return device_count(); }
-    void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}
-    void block(void*, const c10::Stream&) const override {}
+    // An event is the number of its stream and one more.
+    void record(void** event, const c10::Stream& stream, const c10::DeviceIndex,
+                const c10::EventFlag) const override {
+        *event = reinterpret_cast<void*>(stream.id() + 1);
+    }
+    void block(void* event, const c10::Stream& stream) const override {
+        bool of_default = event == nullptr || reinterpret_cast<c10::StreamId>(event) == 1;
+        refuse_tied(of_default, stream.id() == 0);
+    }
     bool queryEvent(void*) const override { return true; }
     void destroyEvent(void*, const c10::DeviceIndex) const noexcept override {}
     bool queryStream(const c10::Stream&) const override { return true; }
-    void synchronizeStream(const c10::Stream&) const override { count(SYNCHRONIZATIONS, "stream"); }
-    void synchronizeEvent(void*) const override { count(SYNCHRONIZATIONS, "event"); }
-    void synchronizeDevice(const c10::DeviceIndex) const override { count(SYNCHRONIZATIONS, "device"); }
+    void synchronizeStream(const c10::Stream&) const override { wait("stream"); }
+    void synchronizeEvent(void*) const override { wait("event"); }
+    void synchronizeDevice(const c10::DeviceIndex) const override { wait("device"); }
     void recordDataPtrOnStream(const c10::DataPtr&, const c10::Stream&) const override {}
 
    private:
+    static void wait(const char* what) {
+        refuse_recorded(what);
+        count(SYNCHRONIZATIONS, what);
+    }
     static c10::Device of(c10::Device device) {
         return device.index() < 0 ? c10::Device(c10::kCUDA, current) : device;
     }
@@ -140,6 +152,7 @@ struct CUDAHooks final : at::CUDAHooksInterface {
     c10::Allocator* getCUDADeviceAllocator() const override { return &device_memory(); }
     at::Device getDeviceFromPtr(void*) const override { return {c10::kCUDA, current}; }
     void deviceSynchronize(c10::DeviceIndex) const override {
+        refuse_recorded("device");
         count(SYNCHRONIZATIONS, "device");
         write_counts("synchronize");
     }

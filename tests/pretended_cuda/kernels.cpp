@@ -1,4 +1,5 @@
 // Every operation on a device tensor: the CPU's kernel on the memory behind it.
+#include "graph.h"
 #include "kernels.h"
 #include "pretended.h"
 
@@ -115,12 +116,94 @@ void follow(const Pair& pair) {
     }
 }
 
+void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack, c10::Device device);
+
+// The same memory, for as long as somebody else keeps it: a graph knows addresses alone.
+Tensor unowned(const Tensor& tensor) {
+    if (!tensor.defined() || !tensor.is_cuda()) {
+        return tensor;
+    }
+    const auto& storage = tensor.storage();
+    auto own = c10::make_intrusive<c10::StorageImpl>(
+        c10::StorageImpl::use_byte_size_t(), storage.nbytes(), c10::DataPtr(storage.mutable_data(), tensor.device()),
+        nullptr, false);
+    auto same = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(std::move(own)), CUDA, tensor.dtype());
+    same.unsafeGetTensorImpl()->set_storage_offset(tensor.storage_offset());
+    same.unsafeGetTensorImpl()->set_sizes_and_strides(tensor.sizes(), tensor.strides());
+    return same;
+}
+
+torch::jit::Stack unowned(torch::jit::Stack values) {
+    for (IValue& value : values) {
+        if (value.isTensor()) {
+            value = unowned(value.toTensor());
+        } else if (value.isTensorList()) {
+            auto list = value.toTensorVector();
+            for (Tensor& tensor : list) {
+                tensor = unowned(tensor);
+            }
+            value = list;
+        } else if (value.isOptionalTensorList()) {
+            auto list = value.toOptionalTensorVector();
+            for (auto& tensor : list) {
+                tensor = tensor ? std::optional<Tensor>(unowned(*tensor)) : tensor;
+            }
+            value = list;
+        }
+    }
+    return values;
+}
+
+// Puts an operation into the graph. What it returns has its form at once, and its numbers when it is replayed; what it
+// writes to stays as it is until then.
+void record_operation(const c10::OperatorHandle& op, torch::jit::Stack* stack, c10::Device device) {
+    auto arguments = torch::jit::last(*stack, op.schema().arguments().size()).vec();
+    std::vector<std::pair<Tensor, Tensor>> written;
+    for (size_t at = 0; at < arguments.size(); at++) {
+        auto* alias = op.schema().arguments()[at].alias_info();
+        if (alias != nullptr && alias->isWrite() && arguments[at].isTensor()) {
+            Tensor tensor = arguments[at].toTensor();
+            written.emplace_back(tensor, as_host(tensor).clone());
+        }
+    }
+    torch::jit::Stack returned = arguments;
+    compute(op, &returned, device);
+    for (auto& [tensor, before] : written) {
+        // What was of another size was made for what comes out.
+        if (tensor.sizes() == before.sizes()) {
+            as_host(tensor).copy_(before);
+        }
+    }
+    record([op, device, given = unowned(arguments), given_back = unowned(returned)] {
+        c10::DeviceGuard guard(device);
+        torch::jit::Stack again = given;
+        compute(op, &again, device);
+        for (size_t at = 0; at < again.size(); at++) {
+            if (!again[at].isTensor() || !again[at].toTensor().defined()) {
+                TORCH_CHECK(!again[at].isList(), "pretended cuda: ", op.schema().name(), " cannot be replayed");
+                continue;
+            }
+            Tensor was = given_back[at].toTensor(), is = again[at].toTensor();
+            TORCH_CHECK(was.sizes() == is.sizes(), "pretended cuda: ", op.schema().name(), " has another size");
+            if (was.storage().data() != is.storage().data()) {
+                at::AutoDispatchBelowADInplaceOrView below;
+                as_host(was).copy_(as_host(is));
+            }
+        }
+    });
+    torch::jit::drop(*stack, op.schema().arguments().size());
+    stack->insert(stack->end(), returned.begin(), returned.end());
+}
+
 void launch(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const auto& schema = op.schema();
     auto overload = schema.overload_name();
-    count(LAUNCHES, schema.name() + (overload.empty() ? "" : "." + overload));
+    if (!is_recorded()) {
+        count(LAUNCHES, schema.name() + (overload.empty() ? "" : "." + overload));
+    }
     auto arguments = torch::jit::last(*stack, schema.arguments().size());
     if (waits(schema.name(), arguments)) {
+        refuse_recorded(schema.name());
         count(SYNCHRONIZATIONS, schema.name());
     }
     bool sends_numbers = schema.name() == "aten::where";
@@ -149,13 +232,19 @@ void launch(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
         device = tensor.is_cuda() ? tensor.device() : device;
         if (sends_numbers && tensor.is_cpu()) {
             // Other operations take a number of the host along; this one copies it first.
+            refuse_recorded(schema.name());
             count(TO_DEVICE_PAGEABLE, schema.name());
             count(SYNCHRONIZATIONS, schema.name());
         }
     }
     c10::DeviceGuard guard(device);
     check_devices(op, given);
+    is_recorded() ? record_operation(op, stack, device) : compute(op, stack, device);
+}
 
+// By the CPU's kernel; `device` is the current one.
+void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack, c10::Device device) {
+    const auto& schema = op.schema();
     std::vector<Pair> pairs;
     auto enter = [&](const Tensor& tensor) {
         if (!tensor.defined() || !tensor.is_cuda()) {
@@ -230,9 +319,20 @@ Tensor empty_strided(at::IntArrayRef sizes, at::IntArrayRef strides, std::option
 
 // Between host and device the host waits, unless it is told not to and its memory is pinned.
 Tensor& copy_(Tensor& to, const Tensor& from, bool non_blocking) {
+    auto copy = [](const Tensor& to, const Tensor& from) {
+        InKernel in_kernel;
+        at::AutoDispatchBelowADInplaceOrView below;
+        at::DisableRecordFunctionGuard unrecorded;
+        as_host(to).copy_(as_host(from));
+    };
     if (to.is_cuda() && from.is_cuda()) {
+        if (is_recorded()) {
+            record([copy, to = unowned(to), from = unowned(from)] { copy(to, from); });
+            return to;
+        }
         count(LAUNCHES, "copy");
     } else {
+        refuse_recorded("copy");
         const Tensor& host = to.is_cuda() ? from : to;
         bool pinned = is_pinned(host.storage().data());
         if (to.is_cuda()) {
@@ -250,10 +350,7 @@ Tensor& copy_(Tensor& to, const Tensor& from, bool non_blocking) {
             }
         }
     }
-    InKernel in_kernel;
-    at::AutoDispatchBelowADInplaceOrView below;
-    at::DisableRecordFunctionGuard unrecorded;
-    as_host(to).copy_(as_host(from));
+    copy(to, from);
     return to;
 }
 
@@ -278,6 +375,7 @@ const Tensor& resize_(const Tensor& self, at::IntArrayRef sizes, std::optional<a
 }
 
 at::Scalar read(const Tensor& self) {
+    refuse_recorded("read");
     count(TO_HOST_PINNED, "read");
     count(SYNCHRONIZATIONS, "read");
     InKernel in_kernel;

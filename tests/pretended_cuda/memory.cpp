@@ -3,6 +3,7 @@
 // A device's memory is reserved twice, at two places of the address space: in front, where tensors point to,
 // nobody may read or write; behind, at a fixed distance, is the memory itself, and only kernels go there. A host
 // that touches a device address ends with a SIGSEGV, and on standard error stands from where.
+#include "graph.h"
 #include "pretended.h"
 
 #include <c10/util/Exception.h>
@@ -135,6 +136,8 @@ void free_on_device(void* address) {
     }
 }
 
+void leave(void*) {}
+
 struct DeviceMemory final : c10::DeviceAllocator {
     c10::DataPtr allocate(size_t bytes) override {
         c10::Device device(c10::kCUDA, current_device());
@@ -147,6 +150,12 @@ struct DeviceMemory final : c10::DeviceAllocator {
                          bytes >> 20, " MiB. GPU ", int(device.index()), " has a total capacity of ", pool.size >> 20,
                          " MiB of which ", (pool.size - pool.used) >> 20, " MiB is free.");
         void* address = pool.start + offset;
+        if (is_recorded()) {
+            // A graph comes back to it. What kernels would have written by then has to be the number of something.
+            keep([address] { free_on_device(address); });
+            std::memset(behind(address), 0, bytes);
+            return {address, address, &leave, device};
+        }
         // What was never written is no number.
         std::memset(behind(address), 0xff, bytes);
         return {address, address, &free_on_device, device};

@@ -3,6 +3,7 @@
 //
 //   PRETENDED_CUDA_NVRTC   0: there is none
 //   PRETENDED_CUDA_BROKEN  the device on which every kernel fails
+#include "graph.h"
 #include "prelude.h"
 #include "pretended.h"
 
@@ -18,6 +19,7 @@
 #include <iterator>
 #include <regex>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -33,7 +35,20 @@ struct Program {
 struct Function {
     std::string name;
     Grid grid;
+    // Of each argument, and a 0 behind them.
+    const size_t* sizes;
 };
+
+// An argument's own copy of what it was given.
+using Value = std::vector<char>;
+
+std::vector<Value> copied(const Function& function, void** values) {
+    std::vector<Value> all;
+    for (const size_t* size = function.sizes; *size != 0; size++, values++) {
+        all.emplace_back(static_cast<char*>(*values), static_cast<char*>(*values) + *size);
+    }
+    return all;
+}
 
 // Beside this library; one of the same source is taken again.
 std::string image_path(const std::string& source) {
@@ -80,7 +95,8 @@ int nvrtcCompileProgram(Program* program, int, const char**) {
         bool exchanges = program->source.substr(from, next - from).find("LANE") != std::string::npos;
         source += "extern \"C\" void grid_" + name +
                   "(unsigned blocks, unsigned threads, void** values, void* (*behind)(void*)) { grid(" +
-                  (exchanges ? "true" : "false") + ", &" + name + ", blocks, threads, values, behind); }\n";
+                  (exchanges ? "true" : "false") + ", &" + name + ", blocks, threads, values, behind); }\n" +
+                  "extern \"C\" const size_t* sizes_" + name + "() { return sizes(&" + name + "); }\n";
     }
     const char* fused = fmaf_option();
     program->image = image_path(fused + source);
@@ -170,8 +186,12 @@ int cuModuleLoadDataEx(void** module, const void* image, unsigned, void*, void*)
 
 int cuModuleGetFunction(void** function, void* module, const char* name) {
     void* grid = dlsym(module, (std::string("grid_") + name).c_str());
-    *function = new Function{name, reinterpret_cast<Grid>(grid)};
-    return grid == nullptr ? 500 : 0;
+    if (grid == nullptr) {
+        return 500;
+    }
+    auto* sizes = reinterpret_cast<const size_t* (*)()>(dlsym(module, (std::string("sizes_") + name).c_str()));
+    *function = new Function{name, reinterpret_cast<Grid>(grid), sizes()};
+    return 0;
 }
 
 int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned,
@@ -185,6 +205,16 @@ int cuLaunchKernel(Function* function, unsigned blocks, unsigned, unsigned, unsi
     }
     if (pretended::setting("PRETENDED_CUDA_BROKEN", SIZE_MAX) == size_t(pretended::current_device())) {
         return 700;
+    }
+    if (pretended::is_recorded()) {
+        pretended::record([=, own = copied(*function, values)]() mutable {
+            std::vector<void*> again;
+            for (Value& value : own) {
+                again.push_back(value.data());
+            }
+            function->grid(blocks, threads, again.data(), &pretended::behind);
+        });
+        return 0;
     }
     pretended::count(pretended::LAUNCHES, function->name);
     function->grid(blocks, threads, values, &pretended::behind);

@@ -113,6 +113,11 @@ static void run(bool exchanges, void (*kernel)(T...), std::index_sequence<I...>,
             for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++) work();
 }
 template <class... T>
+static const size_t* sizes(void (*)(T...)) {
+    static const size_t all[] = {sizeof(T)..., 0};
+    return all;
+}
+template <class... T>
 static void grid(bool exchanges, void (*kernel)(T...), unsigned blocks, unsigned threads, void** values,
                  void* (*behind)(void*)) {
     run(exchanges, kernel, std::index_sequence_for<T...>(), blocks, threads, values, behind);

@@ -1,4 +1,5 @@
 // cuDNN's GRU: computed by the CPU's, forward and back, with cuDNN's refusals.
+#include "graph.h"
 #include "kernels.h"
 #include "pretended.h"
 
@@ -57,6 +58,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> forward(
     const Tensor& input, at::TensorList weights, int64_t stride, const MaybeTensor& buffer, const Tensor& start,
     const MaybeTensor&, int64_t mode, c10::SymInt, c10::SymInt, int64_t layers, bool batch_first, double dropout,
     bool train, bool bidirectional, c10::SymIntArrayRef batch_sizes, const MaybeTensor&) {
+    refuse_recorded("aten::_cudnn_rnn");
     count(LAUNCHES, "aten::_cudnn_rnn");
     refuse_others(mode, batch_sizes, dropout, train);
     TORCH_CHECK(start.is_contiguous(), "rnn: hx is not contiguous");
@@ -77,6 +79,7 @@ std::tuple<Tensor, Tensor, Tensor, std::vector<Tensor>> backward(
     const MaybeTensor&, int64_t mode, c10::SymInt, c10::SymInt, int64_t layers, bool batch_first, double dropout,
     bool train, bool bidirectional, c10::SymIntArrayRef batch_sizes, const MaybeTensor&, const Tensor&,
     std::array<bool, 4>) {
+    refuse_recorded("aten::_cudnn_rnn_backward");
     count(LAUNCHES, "aten::_cudnn_rnn_backward");
     refuse_others(mode, batch_sizes, dropout, train);
     TORCH_CHECK(train, "cudnn RNN backward can only be called in training mode");

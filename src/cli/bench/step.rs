@@ -29,6 +29,9 @@ pub struct Step {
     /// How the item table is moved
     #[arg(long, value_enum, default_value = "deferred")]
     optimizer: Optimizer,
+    /// Record a step once as a CUDA graph and replay it, on a GPU
+    #[arg(long)]
+    graph: bool,
     #[command(flatten)]
     options: StepOptions,
 }
@@ -57,6 +60,7 @@ impl Step {
         settings.tower.history = HistorySetting::Items(self.history);
         settings.tower.item_features = (1..=self.item_fields).map(|at| at.to_string()).collect();
         settings.train.fused = !self.options.tensors;
+        settings.train.cuda_graph = self.graph;
         settings.optimizer.kind = match self.optimizer {
             Optimizer::Deferred => OptimizerKind::DeferredAdam,
             Optimizer::Dense => OptimizerKind::Adam,
@@ -74,6 +78,7 @@ impl Step {
                 "item_fields": self.item_fields,
                 "optimizer": config.optimizer.kind,
                 "fused": config.train.fused,
+                "cuda_graph": config.train.cuda_graph && device::open(config.device)?.is_cuda(),
                 "ms_per_step": times.milliseconds,
                 "operations": times.operations.len(),
             });

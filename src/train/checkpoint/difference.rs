@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use crate::config::{Config, Length, ScheduleKind};
 
-/// Keys that may differ besides device, threads and those of checkpoints; which data it is their
+/// Keys that may differ besides those that a result does not depend on; which data it is their
 /// checksum says.
 const FREE: [&str; 3] = ["data.path", "train.log_every", "train.validation_users"];
 

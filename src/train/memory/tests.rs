@@ -192,5 +192,12 @@ fn a_gpu_holds_the_log_and_a_batch_of_what_is_cut_there() {
         let scores = 4 * (own.query_count() * own.candidates()) as usize;
         let slopes = if text.is_empty() { scores } else { 0 };
         assert_eq!(batch, (2 * vectors + scores + slopes) as u64, "{text}");
+        let mut replayed = config.clone();
+        replayed.train.cuda_graph = true;
+        assert_eq!(
+            of_batch(&replayed, &Plan::of(&replayed, gpu)),
+            2 * batch,
+            "a graph keeps its own"
+        );
     }
 }
