@@ -4,12 +4,12 @@ Needs pandas, pyarrow, statsmodels and matplotlib.
 
     python pooled.py runs/claims-A runs/claims-B ...
 
-writes results-A.csv and effects-A.csv of each sweep beside itself, then pools all that stand there, those of former
-calls too: pooled.csv, losses.csv, pooled.svg and, printed, the tables of docs/results.md. A comparison's
-effect is the relative difference of recall@N between two losses, in percent of the second. Its variance on a
-data set has two parts: the test users as draws (of each user's difference, averaged over seeds), and the seeds (of the
-mean difference of each). Over data sets it is a random-effects mean (Paule and Mandel) with the interval of Hartung,
-Knapp, Sidik and Jonkman, never narrower than without their factor.
+writes results-A.csv and effects-A.csv of each sweep beside itself (to results of former calls it adds its own, in place
+of those of the same loss and seed), then pools all that stand there: pooled.csv, losses.csv, pooled.svg and, printed,
+the tables of docs/results.md. A comparison's effect is the relative difference of recall@N between two losses, in
+percent of the second. Its variance on a data set has two parts: the test users as draws (of each user's difference,
+averaged over seeds), and the seeds (of the mean difference of each). Over data sets it is a random-effects mean (Paule
+and Mandel) with the interval of Hartung, Knapp, Sidik and Jonkman, never narrower than without their factor.
 """
 import sys
 import warnings
@@ -91,7 +91,11 @@ def take(folder):
     """Writes what the pooling needs of a sweep, so that it can do without the ranks of its runs."""
     data = folder.name.removeprefix("claims-")
     runs, results = read(folder)
-    results.to_csv(HERE / f"results-{data}.csv", index=False)
+    kept = HERE / f"results-{data}.csv"
+    if kept.exists():
+        own = ["loss.kind", "loss.kernel", "loss.alpha", "loss.rank_kernel", "seed"]
+        results = pd.concat([results, pd.read_csv(kept)]).drop_duplicates(own)
+    results.to_csv(kept, index=False)
     rows = [(name, at, *effect(runs, first, second, at)) for name, first, second in COMPARISONS for at in AT]
     effects = pd.DataFrame(rows, columns=["comparison", "N", "percent", "variance", "seeds"])
     effects.round(5).to_csv(HERE / f"effects-{data}.csv", index=False)

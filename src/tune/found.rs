@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::outcome::{Final, Outcome, Row, order};
-use super::pages::{best_name, paragraph, standings, value};
 use super::rungs::SHARES;
+use super::words::{best_name, paragraph};
 use crate::config::Metric;
 use crate::formats::{SEARCH, Version};
 use crate::report::Case;
@@ -74,7 +74,7 @@ impl Found {
 
 impl Best {
     fn of(own: &Final, outcome: &Outcome) -> Self {
-        let standings = standings(outcome);
+        let standings = outcome.standings();
         let place = outcome.metrics.iter().position(|metric| *metric == own.metric);
         let ranked = |place| {
             order(&standings, place).into_iter().map(move |point| {
@@ -83,7 +83,7 @@ impl Best {
                     point: case.clone(),
                     run: name(run),
                     share: SHARES[standing.reached - 1],
-                    validation: value(standing, place),
+                    validation: standing.best(place),
                 }
             })
         };

@@ -20,9 +20,11 @@ mod record;
 mod rungs;
 mod search;
 mod standing;
+mod words;
 
 pub use found::Found;
 pub use outcome::{Outcome, finals};
-pub use pages::{best_name, said, write};
+pub use pages::write;
 pub use record::{Entry, Record};
 pub use search::{Search, Whole};
+pub use words::{best_name, said};

@@ -75,8 +75,8 @@ pub fn finals(file: &SweepFile, search: &Search, metrics: &[Metric]) -> Result<V
 /// The points that came to a rung: those on a higher one first, then by their metric at `place`.
 pub fn order(standings: &[Standing], place: usize) -> Vec<usize> {
     let key = |point: &usize| {
-        let Standing { reached, values, .. } = &standings[*point];
-        (*reached, values.last().map_or(f64::NEG_INFINITY, |values| values[place]))
+        let standing = &standings[*point];
+        (standing.reached, standing.best(place).unwrap_or(f64::NEG_INFINITY))
     };
     let mut all: Vec<usize> =
         (0..standings.len()).filter(|point| standings[*point].reached > 0).collect();
@@ -85,6 +85,11 @@ pub fn order(standings: &[Standing], place: usize) -> Vec<usize> {
 }
 
 impl Outcome {
+    /// How far each point has come.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.points.iter().map(|point| point.standing.clone()).collect()
+    }
+
     /// Reads it from the folder of a search.
     ///
     /// # Errors

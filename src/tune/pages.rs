@@ -1,17 +1,17 @@
-//! What is written about a search: in words, as a table, as a picture, and the best as configurations.
+//! What is written about a search: a page, a table, a picture, and the best as configurations.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polars::prelude::*;
 
 use super::found::Found;
-use super::outcome::{Final, Outcome, REFERENCE, Row, order};
+use super::outcome::{Outcome, Row, order};
 use super::rungs::{SHARES, Standing};
+use super::words::{best_name, said};
 use crate::config::Metric;
 use crate::files;
-use crate::report::{Axis, Case, Line, Panel, draw, in_percent};
+use crate::report::{Axis, Line, Panel, draw};
 
 /// Of the points behind the best so many are told.
 const RUNNERS_UP: usize = 5;
@@ -42,76 +42,8 @@ pub fn write(outcome: &Outcome, folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// The file of the best by a metric.
-pub fn best_name(metric: Metric) -> String {
-    format!("best-{metric}.toml")
-}
-
-/// What is found, a paragraph a metric.
-pub fn said(outcome: &Outcome) -> Vec<String> {
-    outcome.finals.iter().map(paragraph).collect()
-}
-
-pub(super) fn paragraph(Final { metric, choice, .. }: &Final) -> String {
-    let chosen = choice.chosen();
-    let mean = |case: &Case| {
-        let test = case.test.map_or("nothing".into(), in_percent);
-        format!("{} % in validation and {test} % on test", in_percent(case.validation))
-    };
-    let seeds = |case: &Case| match case.runs.len() {
-        1 => "one seed".into(),
-        seeds => format!("{seeds} seeds"),
-    };
-    let Some(other) = choice.cases.get(1) else {
-        let (name, has) = (&chosen.name, mean(chosen));
-        return format!("For {metric} take {name}: {has}, {}.", seeds(chosen));
-    };
-    let mut text = match chosen.name.as_str() {
-        REFERENCE => {
-            format!("For {metric} keep {REFERENCE}: nothing that was tried is above it. It has ")
-        }
-        name => format!("For {metric} take {name}. It has "),
-    };
-    let _ = write!(
-        text,
-        "{}, {} has {}, means over {}.",
-        mean(chosen),
-        other.name,
-        mean(other),
-        seeds(chosen)
-    );
-    match (&other.compared, other.test) {
-        (Some(Ok(paired)), Some((base, _))) if base > 0.0 => {
-            let interval = paired.wide.unwrap_or(paired.interval);
-            let of = |value: f64| format!("{:+.1}", 100.0 * value / base);
-            let whose = match paired.wide {
-                Some(_) => "of test users and seeds",
-                None => "of test users alone, what other seeds would change is not known",
-            };
-            let verdict = match (paired.better(), paired.worse()) {
-                (true, _) => "It gains",
-                (_, true) => "Against what validation says it loses on test:",
-                _ => "On test they cannot be told apart:",
-            };
-            let _ = write!(
-                text,
-                " {verdict} {} % over {}, 95 % interval {} to {} % ({whose}).",
-                of(interval.estimate),
-                other.name,
-                of(interval.low),
-                of(interval.high)
-            );
-        }
-        (Some(Err(reason)), _) => {
-            let _ = write!(text, " They cannot be compared on test: {reason}.");
-        }
-        _ => {}
-    }
-    text
-}
-
 fn page(outcome: &Outcome) -> String {
-    let standings = standings(outcome);
+    let standings = outcome.standings();
     let on = |rung: usize| standings.iter().filter(|point| point.reached >= rung).count();
     let rungs = (1..=SHARES.len()).map(|rung| format!("{} at {}", on(rung), share(rung)));
     let failed = standings.iter().filter(|point| point.failed).count();
@@ -133,15 +65,11 @@ fn page(outcome: &Outcome) -> String {
         text += &format!("| point | share | validation {metric}, % |\n|---|---:|---:|\n");
         for point in order(&standings, place).into_iter().take(1 + RUNNERS_UP) {
             let Row { case, standing, .. } = &outcome.points[point];
-            let value = 100.0 * value(standing, place).unwrap_or_default();
+            let value = 100.0 * standing.best(place).unwrap_or_default();
             text += &format!("| {case} | {} | {value:.2} |\n", share(standing.reached));
         }
     }
     text + "\n[points.csv](points.csv) has a row a point.\n"
-}
-
-pub(super) fn standings(outcome: &Outcome) -> Vec<Standing> {
-    outcome.points.iter().map(|point| point.standing.clone()).collect()
 }
 
 /// A rung, from 1, by the share of the steps: `1/9`, `all`.
@@ -150,11 +78,6 @@ fn share(rung: usize) -> String {
         1.0 => "all".into(),
         share => format!("1/{:.0}", 1.0 / share),
     }
-}
-
-/// Where a metric stands on the highest rung.
-pub(super) fn value(standing: &Standing, place: usize) -> Option<f64> {
-    standing.values.last().map(|values| values[place])
 }
 
 fn table(outcome: &Outcome) -> Result<DataFrame> {
@@ -190,8 +113,7 @@ fn table(outcome: &Outcome) -> Result<DataFrame> {
         ),
     ];
     for (place, metric) in outcome.metrics.iter().enumerate() {
-        let values: Vec<Option<f64>> =
-            points.iter().map(|row| value(&row.standing, place)).collect();
+        let values: Vec<Option<f64>> = points.iter().map(|row| row.standing.best(place)).collect();
         columns.push(Column::new(format!("validation.{metric}").into(), values));
     }
     Ok(DataFrame::new(points.len(), columns)?)
@@ -199,7 +121,7 @@ fn table(outcome: &Outcome) -> Result<DataFrame> {
 
 /// Each point's best so far over the steps that it took, the best of all by name.
 fn picture(outcome: &Outcome) -> Result<String> {
-    let standings = standings(outcome);
+    let standings = outcome.standings();
     let panel = |(place, metric): (usize, &Metric)| {
         let best = order(&standings, place).first().copied();
         let curve = |standing: &Standing| -> Vec<(f64, f64)> {

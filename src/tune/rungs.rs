@@ -24,6 +24,13 @@ pub struct Standing {
     pub held: bool,
 }
 
+impl Standing {
+    /// Its best by the metric at `place`, up to the highest rung that it has reached.
+    pub fn best(&self, place: usize) -> Option<f64> {
+        self.values.last().map(|values| values[place])
+    }
+}
+
 /// The point that goes on from the highest rung where one may.
 pub fn promoted(points: &[Standing]) -> Option<usize> {
     (1..SHARES.len()).rev().find_map(|rung| promoted_from(points, rung))
