@@ -134,39 +134,42 @@ def main(folders):
             cells.append(f"**{text}**" if own.low > 0 or own.high < 0 else text)
         print(f"| {name} | {at} | " + " | ".join(cells) + f" | {part[part.data == 'pooled'].i2.iloc[0]:.0f} |")
 
-    # Which loss for which N: by validation, never by the test.
+    # Which loss for which N: by validation, never by the test, of the one seed that all losses have.
     print()
+    print("| data | N | best in validation | its test recall, % | cross-entropy's | second and third in validation |")
+    print("|---|---:|---|---:|---:|---|")
     means = []
     for d in data:
         results = pd.read_csv(HERE / f"results-{d}.csv")
-        keys = ["loss.kind", "loss.kernel", "loss.alpha", "loss.rank_kernel"]
-        for key, part in results.groupby(keys, dropna=False):
-            of = loss(*[None if pd.isna(value) else value for value in key])
+        keys = ["kind", "kernel", "alpha", "rank_kernel"]
+        results["loss"] = [
+            loss(*[None if pd.isna(row[f"loss.{key}"]) else row[f"loss.{key}"] for key in keys])
+            for _, row in results.iterrows()
+        ]
+        first = results[results.seed == 1].set_index("loss")
+        for at in AT:
+            order = first.sort_values(f"validation.recall@{at}", ascending=False)
+            best, base = 100 * order[f"test.recall@{at}"].iloc[0], 100 * first[f"test.recall@{at}"][[CE]].iloc[0]
+            names = [named(of) for of in order.index[:3]]
+            print(f"| {d} | {at} | {names[0]} | {best:.2f} | {base:.2f} | {', '.join(names[1:])} |")
+        bases = results[results.loss == CE].set_index("seed")
+        for of, part in results.groupby("loss", sort=False):
+            # Of the same seeds.
+            base = bases.loc[part.seed]
+            gain = {f"gain@{at}": 100 * (part[f"test.recall@{at}"].mean() / base[f"test.recall@{at}"].mean() - 1) for at in AT}
             means.append({"data": d, "loss": named(of), "seeds": len(part), "steps": part.best_step.mean(),
                           **{f"validation@{at}": part[f"validation.recall@{at}"].mean() for at in AT},
-                          **{f"test@{at}": part[f"test.recall@{at}"].mean() for at in AT}})
+                          **{f"test@{at}": part[f"test.recall@{at}"].mean() for at in AT},
+                          **gain, "cost": part.best_step.mean() / base.best_step.mean()})
     means = pd.DataFrame(means)
     means.round(5).to_csv(HERE / "losses.csv", index=False)
-    print("| data | N | best in validation | its test recall, % | cross-entropy's | second and third in validation |")
-    print("|---|---:|---|---:|---:|---|")
-    for d, part in means.groupby("data", sort=False):
-        base = part[part.loss == "cross-entropy"].iloc[0]
-        for at in AT:
-            order = part.sort_values(f"validation@{at}", ascending=False)
-            best = order.iloc[0]
-            print(f"| {d} | {at} | {best.loss} | {100 * best[f'test@{at}']:.2f} | {100 * base[f'test@{at}']:.2f} | "
-                  + ", ".join(order.loss.iloc[1:3]) + " |")
     print()
     print("| loss | " + " | ".join(f"@{at}" for at in AT) + " | steps to the best, times cross-entropy's |")
     print("|---|" + "---:|" * (len(AT) + 1))
     gains = []
     for name, part in means.groupby("loss", sort=False):
-        base = means[means.loss == "cross-entropy"].set_index("data")
-        own = part.set_index("data")
-        if len(own) < len(data):
-            continue
-        gain = [100 * (own[f"test@{at}"] / base[f"test@{at}"] - 1).mean() for at in AT]
-        gains.append((name, gain, (own.steps / base.steps).mean()))
+        if len(part) == len(data):
+            gains.append((name, [part[f"gain@{at}"].mean() for at in AT], part.cost.mean()))
     for name, gain, cost in sorted(gains, key=lambda own: -np.mean(own[1])):
         print(f"| {name} | " + " | ".join(f"{x:+.1f}" for x in gain) + f" | {cost:.1f} |")
 
