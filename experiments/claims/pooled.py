@@ -29,6 +29,9 @@ import matplotlib.pyplot as plt
 AT = [20, 50, 100, 200, 500]
 HERE = Path(__file__).parent
 
+# What a loss is known by.
+KEYS = ["loss.kind", "loss.kernel", "loss.alpha", "loss.rank_kernel"]
+
 
 def loss(kind, kernel=None, alpha=None, rank_kernel=None):
     return (kind, kernel, alpha, rank_kernel)
@@ -37,6 +40,11 @@ def loss(kind, kernel=None, alpha=None, rank_kernel=None):
 CE, TRIPLET, BPR = loss("cross-entropy"), loss("triplet"), loss("bpr")
 CRO = loss("cro", "softplus", 1.0)
 LAMBDA = loss("cro-lambda", "softplus", 1.0, "sigmoid")
+
+
+def loss_of(row):
+    """That of a row of results.csv."""
+    return loss(*[None if pd.isna(row[key]) else row[key] for key in KEYS])
 
 
 def cro(kernel, alpha):
@@ -69,10 +77,9 @@ def read(folder):
     results = results[results.status == "done"]
     runs = {}
     for _, row in results.iterrows():
-        of = [None if pd.isna(row[f"loss.{key}"]) else row[f"loss.{key}"] for key in ("kind", "kernel", "alpha", "rank_kernel")]
         ranks = pd.read_parquet(next(folder.glob(f"*-{row.id}")) / "ranks.parquet", columns=["user", "rank"])
         found = pd.DataFrame({at: ranks["rank"] <= at for at in AT}).groupby(ranks.user).mean()
-        runs.setdefault(loss(*of), {})[row.seed] = found
+        runs.setdefault(loss_of(row), {})[row.seed] = found
     return runs, results
 
 
@@ -93,8 +100,7 @@ def take(folder):
     runs, results = read(folder)
     kept = HERE / f"results-{data}.csv"
     if kept.exists():
-        own = ["loss.kind", "loss.kernel", "loss.alpha", "loss.rank_kernel", "seed"]
-        results = pd.concat([results, pd.read_csv(kept)]).drop_duplicates(own)
+        results = pd.concat([results, pd.read_csv(kept)]).drop_duplicates([*KEYS, "seed"])
     results.to_csv(kept, index=False)
     rows = [(name, at, *effect(runs, first, second, at)) for name, first, second in COMPARISONS for at in AT]
     effects = pd.DataFrame(rows, columns=["comparison", "N", "percent", "variance", "seeds"])
@@ -141,11 +147,7 @@ def main(folders):
     means = []
     for d in data:
         results = pd.read_csv(HERE / f"results-{d}.csv")
-        keys = ["kind", "kernel", "alpha", "rank_kernel"]
-        results["loss"] = [
-            loss(*[None if pd.isna(row[f"loss.{key}"]) else row[f"loss.{key}"] for key in keys])
-            for _, row in results.iterrows()
-        ]
+        results["loss"] = [loss_of(row) for _, row in results.iterrows()]
         first = results[results.seed == 1].set_index("loss")
         for at in AT:
             order = first.sort_values(f"validation.recall@{at}", ascending=False)

@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -68,18 +67,9 @@ c10::Stream stream_of(int device) {
 struct CrolossGraph {
     // Of which libtorch 2.13 takes 344.
     alignas(std::max_align_t) std::byte room[4096];
-    // While it is recorded: the default stream cannot be.
-    std::optional<c10::StreamGuard> stream;
 
-    explicit CrolossGraph(int device) {
-        stream.emplace(stream_of(device));
-        functions().construct(room, false);
-    }
-
-    ~CrolossGraph() {
-        stream.reset();
-        functions().destruct(room);
-    }
+    CrolossGraph() { functions().construct(room, false); }
+    ~CrolossGraph() { functions().destruct(room); }
 };
 
 extern "C" {
@@ -89,34 +79,27 @@ const char* croloss_graph_missing() {
     return croloss::told([] { functions(); });
 }
 
-// Puts this thread on the stream for recording and hands back the one that it was on, to be put back there.
+// Puts this thread on the stream for recording, which the default one cannot be, and hands back the one that it was on, to be put back there.
 const char* croloss_graph_stream(int device, c10::StreamGuard** out) {
     return croloss::told([&] { *out = new c10::StreamGuard(stream_of(device)); });
 }
 
 void croloss_graph_stream_back(c10::StreamGuard* before) { delete before; }
 
-// From here on this thread's launches on a device are recorded in place of being made, and so are those of the threads
+// From here on this thread's launches on that stream are recorded in place of being made, and so are those of the threads
 // that work for it.
-const char* croloss_graph_begin(int device, CrolossGraph** out) {
+const char* croloss_graph_begin(CrolossGraph** out) {
     return croloss::told([&] {
         // What libtorch keeps for later is not for a graph, and stays kept while one is recorded.
         c10::getDeviceAllocator(c10::kCUDA)->emptyCache();
-        auto graph = std::make_unique<CrolossGraph>(device);
+        auto graph = std::make_unique<CrolossGraph>();
         functions().begin(graph->room, {0, 0}, THIS_THREAD_ALONE);
         *out = graph.release();
     });
 }
 
 const char* croloss_graph_end(CrolossGraph* graph) {
-    return croloss::told([&] {
-        // Whatever comes of it, the thread goes back to the stream that it was on.
-        struct Back {
-            CrolossGraph* graph;
-            ~Back() { graph->stream.reset(); }
-        } back{graph};
-        functions().end(graph->room);
-    });
+    return croloss::told([&] { functions().end(graph->room); });
 }
 
 // Launches all that was recorded, on libtorch's current stream.

@@ -11,7 +11,7 @@ unsafe extern "C" {
     fn croloss_graph_missing() -> *const c_char;
     fn croloss_graph_stream(device: c_int, out: *mut *mut c_void) -> *const c_char;
     fn croloss_graph_stream_back(before: *mut c_void);
-    fn croloss_graph_begin(device: c_int, out: *mut *mut c_void) -> *const c_char;
+    fn croloss_graph_begin(out: *mut *mut c_void) -> *const c_char;
     fn croloss_graph_end(graph: *mut c_void) -> *const c_char;
     fn croloss_graph_replay(graph: *mut c_void) -> *const c_char;
     fn croloss_graph_free(graph: *mut c_void);
@@ -34,11 +34,7 @@ impl Graph {
     /// # Panics
     /// Where CUDA refuses.
     pub fn rehearse<T>(index: usize, work: impl FnOnce() -> T) -> T {
-        Cuda::synchronize(index as i64);
-        let mut before = std::ptr::null_mut();
-        // SAFETY: what was before comes out unless a failure is told.
-        check(unsafe { croloss_graph_stream(index as c_int, &mut before) });
-        let there = OnStream(before);
+        let there = OnStream::of(index);
         let out = work();
         drop(there);
         Cuda::synchronize(index as i64);
@@ -51,10 +47,10 @@ impl Graph {
     /// # Panics
     /// Where CUDA refuses, as to read on the host what a GPU is still to compute.
     pub fn record<T>(index: usize, work: impl FnOnce() -> T) -> (Self, T) {
-        Cuda::synchronize(index as i64);
+        let _there = OnStream::of(index);
         let mut graph = std::ptr::null_mut();
         // SAFETY: a new graph comes out unless a failure is told.
-        check(unsafe { croloss_graph_begin(index as c_int, &mut graph) });
+        check(unsafe { croloss_graph_begin(&mut graph) });
         let recording = Recording(Some(Self(graph)));
         let out = work();
         (recording.end(), out)
@@ -74,6 +70,17 @@ impl Drop for Graph {
     fn drop(&mut self) {
         // SAFETY: it came out of `croloss_graph_begin`, and this is its last use.
         unsafe { croloss_graph_free(self.0) }
+    }
+}
+
+impl OnStream {
+    /// Goes there once the GPU is idle.
+    fn of(index: usize) -> Self {
+        Cuda::synchronize(index as i64);
+        let mut before = std::ptr::null_mut();
+        // SAFETY: what was before comes out unless a failure is told.
+        check(unsafe { croloss_graph_stream(index as c_int, &mut before) });
+        Self(before)
     }
 }
 

@@ -6,18 +6,16 @@ use croloss::config::{Config, DeviceChoice, Settings};
 use croloss::data::Sequences;
 use croloss::device::{self, Graph};
 use croloss::model::Model;
-use croloss::random::{Purpose, stream};
 use croloss::step::{Plan, Stepper};
-use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
 use super::counts::counted;
 use super::machine::{self, command, succeed};
 use super::parts::LOSSES;
+use super::product::sequences;
 use crate::common::{Place, json};
 
 const ITEMS: usize = 60;
-const USERS: usize = 20;
 const STEPS: u64 = 12;
 
 /// These go round, one further with each loss.
@@ -34,17 +32,6 @@ const OPTIMIZERS: [&str; 4] = [
 ];
 // Of an epoch of 20 users in batches of 6 the last batch has 2.
 const ORDERS: [&str; 2] = ["shuffled", "random"];
-
-fn sequences() -> Sequences {
-    let mut rng = stream(8, Purpose::Generation, 0);
-    let mut all = Sequences { items: vec![], offsets: vec![0] };
-    for _ in 0..USERS {
-        let length = rng.random_range(3..9);
-        all.items.extend((0..length).map(|_| rng.random_range(1..ITEMS as u32)));
-        all.offsets.push(all.items.len());
-    }
-    all
-}
 
 fn config(text: &str) -> Config {
     let text = format!("data.path = \"\"\n{text}");
@@ -120,7 +107,7 @@ fn replayed_steps_come_to_what_others_come_to() {
 #[ignore = "run by the test above in a process that finds CUDA"]
 fn walk() {
     device::use_threads(1);
-    let sequences = sequences();
+    let sequences = sequences(ITEMS);
     for config in points() {
         compare(&config, &sequences, 0);
     }

@@ -40,12 +40,13 @@ const OPTIMIZERS: [&str; 4] = [
     "kind = \"adagrad\"",
 ];
 
-fn sequences() -> Sequences {
+/// Of 20 users, with items of a catalogue of `items`.
+pub fn sequences(items: usize) -> Sequences {
     let mut rng = stream(8, Purpose::Generation, 0);
     let mut all = Sequences { items: vec![], offsets: vec![0] };
     for _ in 0..20 {
         let length = rng.random_range(3..9);
-        all.items.extend((0..length).map(|_| rng.random_range(1..ITEMS as u32)));
+        all.items.extend((0..length).map(|_| rng.random_range(1..items as u32)));
         all.offsets.push(all.items.len());
     }
     all
@@ -129,7 +130,7 @@ fn everything_comes_to_the_same_by_tensor_ops_alone() {
 fn walk() {
     let gpu = device::open(DeviceChoice::Cuda(Some(0))).unwrap();
     device::use_threads(1);
-    let sequences = sequences();
+    let sequences = sequences(ITEMS);
     let (mut equal, mut plain) = (0, 0);
     let points = points();
     for config in &points {

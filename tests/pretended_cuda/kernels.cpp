@@ -133,23 +133,29 @@ Tensor unowned(const Tensor& tensor) {
     return same;
 }
 
-torch::jit::Stack unowned(torch::jit::Stack values) {
-    for (IValue& value : values) {
-        if (value.isTensor()) {
-            value = unowned(value.toTensor());
-        } else if (value.isTensorList()) {
-            auto list = value.toTensorVector();
-            for (Tensor& tensor : list) {
-                tensor = unowned(tensor);
-            }
-            value = list;
-        } else if (value.isOptionalTensorList()) {
-            auto list = value.toOptionalTensorVector();
-            for (auto& tensor : list) {
-                tensor = tensor ? std::optional<Tensor>(unowned(*tensor)) : tensor;
-            }
-            value = list;
+// Puts in the place of a tensor, or of each of a list, what `of` makes of it.
+template <class Of>
+void change_tensors(IValue& value, Of of) {
+    if (value.isTensor()) {
+        value = of(value.toTensor());
+    } else if (value.isTensorList()) {
+        auto list = value.toTensorVector();
+        for (Tensor& tensor : list) {
+            tensor = of(tensor);
         }
+        value = list;
+    } else if (value.isOptionalTensorList()) {
+        auto list = value.toOptionalTensorVector();
+        for (auto& tensor : list) {
+            tensor = tensor ? std::optional<Tensor>(of(*tensor)) : tensor;
+        }
+        value = list;
+    }
+}
+
+torch::jit::Stack all_unowned(torch::jit::Stack values) {
+    for (IValue& value : values) {
+        change_tensors(value, unowned);
     }
     return values;
 }
@@ -174,7 +180,7 @@ void record_operation(const c10::OperatorHandle& op, torch::jit::Stack* stack, c
             as_host(tensor).copy_(before);
         }
     }
-    record([op, device, given = unowned(arguments), given_back = unowned(returned)] {
+    record([op, device, given = all_unowned(arguments), given_back = all_unowned(returned)] {
         c10::DeviceGuard guard(device);
         torch::jit::Stack again = given;
         compute(op, &again, device);
@@ -261,21 +267,8 @@ void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack, c10::Devic
     auto begin = stack->size() - schema.arguments().size();
     for (size_t at = 0; at < schema.arguments().size(); at++) {
         IValue& value = (*stack)[begin + at];
-        if (value.isTensor()) {
-            value = enter(value.toTensor());
-        } else if (value.isTensorList()) {
-            auto list = value.toTensorVector();
-            for (Tensor& tensor : list) {
-                tensor = enter(tensor);
-            }
-            value = list;
-        } else if (value.isOptionalTensorList()) {
-            auto list = value.toOptionalTensorVector();
-            for (auto& tensor : list) {
-                tensor = tensor ? std::optional<Tensor>(enter(*tensor)) : tensor;
-            }
-            value = list;
-        } else if (value.isDevice()) {
+        change_tensors(value, enter);
+        if (value.isDevice()) {
             value = at::Device(at::kCPU);
         } else if (schema.arguments()[at].type()->str() == "Generator?" && value.isNone()) {
             value = at::detail::getCUDAHooks().getDefaultGenerator(device.index());
@@ -292,16 +285,7 @@ void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack, c10::Devic
     }
     auto results = stack->size() - schema.returns().size();
     for (size_t at = results; at < stack->size(); at++) {
-        IValue& value = (*stack)[at];
-        if (value.isTensor()) {
-            value = returned(value.toTensor(), pairs);
-        } else if (value.isTensorList()) {
-            auto list = value.toTensorVector();
-            for (Tensor& tensor : list) {
-                tensor = returned(tensor, pairs);
-            }
-            value = list;
-        }
+        change_tensors((*stack)[at], [&](const Tensor& tensor) { return returned(tensor, pairs); });
     }
 }
 
