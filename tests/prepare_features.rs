@@ -66,10 +66,13 @@ fn fields_of_items_are_prepared_and_summed_up_alike_from_every_format() {
     place.put("log.csv", log());
     put_items(&place);
     let mut sums = vec![];
-    for file in ["items.csv", "items.jsonl", "items.parquet"] {
+    for (file, place_of_n2) in
+        [("items.csv", "csv:11"), ("items.jsonl", "jsonl:10"), ("items.parquet", "parquet: row 10")]
+    {
         let command =
             format!("prepare --input log.csv {TABLE} --items {file} {FIELDS} --out d --force");
         let said = place.succeeds(&command);
+        let first = format!("items.{place_of_n2}, n2");
         for (name, value) in [
             ("items' field brand", "category, 1 values"),
             ("… known of so many items", "90.00 %"),
@@ -78,6 +81,7 @@ fn fields_of_items_are_prepared_and_summed_up_alike_from_every_format() {
             ("items' field price", "number, 3 buckets"),
             ("items' field tags", "categories, 1 values"),
             ("left out: records of other items", "2"),
+            ("… the first of them", first.as_str()),
         ] {
             assert_eq!(row(&said, name), value, "{name} in {said}");
         }
@@ -117,6 +121,7 @@ fn items_that_only_their_file_knows_come_last() {
     let command = format!("prepare --input log.csv {TABLE} --items items.csv {FIELDS} --out d");
     let said = place.succeeds(&format!("{command} --keep-cold-items"));
     assert_eq!(row(&said, "items that the log does not hold"), "2");
+    assert!(!said.contains("the first of them"), "{said}");
     assert_eq!(row(&said, "items  "), "12");
     let dataset = Dataset::load(&place.path("d")).unwrap();
     let last: Vec<_> =
@@ -152,6 +157,7 @@ fn a_description_says_all_of_it_and_options_go_before() {
     assert_eq!(row(&said, "users' field home"), "category, 1 values");
     assert_eq!(row(&said, "users' field age"), "number, 2 buckets");
     assert_eq!(row(&said, "left out: records of other users"), "1");
+    assert!(said.contains(" people.tsv:4, once\n"), "{said}");
     let dataset = Dataset::load(&place.path("data/d")).unwrap();
     let users = dataset.user_features.unwrap();
     let of = |id: &str| users.of(dataset.users.iter().position(|user| user == id).unwrap());
@@ -167,21 +173,27 @@ fn taobao_s_categories_are_read_with_the_log() {
     let mut text = String::new();
     for user in 0..20 {
         for step in 0..6 {
-            // 2 is of the category 50, once of another one.
-            let item = (user + step) % 10;
-            let category = if (user, item) == (9, 2) { 1 } else { item / 2 * 10 + 40 };
+            // 2 is of the category 100, at last of another one.
+            let item = (user + step) % 15;
+            let category = if (user, item) == (17, 2) { 20 } else { [3, 20, 100][item % 3] };
             text += &format!("{user},{item},{category},pv,{step}\n{user},{item},999,buy,0\n");
         }
     }
     place.put("UserBehavior.csv", text);
     let description = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/taobao.toml");
     let said = place.succeeds(&format!("prepare {} --out d", description.display()));
-    // Each has two items.
-    assert_eq!(row(&said, "items' field category"), "category, 0 values");
-    assert_eq!(row(&said, "… values of fewer than 5, as one"), "5");
+    // Each has five items.
+    assert_eq!(row(&said, "items' field category"), "category, 3 values");
+    assert_eq!(row(&said, "… values of fewer than 5, as one"), "0");
     assert_eq!(row(&said, "… events that say otherwise later on"), "1");
     let dataset = Dataset::load(&place.path("d")).unwrap();
-    assert!((0..10).all(|item| dataset.item_features.as_ref().unwrap().of(item) == [2]));
+    assert_eq!(dataset.items.len(), 15);
+    for (at, item) in dataset.items.iter().enumerate() {
+        let number: usize = item.original.parse().unwrap();
+        // As texts ascend: 100, 20, 3.
+        let code = [5, 4, 3][number % 3];
+        assert_eq!(dataset.item_features.as_ref().unwrap().of(at), [code], "{number}");
+    }
 }
 
 #[test]
@@ -264,7 +276,8 @@ fn what_cannot_be_told_of_items_and_users_is_refused_and_nothing_is_left() {
         (
             "--items other.csv --item-field brand=category",
             1,
-            "other.csv tells of none of the 10 items of the log that are kept (it begins with the id `x1`)",
+            "other.csv tells of none of the 10 items of the log that are kept (it begins with the id \
+             `x1`, at other.csv:2): is the column",
         ),
         (
             "--items other.csv --item-field brand=category --keep-cold-items",

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use common::{Place, json};
-use croloss::data::{Dataset, Split};
+use croloss::data::{Dataset, Item, Split};
 use serde_json::{Value, json};
 
 const SWEEP: &str =
@@ -57,6 +57,8 @@ fn commands_print_json_that_says_what_their_files_say() {
     let longest = (0..dataset.users.len()).map(|user| dataset.sequences.get(user).len()).max();
     assert_eq!(prepared["sequence_length"]["most"], longest.unwrap());
     assert_eq!(prepared["written_to"], "again");
+    assert_eq!([&prepared["item_fields"], &prepared["user_fields"]], [&json!([]), &json!([])]);
+    assert_eq!(prepared["cold"], Value::Null);
 
     let trained = said(&place, &["train", "c.toml", "--out", "run", "--json"]);
     let result = json(&place.path("run/result.json"));
@@ -90,6 +92,44 @@ fn commands_print_json_that_says_what_their_files_say() {
     });
     assert_eq!(swept, expected);
     assert!(place.path("runs/s/results.csv").is_file());
+}
+
+#[test]
+fn prepare_s_json_tells_of_fields_and_cold_items() {
+    let place = Place::new();
+    let dataset = Dataset::load(&place.path("data")).unwrap();
+    let lines = |records: Vec<Value>| -> String {
+        records.iter().map(|record| format!("{record}\n")).collect()
+    };
+    let item = |(at, item): (usize, &Item)| {
+        let id = item.original.as_str();
+        json!({"item": id, "tags": [at % 3, "all"], "price": at})
+    };
+    let mut items: Vec<Value> = dataset.items.iter().enumerate().map(item).collect();
+    items.insert(2, json!({"item": "stranger"}));
+    fs::write(place.path("items.jsonl"), lines(items)).unwrap();
+    let user = |(at, user): (usize, &String)| json!({"user": user, "country": at % 7});
+    let users = dataset.users.iter().enumerate().map(user).collect();
+    fs::write(place.path("users.jsonl"), lines(users)).unwrap();
+    let prepare = "prepare --input log.csv --user user --item item --time time --out known --json \
+                   --items items.jsonl --item-field tags=categories --item-field price=number:4 \
+                   --users users.jsonl --user-field country=category \
+                   --split leave-one-out --cold-one-in 20";
+    let told = said(&place, &prepare.split_whitespace().collect::<Vec<_>>());
+    let expected = json!([
+        {"name": "price", "kind": "number", "buckets": 4},
+        {"name": "tags", "kind": "categories", "values": 4},
+    ]);
+    assert_eq!(told["item_fields"], expected);
+    let expected = json!([{"name": "country", "kind": "category", "values": 7}]);
+    assert_eq!(told["user_fields"], expected);
+    let left_out = &told["dataset"]["items"]["first_left_out"];
+    assert_eq!(*left_out, json!({"id": "stranger", "place": "items.jsonl:3"}));
+    assert_eq!(told["dataset"]["users"].get("first_left_out"), None);
+    let cold = Dataset::load(&place.path("known")).unwrap().cold.unwrap();
+    let [items, asked] = [cold.items.len(), cold.targets.len()];
+    assert!(items > 0 && asked > 0, "{items} {asked}");
+    assert_eq!(told["cold"], json!({"items": items, "users_asked": asked}));
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod common;
 #[allow(dead_code)] // Not all of it is asked for here.
 #[path = "common/server.rs"]
 mod server;
+#[path = "common/snippet.rs"]
+mod snippet;
 #[path = "common/user_fields.rs"]
 mod trained;
 
@@ -14,6 +16,7 @@ use common::{CONFIG, SESSIONS, json, python};
 use croloss::export::{Export, sha256_of};
 use serde_json::{Value, json};
 use server::{Scored, Server, scored};
+use snippet::assert_codes;
 use tch::{Device, IValue, Tensor};
 use trained::{READ, Trained, numbers, told};
 
@@ -109,6 +112,7 @@ fn the_readme_tells_how_codes_are_made_and_its_snippet_works() {
     assert!(readme.contains("| `user_features.json` |"), "{readme}");
     let (_, section) = readme.split_once("## Fields of users").unwrap();
     let snippet = section.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_codes(snippet, "user_features.json");
     let (_, record) = snippet.split_once("users = [").unwrap();
     let record: Value = serde_json::from_str(record.split(", {}]").next().unwrap()).unwrap();
     assert_eq!(record.as_object().unwrap().len(), 3);
@@ -292,6 +296,11 @@ fn fields_that_are_not_those_of_the_tower_are_refused() {
         put(text, true);
         place.refused(&ask, 1, &["user_features.json is altered: export again"]);
     }
+    // As many values, one of them not the dataset's.
+    put(&whole.replace("\"UK\"", "\"US\""), true);
+    place.ok(&ask);
+    let all = ["recommend", "towers", "--data", "data", "--all-users"];
+    place.refused(&all, 1, &["the dataset's fields of users have other values than the model's"]);
     put("{\"fields\": []}", true);
     place.refused(&ask, 1, &["user_tower.pt does not read the values of user_features.json"]);
     put(&whole, true);

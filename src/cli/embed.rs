@@ -1,6 +1,8 @@
 //! `croloss embed`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -9,7 +11,7 @@ use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::data::{Field, Record, read_records};
 use crate::export::{Embedder, Export, FieldTold};
-use crate::files::{refuse_existing, write_file, write_with};
+use crate::files::{refuse_existing, write, write_with};
 use crate::misuse;
 use crate::step::Plan;
 
@@ -54,11 +56,17 @@ impl Embed {
         let records = read_records(&self.items, &embedder.schema, &self.id)?;
         refuse_broken_ids(&records)?;
         let embedded = embedder.embed(&records)?;
-        write_with(&self.out, |staging| {
-            let written = embedded.vectors.write_npy(staging);
-            written.with_context(|| format!("cannot write {}", staging.display()))?;
-            let lines: String = records.iter().map(|record| format!("{}\n", record.id)).collect();
-            write_file(&ids, lines)
+        let lines: String = records.iter().map(|record| format!("{}\n", record.id)).collect();
+        write_with(&ids, |staged_ids| {
+            write(staged_ids, lines)?;
+            write_with(&self.out, |staging| {
+                let written = embedded.vectors.write_npy(staging);
+                written.with_context(|| format!("cannot write {}", staging.display()))?;
+                // Two files cannot be replaced at once. Old ids go before the new vectors come, and
+                // new ids come last: what ends this in between leaves vectors without ids, but
+                // never with those of other items.
+                remove(&ids)
+            })
         })?;
 
         if self.json {
@@ -89,6 +97,16 @@ impl Embed {
         }
         table::print(rows)?;
         table::say(format_args!("\nVectors: {}; ids: {}", self.out.display(), ids.display()))
+    }
+}
+
+/// Removes a file that may be there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -356,6 +356,15 @@ mod tests {
             ("encoder = \"gru\"\nlayer = \"ligr\"", "tower.layer"),
             ("encoder = \"transformer\"\nwidening = 2", "tower.widening"),
             ("encoder = \"transformer\"\nlayer = \"ligr\"\nwidening = 0", "tower.widening"),
+            ("item_features = [\"a\", \"b\", \"a\"]", "tower.item_features names \"a\" twice"),
+            ("user_features = [\"b\", \"b\"]", "tower.user_features names \"b\" twice"),
+            (
+                "item_features = [\"a\"]\nid_dropout = 1.0",
+                "tower.id_dropout = 1: must be at least 0",
+            ),
+            ("item_features = [\"a\"]\nid_dropout = -0.1", "tower.id_dropout = -0.1: must be"),
+            ("item_features = [\"a\"]\nid_dropout = nan", "tower.id_dropout = NaN: must be"),
+            ("user_features = [\"a\"]\nid_dropout = 0.1", "only read with tower.item_features"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::dataset::{Dataset, Item};
 use super::description::Description;
 use super::field_rule::{FieldRule, RecordSource};
-use super::manifest::KnownCounts;
+use super::manifest::{FieldCounts, KnownCounts, LeftOut};
 use super::prepare::prepare;
 use super::read::SourceFile;
 use super::read::records::Asked;
@@ -115,20 +115,39 @@ impl<'a> Known<'a> {
         let rows: Vec<Option<u32>> = ids.map(|id| numbers.get(id).copied()).collect();
         let mut used = vec![false; records.len()];
         rows.iter().flatten().for_each(|row| used[*row as usize] = true);
-        if let (false, Some(file), Some(id)) =
-            (used.contains(&true), self.files.first(), records.first())
+        if let (false, Some(file), Some(first)) =
+            (used.contains(&true), self.files.first(), self.left_out(0))
         {
             let who = self.who;
             bail!(
                 "{} tells of none of the {} {who}s of the log that are kept (it begins with the id \
-                 `{}`): is the column of its ids the right one?",
+                 `{}`, at {}): is the column of its ids the right one?",
                 file.path,
                 rows.len(),
-                short(id)
+                short(&first.id),
+                first.place
             );
         }
         let others = (0..records.len()).filter(|record| !used[*record]).collect();
         Ok((rows, others))
+    }
+
+    /// A record as one that is left out; `None`: the log tells it.
+    fn left_out(&self, record: usize) -> Option<LeftOut> {
+        let place = self.source.place(&self.records, record)?;
+        Some(LeftOut { id: self.records.ids[record].clone(), place })
+    }
+
+    /// What was found; `others` are the records that are left out.
+    fn counts(self, others: &[usize], kept_cold: u64, fields: Vec<FieldCounts>) -> KnownCounts {
+        KnownCounts {
+            min_count: self.source.min_count,
+            left_out: others.len() as u64,
+            kept_cold,
+            first_left_out: others.first().and_then(|first| self.left_out(*first)),
+            fields,
+            files: self.files,
+        }
     }
 }
 
@@ -148,9 +167,7 @@ impl Dataset {
         let min_count = known.source.min_count;
         let (features, fields) = features(&known.records, &known.rules, min_count, &rows)?;
         self.item_features = Some(features);
-        let left_out = others.len() as u64;
-        let files = known.files;
-        self.manifest.items = Some(KnownCounts { min_count, left_out, kept_cold, fields, files });
+        self.manifest.items = Some(known.counts(&others, kept_cold, fields));
         Ok(())
     }
 
@@ -159,8 +176,7 @@ impl Dataset {
         let min_count = known.source.min_count;
         let (features, fields) = features(&known.records, &known.rules, min_count, &rows)?;
         self.user_features = Some(features);
-        let (left_out, kept_cold, files) = (others.len() as u64, 0, known.files);
-        self.manifest.users = Some(KnownCounts { min_count, left_out, kept_cold, fields, files });
+        self.manifest.users = Some(known.counts(&others, 0, fields));
         Ok(())
     }
 }

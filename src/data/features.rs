@@ -115,18 +115,9 @@ impl Schema {
     /// # Errors
     /// A name that is no field's; what is no value of its field's kind. Each names the field.
     pub fn codes(&self, record: &BTreeMap<String, FieldValue>) -> Result<Vec<u32>> {
-        let known = || self.fields.iter().map(|field| field.name.as_str());
         for name in record.keys() {
-            if !known().any(|known| known == name) {
-                let likely = nearest(name, known());
-                let likely = likely.map(|name| format!(": did you mean `{name}`?"));
-                let known: Vec<&str> = known().collect();
-                misuse!(
-                    "there is no field `{}`{} (there are: {})",
-                    cut(name, 80),
-                    likely.unwrap_or_default(),
-                    known.join(", ")
-                );
+            if !self.fields.iter().any(|field| field.name == *name) {
+                misuse!("there is no field {}", self.instead_of(name));
             }
         }
         let mut codes = vec![];
@@ -138,6 +129,14 @@ impl Schema {
             field.encode(&told, first, &mut codes);
         }
         Ok(codes)
+    }
+
+    /// A name that is no field's, and those that are.
+    fn instead_of(&self, name: &str) -> String {
+        let known: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
+        let likely = nearest(name, known.iter().copied());
+        let likely = likely.map(|name| format!(": did you mean `{name}`?")).unwrap_or_default();
+        format!("`{}`{likely} (there are: {})", cut(name, 80), known.join(", "))
     }
 
     /// From JSON, as serde writes it.
@@ -178,9 +177,7 @@ impl Features {
         for name in fields {
             let at = self.schema.fields.iter().position(|field| field.name == *name);
             let Some(at) = at else {
-                let known: Vec<&str> =
-                    self.schema.fields.iter().map(|field| field.name.as_str()).collect();
-                misuse!("{key}: the dataset has no field {name:?}; it has {}", known.join(", "));
+                misuse!("{key}: the dataset has no field {}", self.schema.instead_of(name));
             };
             taken.push(at);
         }
@@ -305,6 +302,23 @@ pub(crate) mod tests {
             let said = schema().codes(&record(&[(name, value)])).unwrap_err().to_string();
             assert!(said.starts_with(expected), "{said}");
         }
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_cannot_be_selected() {
+        let features = Features { schema: schema(), starts: vec![0], codes: vec![] };
+        let select = |name: &str| features.select(&["price".into(), name.into()], "tower.x");
+        assert_eq!(select("tags").unwrap().schema.fields[1], schema().fields[2]);
+        let error = select("tgas").unwrap_err();
+        let expected = "tower.x: the dataset has no field `tgas`: did you mean `tags`? (there are: \
+                        brand, price, tags)";
+        assert_eq!(error.to_string(), expected);
+        assert!(error.is::<crate::error::Misuse>());
+        let said = select("weight").unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "tower.x: the dataset has no field `weight` (there are: brand, price, tags)"
+        );
     }
 
     #[test]

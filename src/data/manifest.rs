@@ -57,10 +57,21 @@ pub struct KnownCounts {
     /// Items that came into the catalogue by their records.
     #[serde(default)]
     pub kept_cold: u64,
+    /// The first of those that are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_left_out: Option<LeftOut>,
     pub fields: Vec<FieldCounts>,
     /// Where it was read; none: in the log.
     #[serde(default)]
     pub files: Vec<SourceFile>,
+}
+
+/// A record of what is not in the dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub id: String,
+    /// Its file and line.
+    pub place: String,
 }
 
 /// What preparation found of one field.

@@ -51,7 +51,7 @@ pub use generate::{Like, Preset, Size, Written, generate, generate_like};
 pub use guess::Guess;
 pub use interactions::Interactions;
 pub use known::known_descriptions;
-pub use manifest::{Counts, DroppedCounts, FieldCounts, KnownCounts, Manifest};
+pub use manifest::{Counts, DroppedCounts, FieldCounts, KnownCounts, LeftOut, Manifest};
 pub use prepare::prepare;
 pub use published::{ExpectedCounts, PublishedCounts};
 pub use raw::{GENERATED, RawFile};

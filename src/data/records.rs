@@ -20,6 +20,8 @@ pub(super) struct AskedField<'a> {
 pub struct Records {
     /// In order of first appearance.
     pub(super) ids: Vec<String>,
+    /// Of those that files tell: which file, by its place among these, and the line there.
+    pub(super) places: Vec<(usize, usize)>,
     /// In the order in which they were asked for.
     pub(super) fields: Vec<RecordField>,
 }
@@ -132,7 +134,7 @@ impl<'a> RecordsBuilder<'a> {
             };
             RecordField { values, others: 0 }
         });
-        Records { fields: fields.collect(), ids: self.ids.into_names() }
+        Records { fields: fields.collect(), ids: self.ids.into_names(), places: vec![] }
     }
 }
 

@@ -67,4 +67,19 @@ fn embed_gives_the_vectors_of_items_that_need_not_be_known() {
     place.refused(&line, 2, &["line.csv:2", "line end"]);
     assert!(!place.path("x.npy").exists() && !place.path("x.ids.txt").exists());
     place.ok(&[&embed[..], &["--force"]].concat());
+
+    // Where one of the two cannot be replaced, new ids are not left beside old vectors.
+    for (folder, other, left) in
+        [("d.npy", "d.ids.txt", None), ("e.ids.txt", "e.npy", Some("old".to_owned()))]
+    {
+        fs::create_dir(place.path(folder)).unwrap();
+        fs::write(place.path(other), "old").unwrap();
+        let out = format!("{}.npy", &folder[..1]);
+        let call = ["embed", "towers", "--items", "new.jsonl", "--out", &out, "--force"];
+        place.refused(&call, 1, &[folder, "irectory"]);
+        assert_eq!(fs::read_to_string(place.path(other)).ok(), left);
+        for staged in [folder, other].map(|name| format!(".{name}.partial")) {
+            assert!(!place.path(&staged).exists(), "{staged}");
+        }
+    }
 }

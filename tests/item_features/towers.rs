@@ -9,6 +9,7 @@ use tch::{Device, IValue, Kind, Tensor};
 
 use crate::common::{Place, json, python};
 use crate::known::{COLD, Known, tied, untied};
+use crate::snippet::assert_codes;
 use crate::weights::{Weights, asked, assert_close, numbers, rows_of};
 
 /// Codes `[items, k]`, padded with 0.
@@ -84,6 +85,7 @@ fn the_snippet_of_the_readme_makes_the_codes_and_vectors_of_new_items() {
     assert!(readme.contains("| `features.json` |"), "{readme}");
     let section = readme.split("## New items").nth(1).unwrap();
     let snippet = section.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_codes(snippet, "features.json");
     let shown = snippet.split("new = codes(").nth(1).unwrap().split(")\n").next().unwrap();
     let shown: Value = serde_json::from_str(shown).unwrap();
     let weights = Weights::of(&known, true);
@@ -127,8 +129,18 @@ fn exports_without_features_are_what_they_were_and_altered_fields_are_refused() 
     fs::write(place.path("new.csv"), "item\nx\n").unwrap();
     let embed = ["embed", "towers", "--items", "new.csv", "--out", "x.npy"];
     place.refused(&embed, 2, &["towers", "have no features", "tower.item_features"]);
+    for (who, option) in [("item", "--items FILE"), ("user", "--users FILE")] {
+        let set = format!("tower.{who}_features=[\"brand\"]");
+        let train = ["train", "c.toml", "--out", "none", "--set", &set];
+        let key = format!("tower.{who}_features: data has no such fields");
+        place.refused(&train, 2, &[&key, option]);
+    }
 
     let known = Known::exported(&tied());
+    let set = "tower.item_features=[\"brnd\"]";
+    let train = ["train", "c.toml", "--out", "none", "--set", set];
+    let expected = "tower.item_features: the dataset has no field `brnd`: did you mean `brand`?";
+    known.place.refused(&train, 2, &[expected]);
     let folder = known.place.path("towers");
     let path = folder.join("features.json");
     let whole = fs::read_to_string(&path).unwrap();

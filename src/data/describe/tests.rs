@@ -151,6 +151,12 @@ proptest! {
         let left = (counts.kept_cold, counts.left_out);
         let number = others.len() as u64;
         prop_assert_eq!(left, if keep_cold { (number, 0) } else { (0, number) });
+        let first = rows.iter().position(|row| !met.contains(&row.0)).filter(|_| !keep_cold);
+        let expected = first.map(|at| LeftOut {
+            id: rows[at].0.to_string(),
+            place: format!("{}:{}", dir.path().join("items.jsonl").display(), at + 1),
+        });
+        prop_assert_eq!(&counts.first_left_out, &expected);
 
         let features = dataset.item_features.as_ref().unwrap();
         let expected = plain(&rows, &catalogue, min_count);
@@ -215,10 +221,41 @@ fn fields_of_the_log_are_what_an_item_was_first_called() {
     let items = dataset.item_features.unwrap();
     assert_eq!([items.of(0), items.of(1)], [&[3, 4, 5][..], &[1, 7]]);
 
+    // What is no number is refused wherever it stands, and after whatever.
     description.source.files = vec![path.clone()];
-    fs::write(&path, "user,item,tags,country,price\nu,a,,,1\nu,b,,,dear\n").unwrap();
-    let said = format!("{:#}", prepare_described(&description, &mut |_| {}).unwrap_err());
-    assert!(said.ends_with("log.csv:3: the field `price`: \"dear\" is no finite number"), "{said}");
+    for lines in ["u,a,,,1\nu,b,,,dear\n", "u,a,,,1\nu,a,,,dear\n", "u,a,,,dear\nu,a,,,1\n"] {
+        fs::write(&path, format!("user,item,tags,country,price\n{lines}")).unwrap();
+        let said = format!("{:#}", prepare_described(&description, &mut |_| {}).unwrap_err());
+        let line = if lines.starts_with("u,a,,,dear") { 2 } else { 3 };
+        let wrong = format!("log.csv:{line}: the field `price`: \"dear\" is no finite number");
+        assert!(said.ends_with(&wrong), "{said}");
+    }
+}
+
+#[test]
+fn what_a_log_says_in_other_words_is_no_contradiction() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.csv");
+    // Of a the price 5 and the tags x and y, again and again; of b 0 and nothing.
+    let same = "u,a,x|y,DE,5\nu,a,y|x,DE,5.0\nu,a,x|y|x,DE,5e0\nu,a,|y||x,DE,\n\
+                u,b,,DE,0\nv,b,,DE,-0.0\n";
+    // Another list, a country that is written otherwise, a price.
+    let others = "v,a,x,DE,5\nv,b,,de,0.00\nv,b,,DE,0.01\nv,a,x|z,DE,+5\n";
+    let text = "name = 'x'\n[source]\nuser = 'user'\nitem = 'item'\n[split]\nby = 'none'\n[rules]\n\
+                min_item_count = 1\nmin_user_count = 1\n[items.fields]\ntags = 'categories'\n\
+                price = 'number'\n[users.fields]\ncountry = 'category'\n";
+    fs::write(dir.path().join("d.toml"), text).unwrap();
+    let mut description = Description::load(&dir.path().join("d.toml")).unwrap();
+    description.source.files = vec![path.clone()];
+    for (lines, expected) in [(same.to_owned(), [0, 0, 0]), (format!("{same}{others}"), [1, 2, 1])]
+    {
+        fs::write(&path, format!("user,item,tags,country,price\n{lines}")).unwrap();
+        let manifest = prepare_described(&description, &mut |_| {}).unwrap().manifest;
+        let known = [manifest.items.unwrap(), manifest.users.unwrap()];
+        let fields = known.iter().flat_map(|known| &known.fields);
+        // By name: price, tags; country.
+        assert_eq!(fields.map(|field| field.others).collect::<Vec<_>>(), expected, "{lines}");
+    }
 }
 
 #[test]
@@ -229,15 +266,18 @@ fn users_without_a_record_are_missing_and_other_records_left_out() {
         dir.path().join(name)
     };
     let log = put("log.csv", "person,item\nu,a\nv,a\n");
-    let users = put("users.tsv", "person\tage\nw\t9\nv\t30\n");
+    let users_file = put("users.tsv", "person\tage\nw\t9\nv\t30\n");
     let text = "name = 'x'\n[source]\nuser = 'person'\nitem = 'item'\n[split]\nby = 'none'\n[rules]\n\
                 min_item_count = 1\nmin_user_count = 1\n[users.fields]\nage = 'number'\n";
     let mut description = Description::load(&put("d.toml", text)).unwrap();
     description.source.files = vec![log];
-    description.users.as_mut().unwrap().files = vec![users];
+    description.users.as_mut().unwrap().files = vec![users_file.clone()];
     let dataset = prepare_described(&description, &mut |_| {}).unwrap();
     let users = dataset.user_features.as_ref().unwrap();
     assert_eq!([users.of(0), users.of(1)], [[1], [3]]);
-    assert_eq!(dataset.manifest.users.as_ref().unwrap().left_out, 1);
+    let known = dataset.manifest.users.as_ref().unwrap();
+    let place = format!("{}:2", users_file.display());
+    let first = LeftOut { id: "w".into(), place };
+    assert_eq!((known.left_out, &known.first_left_out), (1, &Some(first)));
     assert!(dataset.item_features.is_none());
 }

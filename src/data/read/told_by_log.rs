@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use crate::data::field_value::FieldValue;
+use crate::data::field_kind::FieldKind;
+use crate::data::field_value::{self, FieldValue};
 use crate::data::interner::Interner;
 use crate::data::records::{AskedField, Records, RecordsBuilder};
 
@@ -24,7 +25,7 @@ struct Told<'a> {
     texts: Vec<String>,
     /// `[users]` or `[items]`: the cell that counts, the first that is not empty.
     first: Vec<u32>,
-    /// Later cells that say otherwise.
+    /// Later cells whose value is another one.
     others: u64,
 }
 
@@ -100,20 +101,38 @@ impl Told<'_> {
         if self.first.len() <= number {
             self.first.resize(number + 1, NOTHING);
         }
-        let first = &mut self.first[number];
-        match *first {
+        match self.first[number] {
             _ if cell.is_empty() => {}
             NOTHING => {
-                *first = self.cells.number(cell)?;
+                self.first[number] = self.cells.number(cell)?;
                 if self.cells.len() > self.texts.len() {
                     self.texts.push(cell.to_owned());
-                    let AskedField { name, kind, .. } = self.field;
-                    FieldValue::of_cell(cell, kind).told(name, kind)?;
+                    self.value(cell)?;
                 }
             }
-            first => self.others += u64::from(self.texts[first as usize] != cell),
+            first => self.others += u64::from(!self.agree(&self.texts[first as usize], cell)?),
         }
         Ok(())
+    }
+
+    /// Whether two cells say the same.
+    fn agree(&self, first: &str, later: &str) -> Result<bool> {
+        // Nearly always texts are the same, or of a kind that is not written in several ways.
+        if first == later || self.field.kind == FieldKind::Category {
+            return Ok(first == later);
+        }
+        Ok(self.value(first)? == self.value(later)?)
+    }
+
+    /// What a cell says: a list in order, each of its values once.
+    fn value(&self, cell: &str) -> Result<field_value::Told> {
+        let AskedField { name, kind, .. } = self.field;
+        let mut told = FieldValue::of_cell(cell, kind).told(name, kind)?;
+        if let field_value::Told::Texts(texts) = &mut told {
+            texts.sort_unstable();
+            texts.dedup();
+        }
+        Ok(told)
     }
 }
 

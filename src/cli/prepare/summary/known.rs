@@ -1,7 +1,8 @@
 //! What is known of items and users besides their ids, and which items are cold.
 
 use crate::cli::table::count;
-use crate::data::{Dataset, Features, FieldKind, KnownCounts};
+use crate::data::{Dataset, Features, Field, FieldKind, KnownCounts};
+use crate::error::short;
 
 /// A row for each field, with what was made of it, and what was left out.
 pub fn fields(dataset: &Dataset) -> Vec<[String; 2]> {
@@ -21,12 +22,11 @@ pub fn fields(dataset: &Dataset) -> Vec<[String; 2]> {
 fn of(who: &str, features: &Features, counts: &KnownCounts) -> Vec<[String; 2]> {
     let mut rows = vec![];
     for (field, own) in features.schema.fields.iter().zip(&counts.fields) {
-        let what = if field.kind == FieldKind::Number { "buckets" } else { "values" };
-        let codes = count(u64::from(field.codes() - 2));
+        let (what, codes) = coded(field);
         let share = 100.0 * own.known as f64 / features.len().max(1) as f64;
         rows.push([
             format!("{who}s' field {}", field.name),
-            format!("{}, {codes} {what}", field.kind.name()),
+            format!("{}, {} {what}", field.kind.name(), count(codes)),
         ]);
         rows.push([format!("… known of so many {who}s"), format!("{share:.2} %")]);
         if field.kind != FieldKind::Number {
@@ -40,10 +40,20 @@ fn of(who: &str, features: &Features, counts: &KnownCounts) -> Vec<[String; 2]> 
     if !counts.files.is_empty() {
         rows.push([format!("left out: records of other {who}s"), count(counts.left_out)]);
     }
+    if let Some(first) = &counts.first_left_out {
+        let first = format!("{}, {}", first.place, short(&first.id));
+        rows.push(["… the first of them".into(), first]);
+    }
     if counts.kept_cold > 0 {
         rows.push(["items that the log does not hold".into(), count(counts.kept_cold)]);
     }
     rows
+}
+
+/// What a field has codes for besides what is missing or unknown, and for how many.
+pub fn coded(field: &Field) -> (&'static str, u32) {
+    let what = if field.kind == FieldKind::Number { "buckets" } else { "values" };
+    (what, field.codes() - 2)
 }
 
 /// What the rule for cold items came to, if there is one.

@@ -72,7 +72,7 @@ impl RecordSource {
         asked.check()?;
         let mut builder = RecordsBuilder::new(&asked.fields);
         let mut files = vec![];
-        // `[records]`: the file and the line of each.
+        // As in [`Records`].
         let mut places: Vec<(usize, usize)> = vec![];
         for (number, path) in self.files.iter().enumerate() {
             let mut take = |row: Row| {
@@ -103,7 +103,13 @@ impl RecordSource {
             }
             files.push(file);
         }
-        Ok((builder.finish(), files))
+        Ok((Records { places, ..builder.finish() }, files))
+    }
+
+    /// Where a record stands that these files tell, for people to read; `None`: the log tells it.
+    pub(in crate::data) fn place(&self, records: &Records, record: usize) -> Option<String> {
+        let (file, line) = *records.places.get(record)?;
+        Some(place(&self.files[file], line))
     }
 }
 
