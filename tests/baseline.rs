@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{Place, json};
+use croloss::data::{Dataset, Split};
 use serde_json::Value;
 use toml::Table;
 
@@ -23,16 +24,45 @@ fn baselines_are_measured_once_and_kept_with_the_dataset() {
     for row in &rows {
         assert_eq!(row["kept"], false);
         assert!(row["metrics"]["recall@50"].as_f64().unwrap() > 0.0, "{row}");
+        let targets = |way: &str| {
+            let groups = row["groups"][way].as_array().unwrap();
+            groups.iter().map(|group| group["targets"].as_u64().unwrap()).sum::<u64>()
+        };
+        let all = row["targets"].as_u64().unwrap();
+        assert_eq!([targets("popularity"), targets("history")], [all, all]);
+    }
+    // Everybody gets the same list of the most popular items.
+    let Dataset { items, split, sequences, .. } = Dataset::load(&place.path("data")).unwrap();
+    let mut counts = vec![0.0; items.len()];
+    for user in (0..split.len()).filter(|user| split[*user] == Split::Train) {
+        sequences.get(user).iter().for_each(|id| counts[*id as usize - 1] += 1.0);
+    }
+    counts.sort_by(|a, b| f64::total_cmp(b, a));
+    for at in [10, 50] {
+        let expected =
+            [at as f64 / items.len() as f64, counts[..at].iter().sum::<f64>() / at as f64];
+        for (key, expected) in ["coverage", "popularity"].into_iter().zip(expected) {
+            let own = rows[0]["lists"][at.to_string()][key].as_f64().unwrap();
+            assert!((own - expected).abs() < 1e-9, "{key}@{at}: {own}, {expected}");
+        }
     }
     // The same users and targets as a model's, which is shown beside them.
     let trained = place.ok(&["train", "c.toml", "--out", "run"]);
-    let ease = format!("{:.2}", 100.0 * rows[3]["metrics"]["recall@10"].as_f64().unwrap());
-    let shown = |text: &str, name: &str| {
-        text.lines().any(|line| line.starts_with(name) && line.contains(&ease))
+    let percent = |share: &Value| format!("{:.2}", 100.0 * share.as_f64().unwrap());
+    let ease = percent(&rows[3]["metrics"]["recall@10"]);
+    let coverage = percent(&rows[3]["lists"]["10"]["coverage"]);
+    let shown = |text: &str, name: &str, cell: &str| {
+        text.lines().any(|line| line.starts_with(name) && line.contains(cell))
     };
-    assert!(shown(&trained, "ease (test)"), "{trained}");
-    assert!(shown(&place.ok(&["evaluate", "run"]), "ease (test)"));
-    assert!(shown(&place.ok(&["compare", "run"]), "ease"));
+    assert!(shown(&trained, "ease (test)", &ease), "{trained}");
+    let evaluated = place.ok(&["evaluate", "run"]);
+    assert!(shown(&evaluated, "ease (test)", &ease), "{evaluated}");
+    let (_, lists) = evaluated.split_once("\ncoverage").unwrap();
+    assert!(shown(lists, "ease (test)", &coverage), "{evaluated}");
+    assert!(shown(&place.ok(&["compare", "run"]), "ease", &ease));
+    let all = place.ok(&["baseline", "data", "--at", "10,50"]);
+    let (metrics, lists) = all.split_once("\ncoverage").unwrap();
+    assert!(shown(lists, "ease", &coverage) && !metrics.contains("recall by"), "{all}");
     let other = place.ok(&["evaluate", "run", "--split", "validation"]);
     assert!(other.contains("croloss baseline data --split validation --at 10,50"), "{other}");
     assert_eq!(rows[0]["users"], json(&place.path("run/result.json"))["test_users"]);
@@ -50,6 +80,7 @@ fn baselines_are_measured_once_and_kept_with_the_dataset() {
     let only = ["baseline", "data", "--only", "popularity", "--at", "10"];
     let table = place.ok(&only);
     assert!(table.contains("43.21") && table.contains("kept"), "{table}");
+    assert!(table.contains("recall by the history's length, %"), "{table}");
     kept["checksum"] = "another".into();
     fs::write(&path, kept.to_string()).unwrap();
     let table = place.ok(&only);

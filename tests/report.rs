@@ -137,7 +137,9 @@ fn a_log_of_one_s_own_is_reported_by_its_cases_and_by_claims_when_asked() {
     assert!(said.contains("croloss baseline data --at 10,50"), "{said}");
     let best = place.ok(&["best", "s.toml"]);
     let best = best.lines().next().unwrap();
-    assert!(text.starts_with(&format!("# s\n\n{best}, ")), "{best}: {text}");
+    let lead: Vec<&str> = text.split("\n\n").take(3).collect();
+    assert!(lead[0] == "# s" && lead[1].starts_with("holdout: the last fifth"), "{text}");
+    assert!(lead[2].starts_with(&format!("{best}, ")), "{best}: {text}");
     assert!(text.find("## Cases") < text.find("## Figures"));
     for case in ["| bpr | ", "| cro a1.0 | ", "| cro a1.2 | "] {
         assert_eq!(text.matches(&format!("\n{case}")).count(), 2, "in cases and settings: {text}");

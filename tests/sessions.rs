@@ -26,6 +26,29 @@ fn a_session_model_trains_repeats_and_is_evaluated_again_to_the_digit() {
     );
 }
 
+/// Of 59 candidates out of N items ⌈59·100/N⌉ are to be expected among the first 100.
+#[test]
+fn a_cut_above_the_rank_that_the_loss_asks_for_is_refused() {
+    let place = Place::new();
+    fs::write(place.path("s.toml"), SESSIONS).unwrap();
+    let items = Dataset::load(&place.path("data")).unwrap().item_count();
+    let wanted = (5900.0 / items as f64).ceil() as usize;
+    let [few, enough, all] = [wanted - 1, wanted, 0].map(|top_k| format!("sampling.top_k={top_k}"));
+    let sets = ["--set", "loss.kind=sl-at-k", "--set", "loss.at=100", "--set", "train.steps=20"];
+    let words = [
+        format!("sampling.top_k = {}", wanted - 1),
+        format!("catalogue of {items} items"),
+        format!("to {wanted} or more"),
+    ];
+    let words = [&["loss.at = 100", "59 candidates"][..], &words.each_ref().map(String::as_str)];
+    let call =
+        |out, top_k| [&["train", "s.toml", "--out", out, "--set", top_k][..], &sets].concat();
+    place.refused(&call("a", few.as_str()), 2, &words.concat());
+    assert!(wanted > 1 && !place.path("a").exists());
+    place.ok(&call("a", enough.as_str()));
+    place.ok(&call("b", all.as_str()));
+}
+
 #[test]
 fn other_encoders_losses_and_optimisers_train_too() {
     let place = Place::new();

@@ -34,6 +34,8 @@ fn a_run_leaves_all_its_files_and_its_result_can_be_had_again() {
     let again: Value = serde_json::from_str(&place.ok(&["evaluate", "run", "--json"])).unwrap();
     assert_eq!(again["metrics"], result["test"]);
     assert_eq!(again["lists"], result["test_lists"]);
+    assert_eq!(again["groups"], result["test_groups"]);
+    assert!(result["test_groups"]["history"].as_array().is_some_and(|groups| groups.len() == 5));
     let coverage = |n: &str| result["test_lists"][n]["coverage"].as_f64().unwrap();
     assert!(0.0 < coverage("10") && coverage("10") < coverage("50") && coverage("50") <= 1.0);
     let again = place.ok(&["evaluate", "run", "--split", "validation", "--json"]);

@@ -1,5 +1,6 @@
 //! What baselines came to, kept with the dataset: `baselines.json` in its folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Recipe;
 use crate::config::{EvaluationConfig, Metric};
 use crate::data::Split;
-use crate::eval::value_of;
+use crate::eval::{Groups, Lists, value_of};
 use crate::files;
 use crate::train::by_name;
 
@@ -46,6 +47,12 @@ pub struct KeptResult {
     pub rank_seconds: f64,
     #[serde(with = "by_name")]
     pub metrics: Vec<(Metric, f64)>,
+    /// Recall of the targets by their popularity and by what was known.
+    #[serde(default)]
+    pub groups: Groups,
+    /// By N what the lists of N items hold; nothing where an earlier version measured.
+    #[serde(default)]
+    pub lists: BTreeMap<usize, Lists>,
 }
 
 impl KeptResult {
@@ -62,7 +69,13 @@ impl KeptResult {
     /// The same at the list lengths that are asked for alone.
     fn narrowed(&self, asked: &Asked) -> KeptResult {
         let mut result = self.clone();
-        result.metrics.retain(|(metric, _)| asked.evaluation.at.contains(&metric.at));
+        let at = &asked.evaluation.at;
+        result.metrics.retain(|(metric, _)| at.contains(&metric.at));
+        result.lists.retain(|own, _| at.contains(own));
+        let Groups { popularity, history } = &mut result.groups;
+        for group in popularity.iter_mut().chain(history) {
+            group.recall.retain(|own, _| at.contains(own));
+        }
         result.asked = asked.clone();
         result
     }
@@ -98,10 +111,11 @@ impl KeptResults {
         })
     }
 
-    /// What `recipe` gives for `asked`, if it is known.
+    /// What `recipe` gives for `asked`, if all of it is known.
     pub fn find(&self, recipe: &Recipe, asked: &Asked) -> Option<KeptResult> {
-        let known = self.results.iter().find(|result| result.answers(recipe, asked));
-        known.map(|result| result.narrowed(asked))
+        let whole =
+            |result: &&KeptResult| result.answers(recipe, asked) && !result.lists.is_empty();
+        self.results.iter().find(whole).map(|result| result.narrowed(asked))
     }
 
     /// All that is known of `asked`, in the order of [`Recipe::NAMES`].
@@ -132,6 +146,7 @@ impl KeptResults {
 mod tests {
     use super::*;
     use crate::config::{Protocol, Seen};
+    use crate::eval::Group;
 
     fn asked(at: &[usize]) -> Asked {
         let evaluation =
@@ -141,6 +156,9 @@ mod tests {
 
     fn result(at: &[usize], value: f64) -> KeptResult {
         let metric = |at: &usize| (format!("recall@{at}").parse().unwrap(), value);
+        let recall = at.iter().map(|&at| (at, value)).collect();
+        let group = Group { name: "1 to 5 items".into(), targets: 7, recall };
+        let lists = Lists { coverage: value, popularity: 3.5 };
         KeptResult {
             recipe: Recipe::Popularity,
             asked: asked(at),
@@ -150,7 +168,14 @@ mod tests {
             fit_seconds: 0.5,
             rank_seconds: 0.25,
             metrics: at.iter().map(metric).collect(),
+            groups: Groups { popularity: vec![], history: vec![group] },
+            lists: at.iter().map(|&at| (at, lists.clone())).collect(),
         }
+    }
+
+    /// What an earlier version has kept.
+    fn without_lists(result: KeptResult) -> KeptResult {
+        KeptResult { groups: Groups::default(), lists: BTreeMap::new(), ..result }
     }
 
     #[test]
@@ -184,6 +209,11 @@ mod tests {
         assert_eq!(kept().all(&asked(&[20])), [result(&[20], 0.125)]);
         let other = KeptResults::open(folder.path(), "b");
         assert_eq!(other.find(&Recipe::Popularity, &asked(&[20])), None);
+        // What stands beside runs needs no lists, what is asked for by itself is measured anew.
+        let old = without_lists(result(&[20, 100], 0.125));
+        KeptResults::keep(folder.path(), "a", &old).unwrap();
+        assert_eq!(find(&[20]), None);
+        assert_eq!(kept().all(&asked(&[20])), [without_lists(result(&[20], 0.125))]);
     }
 
     #[test]

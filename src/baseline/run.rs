@@ -53,7 +53,8 @@ pub fn run(
         config: &asked.evaluation,
         latest: asked.latest.unwrap_or(usize::MAX),
     };
-    let metrics = blocks.run(&*scorer, &mut |more| {
+    let counts = dataset.training_counts();
+    let (metrics, lists) = blocks.run_with_lists(&*scorer, &counts, &mut |more| {
         done += more;
         observe(Stage::Ranking { done, users: count });
     })?;
@@ -66,5 +67,7 @@ pub fn run(
         fit_seconds,
         rank_seconds: start.elapsed().as_secs_f64(),
         metrics: metrics.means(),
+        groups: metrics.groups(&counts),
+        lists,
     })
 }

@@ -137,18 +137,21 @@ impl Baseline {
                 parameters(&result.recipe),
             ]
         };
-        table::say(format_args!(
-            "{} users of the {} part, {} targets{}\n",
-            table::count(first.users as u64),
-            self.split.name(),
-            table::count(first.targets as u64),
-            results::left_out(first.unrankable)
-        ))?;
+        let Asked { evaluation, latest, .. } = &first.asked;
+        let counts = [first.users, first.targets, first.unrankable];
+        results::say_measured(self.split, counts, &evaluation.in_words(*latest))?;
         let metrics = |(result, _): &(KeptResult, bool)| MetricRow {
             name: result.recipe.name().into(),
             metrics: result.metrics.clone(),
+            cold: None,
         };
         results::print(&rows.iter().map(metrics).collect::<Vec<_>>())?;
+        // Tables of groups are long: of one alone, not of all below each other.
+        if let [(only, _)] = rows {
+            results::print_groups(&only.groups)?;
+        }
+        let lists = rows.iter().map(|(result, _)| (result.recipe.name().to_owned(), &result.lists));
+        results::print_lists(&lists.collect::<Vec<_>>())?;
         let head = ["seconds", "fit", "rank", "", ""].map(str::to_owned);
         table::print(std::iter::once(head).chain(rows.iter().map(line)))
     }

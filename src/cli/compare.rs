@@ -25,7 +25,8 @@ pub struct Compare {
 impl Compare {
     pub fn run(self) -> Result<()> {
         let row = |path: &PathBuf| {
-            let result = RunFolder::open(path)?.result()?;
+            let run = RunFolder::open(path)?;
+            let result = run.result()?;
             if result.test.is_empty() {
                 misuse!(
                     "nothing was measured in {}: its dataset is all training (split.by = \"none\")",
@@ -33,15 +34,27 @@ impl Compare {
                 );
             }
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            Ok(MetricRow { name, metrics: result.test })
+            let words = run.config(&[])?.protocol_in_words();
+            Ok((MetricRow { name, metrics: result.test, cold: result.test_cold }, words))
         };
-        let mut rows = self.runs.iter().map(row).collect::<Result<Vec<_>>>()?;
+        let rows = self.runs.iter().map(row).collect::<Result<Vec<_>>>()?;
+        let (mut rows, words): (Vec<MetricRow>, Vec<String>) = rows.into_iter().unzip();
         let known = self.known()?;
         rows.extend(known.iter().flat_map(|(_, known)| known.rows(false)));
         if self.json {
             return table::say_json(&rows);
         }
+        match words.windows(2).all(|pair| pair[0] == pair[1]) {
+            true => table::say(&words[0])?,
+            false => {
+                for (row, words) in rows.iter().zip(&words) {
+                    table::say(format_args!("{}: {words}", row.name))?;
+                }
+            }
+        }
+        table::say("")?;
         results::print(&rows)?;
+        results::print_cold_of_rows(&rows[..words.len()])?;
         match known {
             Some((data, known)) => known.say_how(&data),
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! `croloss evaluate`.
 
+use std::iter::once;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -12,7 +13,6 @@ use super::known_baselines::{self, KnownBaselines};
 use super::progress::Bar;
 use super::results::{self, MetricRow};
 use super::table;
-use crate::config::{Protocol, Seen};
 use crate::data::Split;
 use crate::train::{Event, TrainedRun};
 
@@ -68,51 +68,30 @@ impl Evaluate {
             Split::Test => context.cold(&model, &mut |_| {})?,
             Split::Train | Split::Validation => None,
         };
-        let row = MetricRow { name: part.name().into(), metrics: metrics.means() };
+        let row = MetricRow { name: part.name().into(), metrics: metrics.means(), cold };
+        let words = run.config.protocol_in_words();
         let groups = metrics.groups(&counts);
         if self.json {
             let mut all = serde_json::to_value(&row)?;
-            all["protocol"] = json!(run.config.evaluation.in_words());
+            all["protocol"] = json!(words);
             all["unrankable"] = json!(metrics.unrankable());
             all["groups"] = json!(groups);
             all["lists"] = json!(lists);
-            if let Some(cold) = &cold {
-                all["cold"] = json!(cold);
-            }
             return table::say_json(&all);
         }
-        let once = match run.config.evaluation.protocol {
-            Protocol::Holdout => ", a user's repeats counted once",
-            Protocol::Positions | Protocol::LeaveOneOut => "",
-        };
-        let (users, targets) = (metrics.users(), metrics.targets());
-        table::say(format_args!(
-            "{users} users of the {} part, {targets} targets{once}{}",
-            part.name(),
-            results::left_out(metrics.unrankable())
-        ))?;
-        if run.config.evaluation.seen == Seen::Exclude {
-            table::say(
-                "Items of a user's history are neither ranked nor to be found; a user with no new \
-                 target counts for nothing",
-            )?;
-        }
-        table::say("")?;
+        let counts = [metrics.users(), metrics.targets(), metrics.unrankable()];
+        results::say_measured(part, counts, &words)?;
         let asked = known_baselines::asked(&run.config, part);
         let (data, checksum) = (&run.config.data.path, &run.dataset.manifest.checksum);
         let known = KnownBaselines::of(data, checksum, asked);
-        let own = row.metrics.clone();
-        let rows: Vec<MetricRow> = std::iter::once(row).chain(known.rows(true)).collect();
+        let rows: Vec<MetricRow> = once(row).chain(known.rows(true)).collect();
         results::print(&rows)?;
-        results::print_groups(
-            "recall by the target's popularity in training, %",
-            &groups.popularity,
-        )?;
-        results::print_groups("recall by the history's length, %", &groups.history)?;
-        results::print_lists(&lists)?;
-        if let Some(cold) = &cold {
+        results::print_groups(&groups)?;
+        let own = once((part.name().to_owned(), &lists));
+        results::print_lists(&own.chain(known.lists()).collect::<Vec<_>>())?;
+        if let Some(cold) = &rows[0].cold {
             results::print_cold(cold)?;
         }
-        known.say_verdict(data, run.config.train.monitor, &own)
+        known.say_verdict(data, run.config.train.monitor, &rows[0].metrics)
     }
 }

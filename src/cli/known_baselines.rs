@@ -1,5 +1,6 @@
 //! Baselines that are known for a run's dataset, beside the run: read, never computed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use super::table;
 use crate::baseline::{Asked, KeptResult, KeptResults, best_of};
 use crate::config::{Config, EvaluationConfig, Metric, Protocol};
 use crate::data::Split;
-use crate::eval::value_of;
+use crate::eval::{Lists, value_of};
 
 /// What is kept of baselines under one evaluation of one dataset.
 pub struct KnownBaselines {
@@ -38,12 +39,23 @@ impl KnownBaselines {
 
     /// A row each; `of_part` says of which part.
     pub fn rows(&self, of_part: bool) -> impl Iterator<Item = MetricRow> {
-        let part = if of_part { format!(" ({})", self.asked.split.name()) } else { String::new() };
         let row = move |result: &KeptResult| MetricRow {
-            name: result.recipe.label(self.asked.evaluation.protocol) + &part,
+            name: self.name(result, of_part),
             metrics: result.metrics.clone(),
+            cold: None,
         };
         self.results.iter().map(row)
+    }
+
+    /// What the lists of each hold, where that is kept.
+    pub fn lists(&self) -> impl Iterator<Item = (String, &BTreeMap<usize, Lists>)> {
+        let there = self.results.iter().filter(|result| !result.lists.is_empty());
+        there.map(move |result| (self.name(result, true), &result.lists))
+    }
+
+    fn name(&self, result: &KeptResult, of_part: bool) -> String {
+        let part = if of_part { format!(" ({})", self.asked.split.name()) } else { String::new() };
+        result.recipe.label(self.asked.evaluation.protocol) + &part
     }
 
     /// Says so if a run whose metrics are `own` does not beat the best of them by `monitor`, or how
@@ -123,6 +135,7 @@ mod tests {
     use super::*;
     use crate::baseline::Recipe;
     use crate::config::Seen;
+    use crate::eval::Groups;
 
     fn known(values: &[f64]) -> KnownBaselines {
         let asked = Asked {
@@ -140,6 +153,8 @@ mod tests {
             fit_seconds: 0.0,
             rank_seconds: 0.0,
             metrics: vec![("recall@20".parse().unwrap(), *value)],
+            groups: Groups::default(),
+            lists: BTreeMap::new(),
         };
         let results = [popularity, ease].iter().zip(values).map(result).collect();
         KnownBaselines { asked, results }

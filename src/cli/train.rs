@@ -14,7 +14,7 @@ use super::known_baselines::{self, KnownBaselines};
 use super::results::{self, MetricRow};
 use super::run_progress::RunProgress;
 use super::table::{self, Told};
-use crate::config;
+use crate::config::{self, Metric};
 use crate::data::{Dataset, Manifest, Split};
 use crate::error::{Interrupted, Paused, exit_status};
 use crate::ranks::{self, Shard, Team};
@@ -142,10 +142,15 @@ impl Train {
             let asked = known_baselines::asked(&config, Split::Test);
             let (data, checksum) = (&config.data.path, &dataset.manifest.checksum);
             let known = KnownBaselines::of(data, checksum, asked);
-            let mut rows = vec![
-                MetricRow { name: "validation".into(), metrics: outcome.validation },
-                MetricRow { name: "test".into(), metrics: outcome.test.clone() },
-            ];
+            let targets = outcome.test_groups.targets() as usize;
+            let counts = [outcome.test_users, targets, outcome.test_unrankable];
+            results::say_measured(Split::Test, counts, &outcome.protocol)?;
+            let row = |name: &str, metrics: &[(Metric, f64)]| MetricRow {
+                name: name.into(),
+                metrics: metrics.to_vec(),
+                cold: None,
+            };
+            let mut rows = vec![row("validation", &outcome.validation), row("test", &outcome.test)];
             rows.extend(known.rows(true));
             results::print(&rows)?;
             if let Some(cold) = &outcome.test_cold {

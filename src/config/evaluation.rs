@@ -114,24 +114,33 @@ impl EvaluationConfig {
         Self { protocol, at, seen }
     }
 
-    /// The protocol, for whoever reads the figures without the configuration.
-    pub fn in_words(&self) -> String {
-        let what = match self.protocol {
+    /// The protocol, for whoever reads the figures without the configuration. `latest`: under
+    /// [`Protocol::Positions`] so many of the last items of a session are to be found; all but the
+    /// first if not given.
+    pub fn in_words(&self, latest: Option<usize>) -> String {
+        let cut = latest.map_or(String::new(), |latest| format!(", at most the latest {latest}"));
+        let what: String = match self.protocol {
             Protocol::Holdout => {
-                "the last fifth of a sequence, or its part behind a cut, from what is before it, \
-                 means over users"
+                "the last fifth of a sequence, or its part behind a cut, a user's repeats once, \
+                 from what is before it, means over users"
+                    .into()
             }
-            Protocol::Positions => {
-                "every item of a session but its first, one by one, from those before it, means \
-                 over positions"
-            }
+            Protocol::Positions => format!(
+                "every item of a session but its first{cut}, one by one, from those before it, \
+                 means over positions"
+            ),
             Protocol::LeaveOneOut => {
-                "the last item of a sequence from all those before it, means over users"
+                "the last item of a sequence from all those before it, means over users, targets \
+                 that no training and no history holds left out"
+                    .into()
             }
         };
         let seen = match self.seen {
             Seen::Keep => "items of the history are ranked like all others",
-            Seen::Exclude => "items of the history are neither ranked nor to be found",
+            Seen::Exclude => {
+                "items of the history are neither ranked nor to be found, who has nothing new to \
+                 find counts for nothing"
+            }
         };
         format!("{}: {what}; the whole catalogue is ranked, {seen}", self.protocol.name())
     }
@@ -188,7 +197,24 @@ mod tests {
             let usual = EvaluationConfig::of(protocol);
             let text = toml::to_string(&usual).unwrap();
             assert_eq!(read(&text), usual);
-            assert!(usual.in_words().starts_with(protocol.name()));
+            assert!(usual.in_words(None).starts_with(protocol.name()));
+        }
+    }
+
+    #[test]
+    fn words_say_what_is_cut_and_what_is_left_out() {
+        for protocol in Protocol::ALL {
+            for seen in Seen::ALL {
+                let config = EvaluationConfig { seen, ..EvaluationConfig::of(protocol) };
+                let [whole, cut] = [None, Some(57)].map(|latest| config.in_words(latest));
+                let says = |words: &str| whole.contains(words) && cut.contains(words);
+                let positions = protocol == Protocol::Positions;
+                assert!(!whole.contains("57"), "{whole}");
+                assert_eq!(cut.contains("first, at most the latest 57, one by one"), positions);
+                assert_eq!(says("no history holds left out"), protocol == Protocol::LeaveOneOut);
+                assert_eq!(says("neither ranked nor to be found"), seen == Seen::Exclude);
+                assert_eq!(says("ranked like all others"), seen == Seen::Keep);
+            }
         }
     }
 }

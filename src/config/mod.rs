@@ -84,6 +84,11 @@ impl Config {
         settings.train = settings.train.without_checkpoints();
         Ok(toml::to_string(&settings)?)
     }
+
+    /// By which protocol its model is measured: [`EvaluationConfig::in_words`].
+    pub fn protocol_in_words(&self) -> String {
+        self.evaluation.in_words(Some(self.tower.history))
+    }
 }
 
 /// What is trained on.

@@ -26,6 +26,15 @@ pub struct ColdRecall {
     pub among_all: BTreeMap<usize, f64>,
 }
 
+/// Shares of cold items that were found, by N.
+pub type ColdShares = fn(&ColdRecall) -> &BTreeMap<usize, f64>;
+
+impl ColdRecall {
+    /// All of them, under the names of their fields.
+    pub const SHARES: [(&str, ColdShares); 2] =
+        [("among_cold", |cold| &cold.among_cold), ("among_all", |cold| &cold.among_all)];
+}
+
 /// What is asked for: each user's cold item, from the whole sequence.
 pub struct ColdEvaluation<'a> {
     pub sequences: &'a Sequences,
@@ -91,14 +100,31 @@ impl ColdEvaluation<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rand::RngExt;
     use tch::{Device, Kind};
 
     use super::*;
     use crate::config::{Protocol, Seen, TowerConfig};
+    use crate::data::{Features, FieldKind, Schema, test_field};
+    use crate::model::{Known, ValueLists};
     use crate::random::{Purpose, stream};
 
     const ITEMS: u32 = 90;
+    const USERS: u32 = 40;
+
+    /// A field of users, of which each has a value: the row of its vector.
+    fn code(user: u32) -> u32 {
+        2 + user % 4
+    }
+
+    fn of_users() -> Known {
+        let fields = vec![test_field("country", FieldKind::Category, &["a", "b", "c"], &[])];
+        let codes = (0..USERS).map(code).collect();
+        let features = Features { schema: Schema { fields }, starts: (0..=USERS).collect(), codes };
+        Known { items: None, users: Some(Arc::new(ValueLists::new(&features))) }
+    }
 
     #[test]
     fn cold_items_are_ranked_as_all_scores_say() {
@@ -107,7 +133,7 @@ mod tests {
         let warm: Vec<u32> = (1..=ITEMS).filter(|id| id % 7 != 3).collect();
         let mut sequences = Sequences { items: vec![], offsets: vec![0] };
         let mut targets = vec![];
-        for user in 0..40 {
+        for user in 0..USERS {
             for _ in 0..rng.random_range(1..12) {
                 sequences.items.push(warm[rng.random_range(0..warm.len())]);
             }
@@ -117,19 +143,25 @@ mod tests {
             }
         }
         let cold = Cold { items: cold, targets };
-        for (normalize, seen) in [(true, Seen::Exclude), (false, Seen::Keep)] {
+        for (normalize, seen, known) in [
+            (true, Seen::Exclude, Known::default()),
+            (false, Seen::Keep, Known::default()),
+            (true, Seen::Keep, of_users()),
+        ] {
             let tower = TowerConfig { dim: 6, history: 5, normalize, ..Default::default() };
-            let model = Model::new(&tower, ITEMS as usize, 2, Device::Cpu);
+            let model = Model::new(&tower, ITEMS as usize, 2, Device::Cpu).knowing(&known, 2);
             let at = vec![1, 5, 20];
             let config = EvaluationConfig { at, seen, ..EvaluationConfig::of(Protocol::Holdout) };
             let (mut all, mut alone) = (vec![], vec![]);
             for &(user, target) in &cold.targets {
+                let features = model.user_features.as_ref();
+                let added = features.map(|own| own.table().1.narrow(0, i64::from(code(user)), 1));
                 let history = sequences.get(user as usize);
                 let read: Vec<i64> = history[history.len().saturating_sub(5)..]
                     .iter()
                     .map(|id| i64::from(*id))
                     .collect();
-                let user = model.users(&Tensor::from_slice(&read).unsqueeze(0), None);
+                let user = model.users(&Tensor::from_slice(&read).unsqueeze(0), added.as_ref());
                 let scores = model.item_vectors().matmul(&user.squeeze_dim(0));
                 let scores = Vec::<f32>::try_from(scores.to_kind(Kind::Float)).unwrap();
                 let own = scores[target as usize - 1];

@@ -29,6 +29,13 @@ pub struct Groups {
     pub history: Vec<Group>,
 }
 
+impl Groups {
+    /// How many targets there are.
+    pub fn targets(&self) -> u64 {
+        self.history.iter().map(|group| group.targets).sum()
+    }
+}
+
 impl Metrics {
     /// Recall by groups; `counts` `[items]`: how often each item stands in what trains.
     pub fn groups(&self, counts: &[u64]) -> Groups {
@@ -94,7 +101,7 @@ mod tests {
         let history = [(3, vec![1.0 / 3.0, 2.0 / 3.0]), (1, vec![0.0, 1.0])];
         let history = [&history[..], &[empty(), empty(), (1, vec![0.0, 0.0])]].concat();
         assert_eq!(told(&groups.history), history);
-        assert_eq!(groups.history[1].name, "6 to 10 items");
+        assert_eq!((groups.history[1].name.as_str(), groups.targets()), ("6 to 10 items", 5));
         let text = serde_json::to_string(&groups).unwrap();
         assert_eq!(serde_json::from_str::<Groups>(&text).unwrap(), groups);
     }

@@ -18,6 +18,17 @@ use crate::host::top_k::{Hit, first};
 use crate::model::Model;
 use crate::ranks::Team;
 
+/// Users whose lists are looked into: of more, so many evenly spread ones.
+pub const LISTED: usize = 1 << 14;
+
+/// `count` of `users`, evenly spread; all of them if `count` is 0.
+pub fn spread(users: Vec<usize>, count: usize) -> Vec<usize> {
+    if count == 0 || count >= users.len() {
+        return users;
+    }
+    (0..count).map(|at| users[at * users.len() / count]).collect()
+}
+
 /// What the lists of one length hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lists {
@@ -167,8 +178,8 @@ fn merged(team: &Team, best: &Tensor, rows: &Tensor, longest: usize) -> Result<V
 }
 
 /// What the lists of one length hold so far.
-struct Tally {
-    at: usize,
+pub(super) struct Tally {
+    pub at: usize,
     /// `[items]`
     listed: Vec<bool>,
     places: u64,
@@ -177,11 +188,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(at: usize, items: usize) -> Self {
+    pub fn new(at: usize, items: usize) -> Self {
         Self { at, listed: vec![false; items], places: 0, sum: 0 }
     }
 
-    fn add(&mut self, list: &[i64], counts: &[u64]) {
+    /// Counts a list of rows in, the best first.
+    pub fn add(&mut self, list: &[i64], counts: &[u64]) {
         for &row in list.iter().take(self.at) {
             self.listed[row as usize] = true;
             self.places += 1;
@@ -189,7 +201,7 @@ impl Tally {
         }
     }
 
-    fn lists(&self) -> Lists {
+    pub fn lists(&self) -> Lists {
         let listed = self.listed.iter().filter(|listed| **listed).count();
         Lists {
             coverage: listed as f64 / self.listed.len() as f64,
@@ -204,6 +216,13 @@ mod tests {
     use crate::config::{Protocol, Seen, TowerConfig};
 
     const ITEMS: usize = 20;
+
+    #[test]
+    fn users_are_spread_evenly_and_all_are_taken_when_there_are_too_few() {
+        assert_eq!(spread((10..20).collect(), 4), [10, 12, 15, 17]);
+        assert_eq!(spread(vec![3, 5], 0), [3, 5]);
+        assert_eq!(spread(vec![3, 5], 9), [3, 5]);
+    }
 
     /// The lists of one query by definition, in float64; `rows` `[items][dim]`.
     fn brute(user: &[f64], rows: &[Vec<f64>], hidden: &[u32], gains: &[(u32, f32)]) -> Vec<usize> {
@@ -246,15 +265,21 @@ mod tests {
     fn under_every_protocol(model: &Model, path: ComputePath) {
         let counts: Vec<u64> = (0..ITEMS as u64).map(|item| item * item).collect();
         let sequences: [&[u32]; 3] = [&[1, 2, 3, 4, 5], &[7, 7, 9, 2, 20, 1], &[4, 20, 6, 6, 8]];
-        for (protocol, histories) in [
-            (Protocol::Holdout, [4, 4, 4]),
-            (Protocol::LeaveOneOut, [4, 5, 4]),
-            (Protocol::Positions, [4, 5, 4]),
+        // Neither begin nor end where the protocol would have it.
+        let windows = [3..4, 4..5, 3..5];
+        for (protocol, windows, histories) in [
+            (Protocol::Holdout, None, [4, 4, 4]),
+            (Protocol::LeaveOneOut, None, [4, 5, 4]),
+            (Protocol::Positions, None, [4, 5, 4]),
+            (Protocol::Holdout, Some(&windows), [3, 4, 3]),
+            (Protocol::LeaveOneOut, Some(&windows), [3, 4, 4]),
+            (Protocol::Positions, Some(&windows), [3, 4, 4]),
         ] {
+            let window = |at: usize| windows.map(|own| own[at].clone());
             for seen in [Seen::Keep, Seen::Exclude] {
                 let config = EvaluationConfig { protocol, at: vec![1, 3, 60], seen };
-                let queries: Vec<Query> =
-                    sequences.iter().map(|own| Query::for_list(own, None, &config)).collect();
+                let query = |(own, at)| Query::for_list(own, window(at), &config);
+                let queries = sequences.into_iter().zip(0..).map(query).collect();
                 let listing =
                     Listing { queries, config: &config, history: 3, counts: &counts, path };
                 let mut done = 0;
@@ -287,7 +312,8 @@ mod tests {
                         coverage: distinct.len() as f64 / ITEMS as f64,
                         popularity: sum / places.len() as f64,
                     };
-                    assert_eq!(found[&at], expected, "{protocol:?} {seen:?} @{at} {path:?}");
+                    let case = (protocol, windows, seen, at, path);
+                    assert_eq!(found[&at], expected, "{case:?}");
                 }
             }
         }

@@ -20,9 +20,9 @@ use crate::device::ComputePath;
 use crate::model::Model;
 
 pub use catalogue::{BYTES_A_SCORE, Catalogue};
-pub use cold::{ColdEvaluation, ColdRecall};
+pub use cold::{ColdEvaluation, ColdRecall, ColdShares};
 pub use groups::{Group, Groups};
-pub use lists::{Listing, Lists};
+pub use lists::{LISTED, Listing, Lists, spread};
 pub use metrics::{Found, Metrics, is_of_positions, of_user};
 pub use positions::{PositionEvaluation, PositionVectors};
 pub use query::{Query, held_out_from};
@@ -95,6 +95,8 @@ pub fn value_of(values: &[(Metric, f64)], metric: Metric) -> Option<f64> {
     values.iter().find(|(m, _)| *m == metric).map(|(_, value)| *value)
 }
 
+#[cfg(test)]
+mod groups_tests;
 #[cfg(test)]
 mod ranks_tests;
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Evaluation of what gives a score to every item, whatever it is made of: no item vectors needed.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
+use super::lists::{LISTED, Lists, Tally, spread};
 use super::metrics::Metrics;
 use super::query::Query;
 use crate::config::{EvaluationConfig, Protocol, Seen};
@@ -50,35 +52,91 @@ impl ScoreBlocks<'_> {
     /// # Errors
     /// When there is nobody to rank for, or a target's score is not a number.
     pub fn run(&self, scorer: &dyn Scorer, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
+        self.ranked(scorer, &mut [], &[], progress)
+    }
+
+    /// The same, and of each N what the lists of the N best hold, as [`super::Listing`] has it of a
+    /// model; `counts`, `[items]`: how often each item stands in what trains.
+    ///
+    /// # Errors
+    /// Those of [`ScoreBlocks::run`].
+    pub fn run_with_lists(
+        &self,
+        scorer: &dyn Scorer,
+        counts: &[u64],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Metrics, BTreeMap<usize, Lists>)> {
+        let tally = |&at: &usize| Tally::new(at, self.items);
+        let mut tallies: Vec<Tally> = self.config.at.iter().map(tally).collect();
+        let metrics = self.ranked(scorer, &mut tallies, counts, progress)?;
+        Ok((metrics, tallies.into_iter().map(|tally| (tally.at, tally.lists())).collect()))
+    }
+
+    fn ranked(
+        &self,
+        scorer: &dyn Scorer,
+        tallies: &mut [Tally],
+        counts: &[u64],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Metrics> {
         let block = (SCORES / self.items.max(1)).max(1);
         let mut buffer = vec![0.0; block * self.items];
         let mut metrics = Metrics::new(self.config.protocol, &self.config.at);
         let places = (0..self.users.len()).collect::<Vec<_>>();
+        let longest = tallies.iter().map(|tally| tally.at.min(self.items)).max();
+        let listed = longest.map_or(vec![], |_| spread(places.clone(), LISTED));
         for places in places.chunks(USERS) {
-            let (mut queries, mut counts) = (vec![], vec![]);
+            // Of which of the queries the best are listed.
+            let (mut queries, mut of_users, mut lists) = (vec![], vec![], vec![]);
             for &at in places {
                 let before = queries.len();
                 queries.extend(self.queries(at));
                 queries[before..].iter().for_each(|query| metrics.leave_out(query.unrankable));
-                counts.push(queries.len() - before);
+                let is_listed = listed.binary_search(&at).is_ok();
+                if let Some(list) = is_listed.then(|| self.list(at)).flatten() {
+                    let like = |query: &Query| query.history.len() == list.history.len();
+                    let place = queries[before..].iter().position(like);
+                    lists.push(before + place.unwrap_or(queries.len() - before));
+                    if place.is_none() {
+                        queries.push(list);
+                    }
+                }
+                of_users.push(queries.len() - before);
             }
             let mut ranks = vec![];
-            for queries in queries.chunks(block) {
+            for (chunk, queries) in queries.chunks(block).enumerate() {
                 let scores = &mut buffer[..queries.len() * self.items];
                 scores.fill(0.0);
                 let histories: Vec<&[u32]> = queries.iter().map(|query| query.history).collect();
                 scorer.score(&histories, scores)?;
-                let rows = scores.par_chunks_mut(self.items).zip(queries);
-                let of_row = |(row, query): (&mut [f64], _)| ranks_in(row, query, self.config.seen);
-                ranks.extend(rows.map(of_row).collect::<Result<Vec<_>>>()?);
+                let rows = scores.par_chunks_mut(self.items).zip(queries).enumerate();
+                let of_row = |(at, (row, query)): (usize, (&mut [f64], &Query))| -> Result<_> {
+                    let ranks = ranks_in(row, query, self.config.seen)?;
+                    let is_listed = lists.binary_search(&(chunk * block + at)).is_ok();
+                    let list = longest.filter(|_| is_listed).map(|longest| best(row, longest));
+                    Ok((ranks, list))
+                };
+                for (own, list) in rows.map(of_row).collect::<Result<Vec<_>>>()? {
+                    ranks.push(own);
+                    if let Some(list) = list {
+                        tallies.iter_mut().for_each(|tally| tally.add(&list, counts));
+                    }
+                }
             }
             let mut found = queries.iter().zip(&ranks).map(|(query, ranks)| query.found(ranks));
-            for count in counts {
+            for count in of_users {
                 metrics.add(found.by_ref().take(count).flatten().collect());
             }
             progress(places.len() as u64);
         }
         metrics.not_empty()
+    }
+
+    /// What the user at this place is listed for, if anything is known of it.
+    fn list(&self, at: usize) -> Option<Query<'_>> {
+        let window = self.windows.as_ref().map(|windows| windows[at].clone());
+        let list = Query::for_list(self.sequences.get(self.users[at]), window, self.config);
+        Some(list).filter(|list| !list.history.is_empty())
     }
 
     /// What is asked for the user at this place.
@@ -113,6 +171,23 @@ fn ranks_in(scores: &mut [f64], query: &Query, seen: Seen) -> Result<Vec<u64>> {
         Ok(scores.iter().filter(|score| **score >= own).count() as u64)
     };
     query.targets.iter().map(rank).collect()
+}
+
+/// The rows of the `count` best of a row of scores, the best first, of equal ones the lower row first;
+/// what has lost its score is none.
+fn best(scores: &[f64], count: usize) -> Vec<i64> {
+    let order = |a: &u32, b: &u32| {
+        let [one, other] = [a, b].map(|row| scores[*row as usize]);
+        other.total_cmp(&one).then(a.cmp(b))
+    };
+    let there = |row: &u32| scores[*row as usize] > f64::NEG_INFINITY;
+    let mut rows: Vec<u32> = (0..scores.len() as u32).filter(there).collect();
+    if count < rows.len() {
+        rows.select_nth_unstable_by(count, order);
+        rows.truncate(count);
+    }
+    rows.sort_unstable_by(order);
+    rows.into_iter().map(i64::from).collect()
 }
 
 #[cfg(test)]
@@ -202,6 +277,72 @@ mod tests {
         // Each target once.
         let holdout = [positions[0][1..].to_vec(), positions[1][..1].to_vec()];
         assert_eq!(of(usize::MAX, Protocol::Holdout), holdout);
+    }
+
+    /// Of eight items, some of which score alike, by how long the history is.
+    fn score_after(length: usize, row: usize) -> f64 {
+        ((7 * length + 5 * row) % 6) as f64
+    }
+
+    struct ByLength;
+
+    impl Scorer for ByLength {
+        fn score(&self, histories: &[&[u32]], scores: &mut [f64]) -> Result<()> {
+            for (row, history) in scores.chunks_mut(8).zip(histories) {
+                (0..8).for_each(|at| row[at] = score_after(history.len(), at));
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lists_are_those_that_a_model_is_asked_for() {
+        let all: [&[u32]; 5] = [&[1, 2, 3, 4, 5], &[7, 7, 2, 8, 1, 3], &[6], &[4, 4], &[5, 1, 5]];
+        let sequences = sequences(&all);
+        let known: Vec<u64> = (0..8).map(|row| row * row).collect();
+        for (protocol, latest, histories) in [
+            (Protocol::Holdout, 1, [4, 4, 0, 1, 2]),
+            (Protocol::LeaveOneOut, 1, [4, 5, 1, 1, 2]),
+            (Protocol::Positions, 1, [4, 5, 1, 1, 2]),
+            (Protocol::Positions, 9, [4, 5, 1, 1, 2]),
+        ] {
+            for seen in [Seen::Keep, Seen::Exclude] {
+                let config = EvaluationConfig { protocol, at: vec![1, 3, 60], seen };
+                let blocks = ScoreBlocks {
+                    sequences: &sequences,
+                    users: &[0, 1, 2, 3, 4],
+                    windows: None,
+                    known: None,
+                    items: 8,
+                    config: &config,
+                    latest,
+                };
+                let (metrics, found) =
+                    blocks.run_with_lists(&ByLength, &known, &mut |_| ()).unwrap();
+                let alone = blocks.run(&ByLength, &mut |_| ()).unwrap();
+                assert_eq!(metrics.ranks(), alone.ranks(), "{config:?}");
+                let list = |(own, length): (&[u32], usize)| {
+                    let hidden = if seen == Seen::Exclude { &own[..length] } else { &[] };
+                    let mut rows: Vec<usize> =
+                        (0..8).filter(|row| !hidden.contains(&(*row as u32 + 1))).collect();
+                    let score = |row: usize| score_after(length, row);
+                    rows.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+                    rows
+                };
+                let asked = all.into_iter().zip(histories).filter(|(_, length)| *length > 0);
+                let lists: Vec<Vec<usize>> = asked.map(list).collect();
+                for at in [1, 3, 60] {
+                    let places = || lists.iter().flat_map(|list| list.iter().take(at));
+                    let distinct: std::collections::BTreeSet<_> = places().collect();
+                    let sum: u64 = places().map(|row| known[*row]).sum();
+                    let expected = Lists {
+                        coverage: distinct.len() as f64 / 8.0,
+                        popularity: sum as f64 / places().count() as f64,
+                    };
+                    assert_eq!(found[&at], expected, "{config:?} @{at}");
+                }
+            }
+        }
     }
 
     #[test]

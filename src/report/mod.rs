@@ -150,6 +150,7 @@ fn report_of<'a>(provenance: &'a Provenance, points: &[PointResult]) -> Result<R
     }
     Ok(Report {
         provenance,
+        protocols: protocols(&study),
         summary,
         cases,
         found,
@@ -157,6 +158,17 @@ fn report_of<'a>(provenance: &'a Provenance, points: &[PointResult]) -> Result<R
         unfinished: sweep_tables::unfinished(points),
         made: provenance.made(points),
     })
+}
+
+/// Each once.
+fn protocols(study: &Study) -> Vec<String> {
+    let mut all = vec![];
+    for words in study.variants.iter().map(|variant| variant.config.protocol_in_words()) {
+        if !all.contains(&words) {
+            all.push(words);
+        }
+    }
+    all
 }
 
 fn progress(study: &Study) -> String {

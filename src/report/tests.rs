@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::shared::fixtures;
 use super::*;
+use crate::config::{EvaluationConfig, Protocol};
 
 fn written(dir: &Path) -> PathBuf {
     let points = fixtures::points_with_runs(&dir.join("runs"));
@@ -63,6 +64,26 @@ fn a_sweep_of_something_else_says_nothing_about_the_paper() {
     assert!(report.found.claims.is_empty() && report.found.tables.is_empty());
     assert_eq!(report.variants.rows.len(), 2);
     assert!(write(&provenance, &[], &tempfile::tempdir().unwrap().path().join("none")).is_ok());
+}
+
+#[test]
+fn the_protocols_stand_under_the_title_each_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut points = fixtures::points();
+    points.truncate(3);
+    let evaluation = &mut points[2].config.evaluation;
+    *evaluation = EvaluationConfig {
+        at: evaluation.at.clone(),
+        ..EvaluationConfig::of(Protocol::LeaveOneOut)
+    };
+    let [holdout, _, last] = [0, 1, 2].map(|point| points[point].config.protocol_in_words());
+    assert!(holdout.starts_with("holdout: ") && last.starts_with("leave-one-out: "));
+    write(&fixtures::provenance(), &points, dir.path()).unwrap();
+    let text = fs::read_to_string(dir.path().join("report.md")).unwrap();
+    assert!(text.starts_with(&format!("# sample\n\n{holdout}\n\n{last}\n\n> ")), "{text}");
+    let page = fs::read_to_string(dir.path().join("index.html")).unwrap();
+    let notes = [holdout, last].map(|words| format!("<p class=\"note\">{words}</p>")).concat();
+    assert!(page.contains(&format!("<h1>sample</h1>{notes}")), "{page}");
 }
 
 #[test]

@@ -9,20 +9,18 @@ use anyhow::Result;
 use super::event::Event;
 use super::sharing::{agreed, refuse_what_ranks_lack};
 use crate::batch::Drawer;
-use crate::config::{Config, DEFAULT_STEPS, Length, Protocol};
+use crate::config::{Config, DEFAULT_STEPS, Length, LossConfig, Protocol};
 use crate::data::{Dataset, Features, Sequences, Split};
 use crate::error::Interrupted;
 use crate::eval::{
-    ColdEvaluation, ColdRecall, Evaluation, Listing, Lists, Metrics, PositionEvaluation, Query,
+    ColdEvaluation, ColdRecall, Evaluation, LISTED, Listing, Lists, Metrics, PositionEvaluation,
+    Query, spread,
 };
 use crate::misuse;
 use crate::model::{Known, KnownItems, Model, ValueLists};
 use crate::ranks::Team;
 use crate::signals::Signals;
 use crate::step::Plan;
-
-/// Users whose lists are looked into: of more, so many evenly spread ones.
-const LISTED: usize = 1 << 14;
 
 /// A configuration and a dataset that fit together, and the plan by which they are worked with.
 pub struct RunContext<'a> {
@@ -99,6 +97,7 @@ impl<'a> RunContext<'a> {
                  train.epochs, or train.steps to the steps that are to be trained"
             );
         }
+        self.refuse_cut_above_rank()?;
         let (train, items) = (dataset.users_of(Split::Train), dataset.item_count());
         let assembly = plan.assembly(config);
         let drawer = Drawer::new(config, plan.batches, assembly, training, train, items)?;
@@ -106,6 +105,24 @@ impl<'a> RunContext<'a> {
             true => drawer.knowing(&self.known, config.tower.id_dropout),
             false => drawer.shared(self.team.shard()),
         })
+    }
+
+    /// Refuses to keep so few candidates that the one that stands for rank K is not among them.
+    fn refuse_cut_above_rank(&self) -> Result<()> {
+        let Config { loss, sampling, .. } = self.config;
+        let (LossConfig::SlAtK { at, .. }, top_k @ 1..) = (loss, sampling.top_k) else {
+            return Ok(());
+        };
+        let (drawn, items) = (sampling.candidates(), self.dataset.item_count());
+        let place = (*at as usize * drawn).div_ceil(items);
+        if top_k < place {
+            misuse!(
+                "loss.at = {at}: among {drawn} candidates (sampling.negatives) out of a catalogue \
+                 of {items} items the score at rank {at} has place {place}, which sampling.top_k = \
+                 {top_k} cuts off: set sampling.top_k to {place} or more, or to 0 to keep all"
+            );
+        }
+        Ok(())
     }
 
     fn refuse_empty(&self, part: Split) -> Result<()> {
@@ -250,24 +267,4 @@ fn known(config: &Config, dataset: &Dataset) -> Result<Known> {
     let users = lists("user_features", &tower.user_features, &dataset.user_features, "users")?;
     let met = || dataset.training_counts().iter().map(|&count| count > 0).collect();
     Ok(Known { items: items.map(|lists| KnownItems { lists, met: met() }), users })
-}
-
-/// `count` of `users`, evenly spread; all of them if `count` is 0.
-pub(super) fn spread(users: Vec<usize>, count: usize) -> Vec<usize> {
-    if count == 0 || count >= users.len() {
-        return users;
-    }
-    (0..count).map(|at| users[at * users.len() / count]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn users_are_spread_evenly_and_all_are_taken_when_there_are_too_few() {
-        assert_eq!(spread((10..20).collect(), 4), [10, 12, 15, 17]);
-        assert_eq!(spread(vec![3, 5], 0), [3, 5]);
-        assert_eq!(spread(vec![3, 5], 9), [3, 5]);
-    }
 }

@@ -168,7 +168,7 @@ pub fn train_with(
         commit: env!("CROLOSS_COMMIT").into(),
         test_users: test.users,
         test_unrankable: test.unrankable,
-        protocol: config.evaluation.in_words(),
+        protocol: config.protocol_in_words(),
         validation: standing.best_metrics(),
         test: test.metrics,
         test_groups: test.groups,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result, anyhow, bail};
 
 use super::checkpoint::{About, Parts, Snapshot, Writer, snapshot};
-use super::context::{RunContext, spread};
+use super::context::RunContext;
 use super::diverged::Diverged;
 use super::event::Event;
 use super::exact::Exact;
@@ -21,7 +21,7 @@ use crate::config::{Metric, Schedule};
 use crate::data::Split;
 use crate::device;
 use crate::error::{Interrupted, Paused};
-use crate::eval::value_of;
+use crate::eval::{spread, value_of};
 use crate::model::Model;
 use crate::profile::Profile;
 use crate::step::Stepper;

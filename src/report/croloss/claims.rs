@@ -14,7 +14,7 @@ use crate::report::shared::statistics::Interval;
 use crate::report::shared::study::{Study, Variant};
 
 /// What the answers rest on: said above the claims.
-pub const BASIS: &str = "Every answer rests on a 95 % interval of a paired difference over test users, widened by what other seeds would change: the standard deviation over seeds, that of the two settings where both have several, else pooled over all settings that have. Where none has, it covers users only and says so.";
+pub const BASIS: &str = "Every answer rests on a 95 % interval of a paired difference over test users, widened by what other seeds would change: the standard deviation over seeds, that of the settings compared where each has several, else pooled over all settings that have, with Student's t for the few seeds that there are. Where none has, it covers users only and says so.";
 
 /// Every claim of the paper, answered from these points.
 pub fn claims(study: &Study, table2: &Table2, recalls: &UserRecalls) -> Vec<Claim> {
@@ -197,19 +197,27 @@ impl Judge<'_, '_> {
         };
         let change =
             Interval::of_ratio_change([own_large, others_large], [own_small, others_small]);
-        numbers.push(format!("change from the smallest to the largest N: {}", points_text(change)));
+        let ends = [self.study.at[0], self.study.at[of_n.len() - 1]];
+        let (change, said) = self.with_seeds(change, &variants, ends);
+        numbers.push(format!(
+            "change from the smallest to the largest N: {}{said}",
+            points_text(change)
+        ));
         Ok((change.map_or(Verdict::NotDecided, |c| of_sign(-sign_of(&c))), numbers))
     }
 
-    /// A change between two list lengths, widened by the noise of seeds where it is known.
+    /// A change between two list lengths, widened by the noise of seeds where it is known, and what
+    /// is said of that.
     fn with_seeds(
         &self,
         change: Option<Interval>,
         variants: &[&Variant],
         at: [usize; 2],
-    ) -> Option<Interval> {
-        let noise = self.recalls.relative_noise(variants, at).unwrap_or(0.0);
-        Some(change?.widened(noise))
+    ) -> (Option<Interval>, &'static str) {
+        match self.recalls.relative_noise(variants, at) {
+            Some(noise) => (change.map(|change| change.widened(noise)), ", with seeds"),
+            None => (change, "; noise of seeds unknown"),
+        }
     }
 
     fn alpha_lifts(&self) -> Claim {
@@ -239,14 +247,9 @@ impl Judge<'_, '_> {
         for (kernel, zero, first) in &found {
             let name = kernel.name();
             match self.gain_falls([*first, *zero]) {
-                Ok((small, large, change)) => {
-                    signs.push(change.map_or(0, |c| sign_of(&c)));
-                    numbers.push(format!(
-                        "{name}: {} at the smallest N, {} at the largest, difference {}",
-                        percent_text(small),
-                        percent_text(large),
-                        points_text(change)
-                    ));
+                Ok((sign, text)) => {
+                    signs.push(sign);
+                    numbers.push(format!("{name}: {text}"));
                 }
                 Err(error) => {
                     signs.push(0);
@@ -262,16 +265,14 @@ impl Judge<'_, '_> {
         }
     }
 
-    fn gain_falls(
-        &self,
-        pair: [&Variant; 2],
-    ) -> Result<(Option<Interval>, Option<Interval>, Option<Interval>)> {
+    /// The sign of the gain at the smallest N minus that at the largest, and the numbers behind it.
+    fn gain_falls(&self, pair: [&Variant; 2]) -> Result<(i8, String)> {
         let (Some(&small), Some(&large)) = (self.study.at.first(), self.study.at.last()) else {
             anyhow::bail!("no recall was measured");
         };
         let [at_small, at_large] =
             [self.recalls.means(&pair, small)?, self.recalls.means(&pair, large)?];
-        let gain = |m: &[Vec<f64>]| Interval::of_ratio(&m[0], &m[1]);
+        let gain = |m: &[Vec<f64>]| percent_text(Interval::of_ratio(&m[0], &m[1]));
         let change = (small < large)
             .then(|| {
                 Interval::of_ratio_change(
@@ -280,8 +281,14 @@ impl Judge<'_, '_> {
                 )
             })
             .flatten();
-        let change = self.with_seeds(change, &pair, [small, large]);
-        Ok((gain(&at_small), gain(&at_large), change))
+        let (change, said) = self.with_seeds(change, &pair, [small, large]);
+        let text = format!(
+            "{} at the smallest N, {} at the largest, difference {}{said}",
+            gain(&at_small),
+            gain(&at_large),
+            points_text(change)
+        );
+        Ok((change.map_or(0, |c| sign_of(&c)), text))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::eval::of_user;
 use crate::report::shared::paired_difference::{
     PairedDifference, common_seeds, difference_noise, seed_noise,
 };
-use crate::report::shared::statistics::Interval;
+use crate::report::shared::statistics::{Interval, Noise};
 use crate::report::shared::study::{Study, Variant, recall};
 use crate::sweep::PointResult;
 use crate::train::{RunFolder, TargetRanks};
@@ -26,8 +26,8 @@ struct Users {
 /// Reads the ranks of runs when they are first asked for, and keeps what comparisons need.
 pub struct UserRecalls {
     at: Vec<usize>,
-    /// `[at]`: the standard deviation of recall from seed to seed.
-    noise: Vec<Option<f64>>,
+    /// `[at]`: how recall differs from seed to seed.
+    noise: Vec<Option<Noise>>,
     runs: RefCell<HashMap<String, Rc<Users>>>,
 }
 
@@ -39,23 +39,26 @@ impl UserRecalls {
         Self { at: study.at.clone(), noise, runs: RefCell::default() }
     }
 
-    /// The standard deviation that seeds give to the difference of two variants' Recall@`at`: by
-    /// their own spread where all of them have several seeds (losses differ in it), else by that
-    /// of the whole study. `None` where no variant has several seeds.
-    fn noise(&self, variants: &[&Variant], at: usize) -> Option<f64> {
+    /// What seeds give to the difference of two variants' Recall@`at`: by their own spread where all
+    /// of them have several seeds (losses differ in it), else by that of the whole study. `None`
+    /// where no variant has several seeds.
+    fn noise(&self, variants: &[&Variant], at: usize) -> Option<Noise> {
         let n = self.at.iter().position(|&n| n == at)?;
         difference_noise(variants, recall(at), self.noise.get(n).copied().flatten())
     }
 
-    /// The same for the difference between two list lengths of the relative difference of
-    /// variants; on the safe side, as if the two lengths had nothing in common.
-    pub fn relative_noise(&self, variants: &[&Variant], at: [usize; 2]) -> Option<f64> {
+    /// The same for the difference between two list lengths of the relative difference of a variant
+    /// and another one, or the mean of several; on the safe side, as if the two lengths had nothing
+    /// in common and a mean spread as one does.
+    pub fn relative_noise(&self, variants: &[&Variant], at: [usize; 2]) -> Option<Noise> {
         let of = |at| {
             let recalls: Option<Vec<f64>> = variants.iter().map(|v| v.recall(at)).collect();
             let lowest = recalls?.into_iter().fold(f64::INFINITY, f64::min);
-            Some(self.noise(variants, at)? / lowest).filter(|noise| noise.is_finite())
+            let noise = self.noise(variants, at)?.times(1.0 / lowest);
+            Some(noise).filter(|noise| noise.sd.is_finite())
         };
-        Some(of(at[0])?.hypot(of(at[1])?))
+        let [one, two] = [of(at[0])?, of(at[1])?];
+        Some(Noise { sd: one.sd.hypot(two.sd), freedom: one.freedom.min(two.freedom) })
     }
 
     /// Recall@`at` of `a` minus that of `b`.
@@ -156,7 +159,8 @@ mod tests {
         assert!(!got.better() && !got.worse());
     }
 
-    /// Variances of 0.0002 and 0 with one degree of freedom each: a standard deviation of 0.01.
+    /// Variances of 0.0002 and 0 with one degree of freedom each: a standard deviation of 0.01 with
+    /// two.
     #[test]
     fn the_noise_of_seeds_is_pooled_over_variants() {
         let of = |kind: &str, seed, value| {
@@ -170,15 +174,17 @@ mod tests {
             of("cross-entropy", 1, 0.9),
         ];
         let study = Study::of(&points).unwrap();
-        assert!((seed_noise(study.variants.iter(), recall(50)).unwrap() - 0.01).abs() < 1e-12);
+        let is = |noise: Option<Noise>, sd: f64| {
+            noise.is_some_and(|noise| (noise.sd - sd).abs() < 1e-12 && noise.freedom == 2)
+        };
+        assert!(is(seed_noise(study.variants.iter(), recall(50)), 0.01));
         let single = Study::of(&points[3..]).unwrap();
         assert_eq!(seed_noise(single.variants.iter(), recall(50)), None);
         // Two common seeds: √(2/2) · 0.01; relative to the lowest recall of 0.11.
         let recalls = UserRecalls::new(&study);
         let pair = [&study.variants[0], &study.variants[1]];
-        assert!((recalls.noise(&pair, 50).unwrap() - 0.01).abs() < 1e-12);
-        let relative = recalls.relative_noise(&pair, [50, 50]).unwrap();
-        assert!((relative - 2f64.sqrt() * 0.01 / 0.11).abs() < 1e-12);
+        assert!(is(recalls.noise(&pair, 50), 0.01));
+        assert!(is(recalls.relative_noise(&pair, [50, 50]), 2f64.sqrt() * 0.01 / 0.11));
     }
 
     #[test]

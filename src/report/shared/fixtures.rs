@@ -290,6 +290,8 @@ pub fn baseline(name: &str, protocol: Protocol, metrics: &[(&str, f64)]) -> Kept
         unrankable: 0,
         fit_seconds: 0.0,
         rank_seconds: 0.0,
+        groups: Groups::default(),
+        lists: BTreeMap::new(),
         metrics: metrics.iter().map(|(metric, value)| (metric.parse().unwrap(), *value)).collect(),
     }
 }

@@ -7,6 +7,9 @@ use super::table::Table;
 pub fn render(report: &Report) -> String {
     let (provenance, found) = (report.provenance, &report.found);
     let mut text = format!("# {}\n\n", provenance.sweep);
+    for protocol in &report.protocols {
+        text += &format!("{protocol}\n\n");
+    }
     if provenance.dataset.generated {
         text += "> **Generated data.** A program made the data of this report up: its figures say nothing about real users.\n\n";
     }

@@ -40,6 +40,7 @@ pub fn render(report: &Report) -> String {
                 header {
                     p.over { "croloss report · " (provenance.dataset.name) " · " (provenance.date) }
                     h1 { (provenance.sweep) }
+                    @for protocol in &report.protocols { p.note { (protocol) } }
                     @if provenance.dataset.generated {
                         p.generated role="note" {
                             strong { "Generated data. " }

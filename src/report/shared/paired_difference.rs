@@ -1,7 +1,7 @@
 //! The difference of two variants over the same test users or sessions, and what seeds add to its
 //! uncertainty.
 
-use super::statistics::{Interval, mean_sd};
+use super::statistics::{Interval, Noise, mean_sd};
 use super::study::Variant;
 use crate::config::Metric;
 
@@ -23,7 +23,7 @@ pub struct PairedDifference {
 impl PairedDifference {
     /// `interval` is over `users`, `noise` what seeds give to the difference, and `of_seeds` the
     /// difference that each common seed has by itself, in any unit.
-    pub fn new(interval: Interval, noise: Option<f64>, users: usize, of_seeds: &[f64]) -> Self {
+    pub fn new(interval: Interval, noise: Option<Noise>, users: usize, of_seeds: &[f64]) -> Self {
         let agrees = |difference: &&f64| **difference * interval.estimate >= 0.0;
         Self {
             interval,
@@ -49,20 +49,23 @@ impl PairedDifference {
     }
 }
 
-/// The standard deviation that seeds give to the difference of two variants' means of `metric`:
-/// by their own spread where all of them have several seeds, else by the `pooled` one.
-pub fn difference_noise(variants: &[&Variant], metric: Metric, pooled: Option<f64>) -> Option<f64> {
+/// What seeds give to the difference of two variants' means of `metric`: by their own spread where all
+/// of them have several seeds, else by the `pooled` one.
+pub fn difference_noise(
+    variants: &[&Variant],
+    metric: Metric,
+    pooled: Option<Noise>,
+) -> Option<Noise> {
     let seeds = common_seeds(variants).len().max(1);
     let own = if seeds > 1 { seed_noise(variants.iter().copied(), metric) } else { None };
-    Some(own.or(pooled)? * (2.0 / seeds as f64).sqrt())
+    Some(own.or(pooled)?.times((2.0 / seeds as f64).sqrt()))
 }
 
-/// The standard deviation of `metric` from seed to seed, pooled over those of `variants` that have
-/// several.
+/// How `metric` differs from seed to seed, pooled over those of `variants` that have several.
 pub fn seed_noise<'a>(
     variants: impl Iterator<Item = &'a Variant<'a>>,
     metric: Metric,
-) -> Option<f64> {
+) -> Option<Noise> {
     let mut squares = 0.0;
     let mut freedom = 0;
     for variant in variants {
@@ -72,7 +75,7 @@ pub fn seed_noise<'a>(
             freedom += values.len() - 1;
         }
     }
-    (freedom > 0).then(|| (squares / freedom as f64).sqrt())
+    (freedom > 0).then(|| Noise { sd: (squares / freedom as f64).sqrt(), freedom })
 }
 
 /// The seeds that are done for every one of `variants`, ascending.

@@ -35,6 +35,8 @@ pub struct Wording {
 /// All that a report says, before it has a form.
 pub struct Report<'a> {
     pub provenance: &'a Provenance,
+    /// By which protocols its points are measured, in words.
+    pub protocols: Vec<String>,
     pub summary: Vec<String>,
     /// All cases beside the chosen one, of data that no paper is about.
     pub cases: Vec<Table>,

@@ -1,6 +1,6 @@
 //! `results.csv` and `results.parquet`: one row a point.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -9,15 +9,15 @@ use toml::Value;
 
 use super::config_columns::{flat, plain};
 use super::study::metrics_of;
-use crate::eval::{ColdRecall, value_of};
+use crate::eval::{ColdRecall, Lists, value_of};
 use crate::files;
 use crate::sweep::{PointResult, Status};
 use crate::train::RunResult;
 
 /// Writes `results.csv` and `results.parquet` into `folder`, which must be there, each whole or
 /// not at all: a row a point in the order given; the configuration flattened into columns like
-/// `loss.kernel`; metrics as shares, from 0 to 1, in columns like `test.recall@50`; what a point
-/// does not have is empty.
+/// `loss.kernel`; metrics as shares, from 0 to 1, in columns like `test.recall@50`, and so what lists
+/// hold, in `test.coverage@50` and `test.popularity@50`; what a point does not have is empty.
 ///
 /// # Errors
 /// Names the file that cannot be written.
@@ -59,10 +59,19 @@ fn frame(points: &[PointResult]) -> Result<DataFrame> {
     for metric in metrics_of(points) {
         columns.push(number(&format!("test.{metric}"), points, |o| value_of(&o.test, metric)));
     }
-    type Found = fn(&ColdRecall) -> &BTreeMap<usize, f64>;
-    let parts: [(&str, Found); 2] =
-        [("among_cold", |cold| &cold.among_cold), ("among_all", |cold| &cold.among_all)];
-    for (part, found) in parts {
+    type Held = fn(&Lists) -> f64;
+    let parts: [(&str, Held); 2] =
+        [("coverage", |own| own.coverage), ("popularity", |own| own.popularity)];
+    let results = || points.iter().filter_map(PointResult::result);
+    let listed: BTreeSet<usize> =
+        results().flat_map(|result| result.test_lists.keys().copied()).collect();
+    for (part, held) in parts {
+        for at in &listed {
+            let value = |o: &RunResult| o.test_lists.get(at).map(held);
+            columns.push(number(&format!("test.{part}@{at}"), points, value));
+        }
+    }
+    for (part, found) in ColdRecall::SHARES {
         let of = |point: &PointResult| point.result().and_then(|o| o.test_cold.clone());
         let ats: BTreeSet<usize> = points
             .iter()
@@ -82,6 +91,7 @@ fn frame(points: &[PointResult]) -> Result<DataFrame> {
         number("peak_memory_mib", points, |o| Some(o.peak_memory_mib)),
         number("peak_gpu_memory_mib", points, |o| o.peak_gpu_memory_mib),
         number("test_users", points, |o| Some(o.test_users as u64)),
+        number("test_unrankable", points, |o| Some(o.test_unrankable as u64)),
         text("version", points, |p| Some(p.result()?.version.clone())),
         text("commit", points, |p| Some(p.result()?.commit.clone())),
         text("device", points, |p| Some(p.result()?.device.clone())),
@@ -179,6 +189,39 @@ mod tests {
         }
         points.remove(1);
         assert!(super::frame(&points).unwrap().column("test_cold.among_all@10").is_err());
+    }
+
+    #[test]
+    fn what_lists_hold_and_what_could_not_be_ranked_have_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut points = fixtures::points();
+        points.truncate(3);
+        let lists = |coverage| Lists { coverage, popularity: 100.0 * coverage };
+        for (point, own) in [(0, vec![(10, 0.5), (50, 0.75)]), (1, vec![(10, 0.25)])] {
+            let Status::Done(result) = &mut points[point].status else { panic!() };
+            result.test_lists = own.into_iter().map(|(at, share)| (at, lists(share))).collect();
+            result.test_unrankable = 7 * point;
+        }
+        points[2].status = Status::Missing;
+        let [path, _] = write_results(&points, dir.path()).unwrap();
+        let csv = CsvReadOptions::default()
+            .try_into_reader_with_file_path(Some(path))
+            .unwrap()
+            .finish()
+            .unwrap();
+        for (name, expected) in [
+            ("test.coverage@10", [Some(0.5), Some(0.25), None]),
+            ("test.coverage@50", [Some(0.75), None, None]),
+            ("test.popularity@10", [Some(50.0), Some(25.0), None]),
+            ("test.popularity@50", [Some(75.0), None, None]),
+            ("test_unrankable", [Some(0.0), Some(7.0), None]),
+        ] {
+            let column = csv.column(name).unwrap();
+            let cells = [0, 1, 2].map(|row| column.get(row).unwrap().extract::<f64>());
+            assert_eq!(cells, expected, "{name}");
+        }
+        let frame = frame(&fixtures::points()).unwrap();
+        assert!(frame.column("test.coverage@10").is_err(), "nobody has lists");
     }
 
     #[test]

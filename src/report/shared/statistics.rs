@@ -13,6 +13,30 @@ pub fn mean_sd(values: &[f64]) -> Option<(f64, Option<f64>)> {
     Some((mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt())))
 }
 
+/// What an independent normal error adds to an estimate: its standard deviation, and the degrees of
+/// freedom that this is estimated with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    pub sd: f64,
+    /// At least 1.
+    pub freedom: usize,
+}
+
+impl Noise {
+    /// That of so many times the estimate.
+    pub fn times(self, factor: f64) -> Self {
+        Self { sd: self.sd * factor, ..self }
+    }
+
+    /// How far the 95 % interval of the error alone reaches, by Student's t: a few seeds say little
+    /// of how far seeds spread.
+    fn reach(self) -> f64 {
+        let t =
+            StudentsT::new(0.0, 1.0, self.freedom as f64).expect("one degree of freedom at least");
+        t.inverse_cdf(0.975) * self.sd
+    }
+}
+
 /// An estimate, its 95 % interval and the two-sided p of its being zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -66,10 +90,11 @@ impl Interval {
         Some(Self::around(one - two, sd?, parts.len()))
     }
 
-    /// The interval that also covers an independent normal error of standard deviation `noise`.
+    /// The interval that also covers `noise`: its reach is the root of the sum of both squared
+    /// reaches, which covers 95 % at least whatever the degrees of freedom of each (Banerjee, 1960).
     /// (p stays as it was.)
-    pub fn widened(self, noise: f64) -> Self {
-        let wider = |reach: f64| reach.hypot(1.96 * noise);
+    pub fn widened(self, noise: Noise) -> Self {
+        let wider = |reach: f64| reach.hypot(noise.reach());
         let Self { estimate, low, high, p } = self;
         let (low, high) = (estimate - wider(estimate - low), estimate + wider(high - estimate));
         Self { estimate, low, high, p }
@@ -129,11 +154,17 @@ mod tests {
         assert!(got.above_zero() && !got.below_zero());
     }
 
-    /// Reaches of 3 (users) and 1.96 · 2 = 3.92 (noise) make √(9 + 15.3664) = 4.936233.
+    /// A reach of 3 (users), and of 2 (noise) times the 97.5 % point of t with 2, 4 and 10 degrees of
+    /// freedom: √(9 + (2 · 4.302653)²), √(9 + (2 · 2.776445)²), √(9 + (2 · 2.228139)²).
     #[test]
-    fn noise_widens_an_interval() {
-        let wide = Interval { estimate: 5.0, low: 2.0, high: 8.0, p: 0.01 }.widened(2.0);
-        assert!(near(wide.low, 5.0 - 4.936_233) && near(wide.high, 5.0 + 4.936_233));
+    fn noise_widens_an_interval_the_more_the_fewer_seeds_it_is_known_by() {
+        let narrow = Interval { estimate: 5.0, low: 2.0, high: 8.0, p: 0.01 };
+        for (freedom, reach) in [(2, 9.113_248), (4, 6.311_465), (10, 5.372_003)] {
+            let wide = narrow.widened(Noise { sd: 2.0, freedom });
+            let off = [wide.low - (5.0 - reach), wide.high - (5.0 + reach)];
+            assert!(off.iter().all(|off| off.abs() < 1e-5), "{freedom}: {wide:?}");
+        }
+        assert_eq!(narrow.widened(Noise { sd: 0.0, freedom: 1 }), narrow);
     }
 
     #[test]

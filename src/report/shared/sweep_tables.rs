@@ -1,12 +1,15 @@
 //! The tables that any sweep has: its variants, and the points without a result.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use super::config_columns::{flat, plain};
 use super::study::{Study, Variant, recall};
 use super::table::{Cell, Table};
-use super::variant_cells::{metric_cell, result_cell};
+use super::variant_cells::{cold_cell, metric_cell, result_cell};
 use crate::config::{Metric, MetricKind};
+use crate::eval::{ColdRecall, ColdShares};
 use crate::sweep::{PointResult, Status};
 
 /// One row a variant, with the keys that differ: for any sweep.
@@ -33,6 +36,7 @@ pub fn variants(study: &Study) -> Result<Table> {
         );
     }
     metrics.retain(|metric| study.measures(metric.kind));
+    let cold = cold_columns(study.points);
     let row = |(variant, flat): (&Variant, &Vec<_>)| {
         let mut row: Vec<Cell> = keys.iter().map(|key| Cell::Text(value(flat, key))).collect();
         if keys.is_empty() {
@@ -40,6 +44,7 @@ pub fn variants(study: &Study) -> Result<Table> {
         }
         row.push(Cell::Text(progress(variant)));
         row.extend(metrics.iter().map(|&metric| metric_cell(variant, metric)));
+        row.extend(cold.iter().map(|(_, shares, at)| cold_cell(variant, *shares, *at)));
         row.push(result_cell(variant, 0, |o| o.best_step as f64));
         row.push(result_cell(variant, 1, |o| o.train_seconds));
         row
@@ -51,18 +56,35 @@ pub fn variants(study: &Study) -> Result<Table> {
     let first = head.len() + 1;
     head.push("seeds".into());
     head.extend(metrics.iter().map(Metric::to_string));
+    head.extend(cold.iter().map(|(head, ..)| head.clone()));
     // Steps and seconds have no best.
     let judged = first..head.len();
     head.extend(["best step".into(), "training, s".into()]);
+    let mut notes = vec!["Test metrics in percent, mean ± standard deviation over seeds; the keys are those that differ between settings. Every metric of every point stands in results.csv.".to_owned()];
+    if !cold.is_empty() {
+        notes.push("Cold-recall: of the items that training has never met and that were to be found, the share that was, among themselves and among all items.".into());
+    }
     Ok(Table {
         id: "settings".into(),
         title: "All settings".into(),
-        notes: vec!["Test metrics in percent, mean ± standard deviation over seeds; the keys are those that differ between settings. Every metric of every point stands in results.csv.".into()],
+        notes,
         head,
         rows: study.variants.iter().zip(&flats).map(row).collect(),
         ..Table::default()
     }
     .bold_best(judged))
+}
+
+/// What was found of cold items, where that was measured: heads, and what stands below each.
+fn cold_columns(points: &[PointResult]) -> Vec<(String, ColdShares, usize)> {
+    let measured = points.iter().filter_map(|point| point.result()?.test_cold.as_ref());
+    let all: BTreeSet<usize> = measured.flat_map(|cold| cold.among_all.keys().copied()).collect();
+    let mut columns = vec![];
+    for (part, shares) in ColdRecall::SHARES {
+        let head = |at: usize| format!("cold-recall@{at} {}", part.replace('_', " "));
+        columns.extend(all.iter().map(|&at| (head(at), shares, at)));
+    }
+    columns
 }
 
 /// `3`, or `2 of 3 done, 1 failed`.
@@ -116,6 +138,42 @@ mod tests {
         let text = table_lines(&table);
         assert!(text.contains("| 32 | 2 | **15.00 ± 7.07** |"), "{text}");
         assert!(text.contains("| 64 | 1 of 2 done, 1 failed | 10.00 [1 of 2 seeds] |"), "{text}");
+    }
+
+    #[test]
+    fn what_was_found_of_cold_items_stands_beside_the_other_figures() {
+        let mut points: Vec<PointResult> =
+            [1, 2, 1].map(|seed| point("kind = \"bpr\"", seed, &[("recall@50", 0.1)])).into();
+        points[2].config.tower.dim = 64;
+        let plain = variants(&Study::of(&points).unwrap()).unwrap();
+        assert!(!plain.head.iter().any(|head| head.contains("cold")) && plain.notes.len() == 1);
+        for (point, share) in points[..2].iter_mut().zip([0.25, 0.5]) {
+            let Status::Done(result) = &mut point.status else { panic!() };
+            let (among_cold, among_all) = ([(10, share)].into(), [(10, share / 5.0)].into());
+            result.test_cold = Some(ColdRecall { items: 7, targets: 4, among_cold, among_all });
+        }
+        let table = variants(&Study::of(&points).unwrap()).unwrap();
+        assert_eq!(
+            table.head[2..],
+            [
+                "recall@50",
+                "hitrate@50",
+                "ndcg@50",
+                "mrr@50",
+                "cold-recall@10 among cold",
+                "cold-recall@10 among all",
+                "best step",
+                "training, s"
+            ]
+        );
+        let text = table_lines(&table);
+        for row in [
+            "| 32 | 2 | **10.00 ± 0.00** | – | – | – | 37.50 ± 17.68 | 7.50 ± 3.54 | 16000 ± 0 |",
+            "| 64 | 1 | **10.00** | – | – | – | – | – | 16000 |",
+        ] {
+            assert!(text.contains(row), "{row}: {text}");
+        }
+        assert_eq!(table.notes.len(), 2);
     }
 
     #[test]

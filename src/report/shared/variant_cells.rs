@@ -4,12 +4,19 @@ use super::statistics::mean_sd;
 use super::study::Variant;
 use super::table::{Cell, Value};
 use crate::config::Metric;
+use crate::eval::ColdShares;
 use crate::sweep::{PointResult, Status};
 use crate::train::RunResult;
 
 /// A test metric of one variant, in percent.
 pub fn metric_cell(variant: &Variant, metric: Metric) -> Cell {
     percent_cell(variant, &variant.test(metric))
+}
+
+/// A share of the cold items of one variant, in percent.
+pub fn cold_cell(variant: &Variant, shares: ColdShares, at: usize) -> Cell {
+    let of = |point: &PointResult| shares(point.result()?.test_cold.as_ref()?).get(&at).copied();
+    percent_cell(variant, &variant.done().filter_map(of).collect::<Vec<f64>>())
 }
 
 /// The shares that a variant's points have, in percent.

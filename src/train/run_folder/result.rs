@@ -49,7 +49,7 @@ pub struct RunResult {
     /// Targets of theirs that no training and no history holds: they could not be ranked.
     #[serde(default)]
     pub test_unrankable: usize,
-    /// [`crate::config::EvaluationConfig::in_words`]
+    /// [`crate::config::Config::protocol_in_words`]
     #[serde(default)]
     pub protocol: String,
     /// Metrics at `best_step`; these and `test` are empty where the dataset is all training.
