@@ -7,6 +7,7 @@ use std::fs;
 
 use common::{CONFIG, Place, SESSIONS, json};
 use croloss::data::{Dataset, Split};
+use serde_json::Value;
 
 const LOG: [&str; 9] =
     ["prepare", "--input", "log.csv", "--user", "user", "--item", "item", "--time", "time"];
@@ -159,8 +160,9 @@ fn a_cut_s_metrics_are_those_of_lists_for_what_was_known_before() {
         assert!(expected > 0.0 && (expected - measured).abs() < 1e-9, "{part}: {measured}");
         let said = place.ok(&["evaluate", "run", "--split", part]);
         let all: usize = targets.values().map(BTreeSet::len).sum();
-        let head = format!("{} users of the {part} part, {all} targets", targets.len());
-        assert!(said.starts_with(&head), "{head}: {said}");
+        // Thousands stand apart.
+        let head = format!("{} users of the {part} part {all} targets", targets.len());
+        assert!(said.replace(',', "").starts_with(&head), "{head}: {said}");
     }
     // All that there is, the test's too, is history for whoever recommends.
     place.ok(&["recommend", "run", "--all-users", "--out", "all.csv"]);
@@ -237,6 +239,44 @@ fn leave_one_out_s_ranks_are_places_in_lists_of_what_is_new() {
     let said =
         place.ok(&["baseline", "data", "--protocol", "leave-one-out", "--only", "popularity"]);
     assert!(said.contains("ndcg, %") && said.contains("@5"), "{said}");
+}
+
+#[test]
+fn last_items_that_nothing_else_holds_are_said_to_be_left_out() {
+    let place = Place::new();
+    // 60 users with 8 items each, of which the last of two users stand nowhere else.
+    let mut text = "user,item,time\n".to_owned();
+    for user in 0..60 {
+        for step in 0..8 {
+            let alone = step == 7 && (user == 7 || user == 23);
+            let item = if alone { 100 + user } else { (user + 3 * step) % 30 };
+            text += &format!("u{user},i{item},{step}\n");
+        }
+    }
+    fs::write(place.path("log.csv"), text).unwrap();
+    prepare(&place, &["--split", "leave-one-out", "--min-item-count", "1"]);
+    let sets = ["--set", "evaluation.protocol=leave-one-out"];
+    let trained = place.ok(&[&["train", "c.toml", "--out", "run"][..], &sets].concat());
+    let result = json(&place.path("run/result.json"));
+    assert_eq!((&result["test_unrankable"], &result["test_users"]), (&2.into(), &58.into()));
+    let parsed = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&place.ok(&[arguments, &["--json"]].concat())).unwrap()
+    };
+    for (split, unrankable) in [("test", 2u64), ("validation", 0)] {
+        let evaluated = parsed(&["evaluate", "run", "--split", split]);
+        assert_eq!(evaluated["unrankable"], unrankable, "{split}");
+        let popularity = ["baseline", "data", "--only", "popularity", "--split", split];
+        let measured = parsed(&[&popularity[..], &["--protocol", "leave-one-out"]].concat());
+        let counts = ["unrankable", "users", "targets"].map(|key| measured[0][key].as_u64());
+        let rest = Some(60 - unrankable);
+        assert_eq!(counts, [Some(unrankable), rest, rest], "{split}");
+    }
+    let left_out = ", 2 more that no training and no history holds left out";
+    assert!(place.ok(&["evaluate", "run"]).contains(left_out));
+    assert!(trained.contains(&format!("58 users of the test part, 58 targets{left_out}")));
+    // Where targets are a set nothing is left out.
+    let as_a_set = ["evaluate", "run", "--set", "evaluation.protocol=holdout"];
+    assert_eq!(parsed(&as_a_set)["unrankable"], 0);
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub struct WarmStart {
     weights: State,
     /// Where that run has kept it and it fits.
     optimisers: Option<State>,
+    /// Without those that the dataset's split has set aside.
     items: Shared,
     /// Of the tables of values, where items or users have features.
     item_values: Option<Shared>,
@@ -59,9 +60,9 @@ impl WarmStart {
         let rows: HashMap<&str, i64> =
             catalogue.iter().zip(1..).map(|(item, id)| (item.original.as_str(), id)).collect();
         let ids = dataset.items.iter().zip(1i64..);
-        let items =
-            Shared::of(ids.filter_map(|(item, id)| Some((*rows.get(item.original.as_str())?, id))));
-        if items.len() == 0 {
+        let both: Vec<(i64, i64)> =
+            ids.filter_map(|(item, id)| Some((*rows.get(item.original.as_str())?, id))).collect();
+        if both.is_empty() {
             misuse!(
                 "{} knows none of the items in {}: are they named alike?",
                 path.display(),
@@ -71,10 +72,21 @@ impl WarmStart {
         let mut note = format!(
             "starts from {}: {} items are known there, {} are new, {} are gone",
             path.display(),
-            items.len(),
-            dataset.item_count() - items.len(),
-            catalogue.len() - items.len()
+            both.len(),
+            dataset.item_count() - both.len(),
+            catalogue.len() - both.len()
         );
+        // That run may have met them: their recall would be that of items which are known.
+        let aside = dataset.cold.as_ref().map_or(&[][..], |cold| &cold.items);
+        let is_aside = |id: i64| aside.binary_search(&(id as u32)).is_ok();
+        let items = Shared::of(both.iter().copied().filter(|(_, id)| !is_aside(*id)));
+        if items.len() < both.len() {
+            note += &format!(
+                "; {} of those known are set aside to be measured (split.cold_one_in): they start \
+                 as new ones do",
+                both.len() - items.len()
+            );
+        }
         let own = KnownFields::of(known);
         let mut shared = |here: Option<Schema>, there: Option<Schema>, whose| {
             let (here, there) = here.zip(there)?;

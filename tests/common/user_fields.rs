@@ -108,21 +108,28 @@ impl Trained {
             row
         };
         let rows: Vec<Vec<i64>> = histories.iter().map(latest).collect();
+        let added: Vec<Vec<f32>> = told.iter().map(|told| self.added(told)).collect();
+        self.model.users(&Tensor::from_slice2(&rows), Some(&Tensor::from_slice2(&added)))
+    }
+
+    /// What is told of a user as a vector.
+    pub fn added(&self, told: &Value) -> Vec<f32> {
         let (_, table) = self.model.user_features.as_ref().unwrap().table();
         let table = Vec::<Vec<f32>>::try_from(table).unwrap();
-        let added = |told: &Value| -> Vec<f32> {
-            let codes = self.codes(told);
-            let at = |at: usize| codes.iter().map(|(row, share)| share * table[*row][at]).sum();
-            (0..table[0].len()).map(at).collect()
-        };
-        let added: Vec<Vec<f32>> = told.iter().map(added).collect();
-        self.model.users(&Tensor::from_slice2(&rows), Some(&Tensor::from_slice2(&added)))
+        let codes = self.codes(told);
+        let at = |at: usize| codes.iter().map(|(row, share)| share * table[*row][at]).sum();
+        (0..table[0].len()).map(at).collect()
+    }
+
+    /// The scores of all items, by their ids.
+    pub fn scores(&self, history: &[i64], told: &Value) -> Vec<f32> {
+        let user = self.users(&[history.to_vec()], std::slice::from_ref(told));
+        numbers(&user.matmul(&self.model.item_vectors().tr()))
     }
 
     /// All items with their scores, the best first.
     pub fn best(&self, history: &[i64], told: &Value) -> Scored {
-        let user = self.users(&[history.to_vec()], std::slice::from_ref(told));
-        let scores = numbers(&user.matmul(&self.model.item_vectors().tr()));
+        let scores = self.scores(history, told);
         let names = self.dataset.items.iter().map(|item| item.original.to_string());
         let mut all: Scored = names.zip(scores.into_iter().map(f64::from)).collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -48,10 +48,17 @@ pub fn write_records(place: &Place, name: &str, records: &[Value]) {
 pub struct Known {
     pub place: Place,
     pub records: Vec<Value>,
+    /// What `train` printed.
+    pub said: String,
 }
 
 impl Known {
     pub fn new(configuration: &str) -> Self {
+        Self::prepared(configuration, &[])
+    }
+
+    /// Of a dataset that is prepared with these options besides.
+    pub fn prepared(configuration: &str, options: &[&str]) -> Self {
         let place = Place::new();
         let Dataset { items, users, .. } = Dataset::load(&place.path("data")).unwrap();
         let of_log = items.iter().enumerate().map(|(at, item)| record(&item.original, told(at)));
@@ -61,10 +68,10 @@ impl Known {
         let country = |(at, user): (usize, &String)| json!({"user": user, "country": at % 7});
         let users: Vec<Value> = users.iter().enumerate().map(country).collect();
         write_records(&place, "users.jsonl", &users);
-        prepare(&place, ["items.jsonl", "users.jsonl"], "data");
+        prepare_with(&place, ["items.jsonl", "users.jsonl"], "data", options);
         fs::write(place.path("c.toml"), configuration).unwrap();
-        place.ok(&["train", "c.toml", "--out", "run"]);
-        Self { place, records }
+        let said = place.ok(&["train", "c.toml", "--out", "run"]);
+        Self { place, records, said }
     }
 
     pub fn exported(configuration: &str) -> Self {
@@ -79,7 +86,11 @@ impl Known {
     }
 }
 
-pub fn prepare(place: &Place, [items, users]: [&str; 2], out: &str) {
+pub fn prepare(place: &Place, files: [&str; 2], out: &str) {
+    prepare_with(place, files, out, &[]);
+}
+
+pub fn prepare_with(place: &Place, [items, users]: [&str; 2], out: &str, options: &[&str]) {
     let call = [
         "prepare",
         "--input",
@@ -101,7 +112,7 @@ pub fn prepare(place: &Place, [items, users]: [&str; 2], out: &str) {
         "--out",
         out,
     ];
-    place.ok(&[&call[..], &FIELDS].concat());
+    place.ok(&[&call[..], &FIELDS, options].concat());
 }
 
 /// The fields in another order than the dataset's, one of them left out or not.

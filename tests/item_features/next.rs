@@ -1,12 +1,14 @@
-//! `train --warm-start`: values of fields are taken over by their names.
+//! `train --warm-start`: values of fields are taken over by their names, and what is set aside to be
+//! measured starts anew.
 
+use std::collections::HashMap;
 use std::fs;
 
-use croloss::data::Schema;
+use croloss::data::{Dataset, Schema};
 use serde_json::json;
 
-use crate::common::json;
-use crate::known::{Known, prepare, tied, write_records};
+use crate::common::{CONFIG, json};
+use crate::known::{Known, prepare, prepare_with, tied, untied, write_records};
 use crate::weights::{rows, tensors};
 
 #[test]
@@ -92,4 +94,60 @@ fn a_warm_start_takes_the_vectors_of_values_by_their_names() {
         "tower.item_features=[]",
     ];
     place.refused(&without, 2, &["warm has weights of another shape", "tower.item_features"]);
+}
+
+#[test]
+fn a_warm_start_leaves_out_what_is_set_aside_to_be_measured_and_nothing_else() {
+    for configuration in [untied(), CONFIG.to_owned()] {
+        let known = Known::new(&configuration);
+        let place = &known.place;
+        // Some items are met no more: the catalogue has them from the file of items.
+        let log = fs::read_to_string(place.path("log.csv")).unwrap();
+        let is_met = |line: &&str| !line.split(',').nth(1).unwrap().ends_with('7');
+        let met: Vec<&str> = log.lines().filter(is_met).collect();
+        fs::write(place.path("log.csv"), met.join("\n") + "\n").unwrap();
+        let options = ["--split", "leave-one-out", "--cold-one-in", "5"];
+        prepare_with(place, ["items.jsonl", "users.jsonl"], "next", &options);
+        let still = ["--set", "optimizer.learning_rate=1e-30", "--set", "train.steps=1"];
+        let call = |out: &'static str, more: &[&'static str]| {
+            let base = ["train", "c.toml", "--set", "data.path=next", "--out", out];
+            [&base[..], &still, more].concat()
+        };
+        let output = place.command(&call("warm", &["--warm-start", "run"])).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        place.ok(&call("fresh", &[]));
+
+        let [before, now] =
+            ["data", "next"].map(|folder| Dataset::load(&place.path(folder)).unwrap());
+        let aside = now.cold.unwrap().items;
+        let told = format!("; {} of those known are set aside to be measured", aside.len());
+        assert!(said.contains(&told), "{told}: {said}");
+        let there: HashMap<&str, i64> =
+            before.items.iter().zip(1..).map(|(item, id)| (item.original.as_str(), id)).collect();
+        let [old, warm, fresh] =
+            ["run", "warm", "fresh"].map(|run| tensors(place, &format!("{run}/best.safetensors")));
+        for name in old.keys().filter(|name| ["items", "outputs"].contains(&name.as_str())) {
+            let (mut left, mut unmet) = (0, 0);
+            for (item, id) in now.items.iter().zip(1u32..) {
+                let old = there.get(item.original.as_str()).map(|row| old[name].get(*row));
+                let is_aside = aside.binary_search(&id).is_ok();
+                let expected = match &old {
+                    Some(old) if !is_aside => old.shallow_clone(),
+                    _ => fresh[name].get(id.into()),
+                };
+                let own = warm[name].get(id.into());
+                let apart = (&own - expected).abs().max().double_value(&[]);
+                // A bias begins at 0, which the rate moves.
+                assert!(apart < 1e-20, "{name} of {}: {apart}", item.original);
+                let was = old.is_some_and(|old| old.abs().max().double_value(&[]) > 0.0);
+                left += usize::from(was && is_aside);
+                unmet += usize::from(was && item.count == 0);
+                if is_aside && configuration != CONFIG {
+                    assert_eq!(own.abs().max().double_value(&[]), 0.0, "{}", item.original);
+                }
+            }
+            assert!(left > 20 && unmet > 10, "{name}: {left} {unmet}");
+        }
+    }
 }

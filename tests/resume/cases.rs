@@ -30,8 +30,19 @@ pub const TRANSFORMER: Case = Case {
     ],
 };
 
-/// Besides these two: what every part of a checkpoint has to keep.
-pub const MORE: [Case; 9] = [
+/// Tables of values of items and of users, and own vectors that are left out.
+pub const FEATURES: Case = Case {
+    name: "features",
+    sets: &[
+        "train.steps=2000",
+        "tower.item_features=[\"tags\", \"brand\"]",
+        "tower.user_features=[\"country\"]",
+        "tower.id_dropout=0.1",
+    ],
+};
+
+/// Besides these: what every part of a checkpoint has to keep.
+pub const MORE: [Case; 10] = [
     Case { name: "plain", sets: &["train.steps=3000", "optimizer.epsilon_form=pytorch"] },
     Case { name: "dense Adam", sets: &["train.steps=2000", "optimizer.kind=adam"] },
     Case {
@@ -66,6 +77,21 @@ pub const MORE: [Case; 9] = [
             "tower.encoder=gru",
             "train.steps=120",
             "loss.kind=bpr-max",
+            "optimizer.kind=adagrad",
+        ],
+    },
+    Case {
+        name: "features of sessions",
+        sets: &[
+            "positions",
+            "tower.encoder=transformer",
+            "tower.tied=false",
+            "tower.output_bias=true",
+            "tower.item_features=[\"brand\"]",
+            "tower.user_features=[\"country\"]",
+            "tower.id_dropout=0.1",
+            "train.steps=120",
+            "loss.kind=bce",
             "optimizer.kind=adagrad",
         ],
     },

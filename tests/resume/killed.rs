@@ -5,10 +5,11 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
+use croloss::data::Dataset;
 use croloss::random::{Purpose, stream};
 use rand::RngExt;
 
-use crate::cases::{Case, MEAN_POOL, MORE, TRANSFORMER};
+use crate::cases::{Case, FEATURES, MEAN_POOL, MORE, TRANSFORMER};
 use crate::common::{CONFIG, Place};
 use crate::runs::{checkpoint_after, latest, outcome};
 
@@ -77,17 +78,33 @@ fn compare(place: &Place, case: &Case, kills: u64) {
     eprintln!("{}: {killed} kills, {resumed} times gone on with from a checkpoint", case.name);
 }
 
+/// A dataset with fields of most items and users, and both configurations.
 fn place() -> Place {
     let place = Place::new();
     fs::write(place.path("sessions.toml"), CONFIG.replace("negatives_per_positive = 2", ""))
         .unwrap();
+    let Dataset { items, users, .. } = Dataset::load(&place.path("data")).unwrap();
+    let mut of_items = "item,brand,tags\n".to_owned();
+    let mut of_users = "user,country\n".to_owned();
+    for (n, item) in items.iter().enumerate().filter(|(n, _)| n % 6 > 0) {
+        of_items += &format!("{},b{},s{}|t{}\n", item.original, n % 7, n % 3, n % 5);
+    }
+    for (n, user) in users.iter().enumerate().filter(|(n, _)| n % 5 > 0) {
+        of_users += &format!("{user},c{}\n", n % 4);
+    }
+    fs::write(place.path("items.csv"), of_items).unwrap();
+    fs::write(place.path("users.csv"), of_users).unwrap();
+    let prepare = "prepare --input log.csv --user user --item item --time time --out data --force \
+                   --items items.csv --item-field brand=category --item-field tags=categories \
+                   --users users.csv --user-field country=category";
+    place.ok(&prepare.split_whitespace().collect::<Vec<_>>());
     place
 }
 
 #[test]
 fn a_killed_training_ends_as_the_unbroken_one_does() {
     let place = place();
-    for case in [MEAN_POOL, TRANSFORMER] {
+    for case in [MEAN_POOL, TRANSFORMER, FEATURES] {
         compare(&place, &case, 3);
     }
 }
@@ -97,7 +114,7 @@ fn a_killed_training_ends_as_the_unbroken_one_does() {
 #[ignore = "takes minutes: make stress"]
 fn a_training_of_any_kind_that_is_killed_often_ends_as_the_unbroken_one_does() {
     let place = place();
-    for case in [MEAN_POOL, TRANSFORMER].iter().chain(&MORE) {
+    for case in [MEAN_POOL, TRANSFORMER, FEATURES].iter().chain(&MORE) {
         compare(&place, case, 5);
     }
 }

@@ -1,22 +1,21 @@
-//! Items with features: their vectors, and the gradients of all tables.
+//! Items and users with features: their vectors, and what moves their tables.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::batch::Drawer;
 use crate::data::{Features, FieldKind, Schema, test_field as field};
-use crate::loss::Scores;
 use crate::model::{Known, KnownItems, ValueLists};
 
 /// Items above this are never met in training.
 const MET: usize = 50;
 
 /// Codes 1 to 5 of a field of one value, 6 to 10 of one of up to three, 11 to 14 of a number.
-fn features() -> Features {
+pub(super) fn features() -> Features {
     of(ITEMS)
 }
 
-fn of(count: usize) -> Features {
+pub(super) fn of(count: usize) -> Features {
     let fields = vec![
         field("brand", FieldKind::Category, &["a", "b", "c"], &[]),
         field("tags", FieldKind::Categories, &["x", "y", "z"], &[]),
@@ -49,7 +48,7 @@ fn known_to(config: &Config) -> Known {
 }
 
 /// `[of + 1, values + 1]`, float64: what each value counts for each item or user, behind a row of zeros.
-fn shares(features: &Features) -> Tensor {
+pub(super) fn shares(features: &Features) -> Tensor {
     let columns = features.schema.rows();
     let mut shares = vec![0.0; (features.len() + 1) * columns];
     for item in 0..features.len() {
@@ -65,130 +64,29 @@ fn shares(features: &Features) -> Tensor {
 }
 
 fn met_sequences() -> Sequences {
-    let all = sequences();
+    met(sequences())
+}
+
+/// The same sequences of items that training meets.
+pub(super) fn met(all: Sequences) -> Sequences {
     Sequences { items: all.items.iter().map(|id| (id - 1) % MET as u32 + 1).collect(), ..all }
 }
 
-fn drawer<'a>(config: &Config, plan: &Plan, sequences: &'a Sequences) -> Drawer<'a> {
+pub(super) fn drawer<'a>(config: &Config, plan: &Plan, sequences: &'a Sequences) -> Drawer<'a> {
     let (members, assembly) = ((0..SESSIONS).collect(), plan.assembly(config));
     let drawer = Drawer::new(config, plan.batches, assembly, sequences, members, ITEMS).unwrap();
     drawer.knowing(&known_to(config), config.tower.id_dropout)
 }
 
-fn model(config: &Config) -> Model {
+pub(super) fn model(config: &Config) -> Model {
     Model::new(&config.tower, ITEMS, 1, Device::Cpu).knowing(&known_to(config), 1)
 }
 
-const OF_USERS: &str = "user_features = [\"tags\", \"brand\"]\n";
-const FIELDS: &str = "item_features = [\"brand\", \"tags\", \"price\"]\n";
+pub(super) const OF_USERS: &str = "user_features = [\"tags\", \"brand\"]\n";
+pub(super) const FIELDS: &str = "item_features = [\"brand\", \"tags\", \"price\"]\n";
 
-fn drawn(drawer: &Drawer, step: u64) -> Batch {
+pub(super) fn drawn(drawer: &Drawer, step: u64) -> Batch {
     drawer.run(step..step + 1, |next| next())
-}
-
-/// By float64: the loss of a batch of users as the tables alone make it.
-fn plain(case: (&Config, &Model, &Batch, &[usize]), tables: &[Tensor]) -> f64 {
-    let (config, model, batch, users) = case;
-    let [own, values, of_users] = tables else { panic!("three tables") };
-    let users: Vec<i64> = users.iter().map(|&user| user as i64 + 1).collect();
-    let of_users =
-        shares(&of(SESSIONS)).matmul(of_users).index_select(0, &Tensor::from_slice(&users));
-    let composition = batch.composition.as_ref().unwrap();
-    let kept = Tensor::ones([ITEMS as i64 + 1, 1], (Kind::Double, Device::Cpu));
-    let kept = match &composition.kept {
-        Some(own) => kept.index_copy(0, &composition.ids, &own.to_kind(Kind::Double).unsqueeze(1)),
-        None => kept,
-    };
-    let vectors = own * kept + shares(&features()).matmul(values);
-    let ids = |places: &Tensor| composition.ids.index_select(0, &(places.view([-1]) - 1));
-    let rows = |places: &Tensor| vectors.index_select(0, &ids(places));
-    let unit = |v: Tensor| {
-        let length = (v.square().sum_dim_intlist(1, true, Kind::Double) + 1e-8).sqrt();
-        v / length
-    };
-    let means = batch.starts.windows(2).map(|own| {
-        let (from, end) = (i64::from(own[0]), i64::from(own[1]));
-        rows(&batch.inputs.narrow(0, from, end - from)).mean_dim(0, false, Kind::Double)
-    });
-    let means = Tensor::stack(&means.collect::<Vec<_>>(), 0);
-    let [kernel, bias] = [0, 1].map(|at| model.encoder.parameters()[at].1.to_kind(Kind::Double));
-    let users = unit(means.matmul(&kernel) + bias + of_users) * config.tower.scale;
-    let of = |slots: &Tensor| unit(rows(&batch.scored.index_select(0, slots)));
-    let positive = (&users * of(&batch.targets)).sum_dim_intlist(1, false, Kind::Double);
-    let negative = users.matmul(&of(&batch.shared).tr());
-    let scores = Scores::all(positive, negative, ITEMS as f64);
-    crate::loss::build(&config.loss).loss(&scores).double_value(&[])
-}
-
-/// Whose the histories of a batch are: each is the beginning of a sequence, which its target goes on.
-fn asked(sequences: &Sequences, batch: &Batch) -> Vec<usize> {
-    let ids = &batch.composition.as_ref().unwrap().ids;
-    let ids_of = |places: Tensor| {
-        let ids = ids.index_select(0, &(places - 1));
-        Vec::<i64>::try_from(ids).unwrap().into_iter().map(|id| id as u32).collect::<Vec<_>>()
-    };
-    let inputs = ids_of(batch.inputs.shallow_clone());
-    let targets = ids_of(batch.scored.index_select(0, &batch.targets));
-    let histories = batch.starts.windows(2).zip(targets);
-    let users = histories.map(|(own, target)| {
-        let read = [&inputs[own[0] as usize..own[1] as usize], &[target]].concat();
-        let fits = |user: &usize| sequences.get(*user).starts_with(&read);
-        let fitting: Vec<usize> = (0..SESSIONS).filter(fits).collect();
-        assert_eq!(fitting.len(), 1, "one user has this history");
-        fitting[0]
-    });
-    users.collect()
-}
-
-#[test]
-fn gradients_of_tables_are_finite_differences() {
-    for (fused, text) in [
-        (true, "reject = \"none\"\n[tower]\n"),
-        (false, "reject = \"none\"\n[tower]\n"),
-        (true, "reject = \"none\"\n[tower]\nid_dropout = 0.5\n"),
-        (false, "reject = \"none\"\n[tower]\nid_dropout = 0.5\n"),
-    ] {
-        let mut config =
-            users(&format!("{text}dim = 5\n{FIELDS}{OF_USERS}[loss]\nkind = \"cro\"\n"));
-        config.train.fused = fused;
-        let plan = Plan::of(&config, Device::Cpu);
-        let sequences = met_sequences();
-        let batch = drawn(&drawer(&config, &plan, &sequences), 3);
-        let model = model(&config);
-        let mut stepper = Stepper::new(&config, &plan, &model, 9, Vec::new);
-        let gradients = stepper.gradients(&model, &batch, 3);
-        let tables: Vec<Tensor> =
-            model.tables().iter().map(|(_, own)| own.to_kind(Kind::Double)).collect();
-        let users = asked(&sequences, &batch);
-        let case = (&config, &model, &batch, &users[..]);
-        let loss = plain(case, &tables);
-        assert!((loss - gradients.loss.double_value(&[])).abs() < 1e-4 * loss);
-        for (at, gradient) in gradients.tables.iter().enumerate() {
-            let whole = tables[at].zeros_like().to_kind(Kind::Float);
-            let whole = whole.index_add(0, gradient.rows.ids(), &gradient.expanded());
-            let mut moved = 0;
-            for row in 0..tables[at].size()[0] {
-                let column = row % 5;
-                let shifted = |by: f64| {
-                    let tables: Vec<Tensor> = tables.iter().map(Tensor::copy).collect();
-                    let _ = tables[at]
-                        .get(row)
-                        .get(column)
-                        .fill_(tables[at].double_value(&[row, column]) + by);
-                    plain(case, &tables)
-                };
-                let step = 1e-5;
-                let expected = (shifted(step) - shifted(-step)) / (2.0 * step);
-                let own = whole.double_value(&[row, column]);
-                assert!(
-                    (own - expected).abs() < 2e-5 + 1e-3 * expected.abs(),
-                    "{text} {at} {row}: {own}, {expected}"
-                );
-                moved += usize::from(expected.abs() > 1e-4);
-            }
-            assert!(moved > 10, "{text}, table {at}: {moved}");
-        }
-    }
 }
 
 /// All weights after a few steps.

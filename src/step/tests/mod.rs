@@ -1,6 +1,7 @@
 //! Steps and their parts against plain computations, by either path.
 
 mod candidates;
+mod feature_gradients;
 mod features;
 mod mean_pool;
 mod parts;
