@@ -67,7 +67,8 @@ fn print_group(title: &str, groups: &[Group]) -> Result<()> {
 /// # Errors
 /// Those of [`table::say`].
 pub fn print_lists(rows: &[(String, &BTreeMap<usize, Lists>)]) -> Result<()> {
-    let parts: [(&str, fn(&Lists) -> String); 2] = [
+    type Cell = fn(&Lists) -> String;
+    let parts: [(&str, Cell); 2] = [
         ("coverage: share of the items in a list, %", |own| percent(own.coverage)),
         ("popularity: mean count in training", |own| format!("{:.1}", own.popularity)),
     ];
