@@ -8,6 +8,7 @@ An item is the unit vector of its values, weighted by the log of how rare they a
 items. The target has to score above all others, equal ones count against it. Recall in percent, among the cold items,
 among all, and among all but those of the history, as the models rank them.
 """
+
 import sys
 from pathlib import Path
 

@@ -1,16 +1,23 @@
 """What the sweeps of claims.toml say together: each comparison on each data set, and pooled over them.
 
-Needs pandas, pyarrow, statsmodels and matplotlib.
+Needs pandas, pyarrow, scipy, statsmodels and matplotlib.
 
     python pooled.py runs/claims-A runs/claims-B ...
 
-writes results-A.csv and effects-A.csv of each sweep beside itself (to results of former calls it adds its own, in place
-of those of the same loss and seed), then pools all that stand there: pooled.csv, losses.csv, pooled.svg and, printed,
-the tables of docs/results.md. A comparison's effect is the relative difference of recall@N between two losses, in
-percent of the second. Its variance on a data set has two parts: the test users as draws (of each user's difference,
-averaged over seeds), and the seeds (of the mean difference of each). Over data sets it is a random-effects mean (Paule
-and Mandel) with the interval of Hartung, Knapp, Sidik and Jonkman, never narrower than without their factor.
+takes of each sweep what the pooling needs: results-A.csv (a row a run; rows that stand there are kept but for runs of the
+same loss and seed), effects-A.csv (of all runs of the losses that are compared, which have to be in the folder) and
+budgets-A.csv (validation by steps). Then it pools all that stand beside it: pooled.csv, losses.csv, pooled.svg and
+tables.md, whose first table is that of docs/results.md.
+
+An effect is a relative difference of recall@N between two losses, in percent of the second, or what such a difference
+changes from N = 20 to N = 500. Its variance on a data set has two parts: the test users as draws (of each user's
+influence, averaged over seeds) and the seeds (of each seed's mean). The interval is Student's, degrees of freedom after
+Satterthwaite. Decided is what has 0 outside its interval and the same sign with every seed. Over data sets it is a
+random-effects mean (Paule and Mandel) with the interval of Hartung, Knapp, Sidik and Jonkman, never narrower than
+without their factor.
 """
+
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -22,11 +29,14 @@ from scipy.stats import t
 from statsmodels.stats.meta_analysis import combine_effects
 
 matplotlib.use("Agg")
-# Of each data set alone the normal interval is meant.
-warnings.filterwarnings("ignore", message="`use_t=True` requires")
 import matplotlib.pyplot as plt
 
+# Of each data set alone its own interval is taken, not statsmodels'.
+warnings.filterwarnings("ignore", message="`use_t=True` requires")
+
 AT = [20, 50, 100, 200, 500]
+# The last is that of the runs themselves.
+BUDGETS = [1000, 2000, 4000, 20000]
 HERE = Path(__file__).parent
 
 # What a loss is known by.
@@ -35,11 +45,6 @@ KEYS = ["loss.kind", "loss.kernel", "loss.alpha", "loss.rank_kernel"]
 
 def loss(kind, kernel=None, alpha=None, rank_kernel=None):
     return (kind, kernel, alpha, rank_kernel)
-
-
-CE, TRIPLET, BPR = loss("cross-entropy"), loss("triplet"), loss("bpr")
-CRO = loss("cro", "softplus", 1.0)
-LAMBDA = loss("cro-lambda", "softplus", 1.0, "sigmoid")
 
 
 def loss_of(row):
@@ -51,17 +56,61 @@ def cro(kernel, alpha):
     return loss("cro", kernel, alpha)
 
 
-COMPARISONS = [
-    ("CRO softplus α=1 to cross-entropy", CRO, CE),
-    ("Lambda to cross-entropy", LAMBDA, CE),
-    ("Lambda to CRO softplus α=1", LAMBDA, CRO),
-    ("triplet to cross-entropy", TRIPLET, CE),
-    ("BPR to cross-entropy", BPR, CE),
-    ("CRO sigmoid, α=0.6 to 1.2", cro("sigmoid", 0.6), cro("sigmoid", 1.2)),
-    ("CRO hinge, α=1 to 0", cro("hinge", 1.0), cro("hinge", 0.0)),
-    ("CRO softplus, α=1 to 0", cro("softplus", 1.0), cro("softplus", 0.0)),
-    ("CRO α=1, exponential to sigmoid", cro("exponential", 1.0), cro("sigmoid", 1.0)),
-    ("CRO α=1, softplus to sigmoid", cro("softplus", 1.0), cro("sigmoid", 1.0)),
+CE, TRIPLET, BPR = loss("cross-entropy"), loss("triplet"), loss("bpr")
+EXPONENTIAL, HINGE, SIGMOID, SOFTPLUS = (cro(kernel, 1.0) for kernel in ("exponential", "hinge", "sigmoid", "softplus"))
+LAMBDA = loss("cro-lambda", "softplus", 1.0, "sigmoid")
+COMPARED = [
+    CE,
+    TRIPLET,
+    BPR,
+    EXPONENTIAL,
+    HINGE,
+    SIGMOID,
+    SOFTPLUS,
+    LAMBDA,
+    loss("cro-lambda", "softplus", 1.0, "unit-step"),
+    cro("hinge", 0.0),
+    cro("hinge", 0.6),
+    cro("sigmoid", 0.6),
+    cro("sigmoid", 1.2),
+    cro("softplus", 0.0),
+]
+
+# First against the mean of the second ones.
+COMPARISONS = {
+    "CRO softplus α=1 to cross-entropy": (SOFTPLUS, [CE]),
+    "Lambda to cross-entropy": (LAMBDA, [CE]),
+    "Lambda to CRO softplus α=1": (LAMBDA, [SOFTPLUS]),
+    "triplet to cross-entropy": (TRIPLET, [CE]),
+    "BPR to cross-entropy": (BPR, [CE]),
+    "triplet to BPR": (TRIPLET, [BPR]),
+    "CRO sigmoid, α=0.6 to 1.2": (cro("sigmoid", 0.6), [cro("sigmoid", 1.2)]),
+    "CRO hinge, α=1 to 0": (HINGE, [cro("hinge", 0.0)]),
+    "CRO softplus, α=1 to 0": (SOFTPLUS, [cro("softplus", 0.0)]),
+    "CRO α=1, exponential to the other kernels": (EXPONENTIAL, [HINGE, SIGMOID, SOFTPLUS]),
+}
+CHANGE = "20 to 500"
+
+# Of the paper's claims each the comparison, the N and the sign that it asks for.
+CLAIMS = [
+    ("cross-entropy finds more than BPR (Table 2)", "BPR to cross-entropy", 50, -1),
+    ("BPR finds more than triplet (Table 2)", "triplet to BPR", 50, -1),
+    ("CRO finds more than cross-entropy (Table 2)", "CRO softplus α=1 to cross-entropy", 50, 1),
+    ("Lambda finds at least as much as CRO (Table 2)", "Lambda to CRO softplus α=1", 50, 1),
+    ("the same at N = 500", "Lambda to CRO softplus α=1", 500, 1),
+    ("the best α falls as N grows (Figure 4): α = 0.6 gains on 1.2", "CRO sigmoid, α=0.6 to 1.2", CHANGE, 1),
+    (
+        "the exponential kernel loses ground as N grows (Figure 3)",
+        "CRO α=1, exponential to the other kernels",
+        CHANGE,
+        -1,
+    ),
+    ("α = 1 in place of 0 lifts the hinge (Figure 5), N = 20", "CRO hinge, α=1 to 0", 20, 1),
+    ("the same of the hinge, N = 500", "CRO hinge, α=1 to 0", 500, 1),
+    ("α = 1 in place of 0 lifts softplus (Figure 5), N = 20", "CRO softplus, α=1 to 0", 20, 1),
+    ("the same of softplus, N = 500", "CRO softplus, α=1 to 0", 500, 1),
+    ("that lift is largest at small N: the hinge", "CRO hinge, α=1 to 0", CHANGE, -1),
+    ("that lift is largest at small N: softplus", "CRO softplus, α=1 to 0", CHANGE, -1),
 ]
 
 
@@ -72,79 +121,164 @@ def named(of):
 
 
 def read(folder):
-    """{loss: {seed: recall by user, [users, N]}} and the table of results, a row a run that is done."""
+    """The table of results, a row a run that is done, and of each loss {seed: users' recall, [N, users]}."""
     results = pd.read_csv(folder / "results.csv")
-    results = results[results.status == "done"]
-    runs = {}
+    results = results[results.status == "done"].copy()
+    found = {}
+    for index, row in results.iterrows():
+        run = next(folder.glob(f"*-{row.id}"))
+        ranks = pd.read_parquet(run / "ranks.parquet", columns=["user", "rank"])
+        by_user = pd.DataFrame({at: ranks["rank"] <= at for at in AT}).groupby(ranks.user, sort=True).mean()
+        found.setdefault(loss_of(row), {})[row.seed] = by_user.to_numpy().T
+        lists = json.loads((run / "result.json").read_text())["test_lists"]
+        for at in AT:
+            for name in ("coverage", "popularity"):
+                results.loc[index, f"test.{name}@{at}"] = lists[str(at)][name]
+        results.loc[index, "items"] = len(pd.read_parquet(run / "items.parquet"))
+    return results, found
+
+
+def effect(found, first, others, at):
+    """Of one N: percent, each seed's, and the influence of each user with each seed, [seeds, users]."""
+    seeds = sorted(set.intersection(*(set(found[of]) for of in [first, *others])))
+    n = AT.index(at)
+    own = np.stack([found[first][seed][n] for seed in seeds])
+    other = np.mean([[found[of][seed][n] for seed in seeds] for of in others], axis=0)
+    ratio = own.mean() / other.mean()
+    each = 100 * (own.mean(axis=1) / other.mean(axis=1) - 1)
+    return 100 * (ratio - 1), each, 100 * (own - ratio * other) / other.mean()
+
+
+def effects_of(found):
+    rows = []
+    for name, (first, others) in COMPARISONS.items():
+        of_n = {at: effect(found, first, others, at) for at in AT}
+        of_n[CHANGE] = tuple(large - small for small, large in zip(of_n[AT[0]], of_n[AT[-1]]))
+        for at, (percent, each, influence) in of_n.items():
+            seeds, users = influence.shape
+            rows.append(
+                {
+                    "comparison": name,
+                    "N": at,
+                    "percent": percent,
+                    "variance_of_users": influence.mean(axis=0).var(ddof=1) / users,
+                    "variance_of_seeds": influence.mean(axis=1).var(ddof=1) / seeds,
+                    "seeds": seeds,
+                    "seeds_agree": bool((np.sign(each) == np.sign(percent)).all()),
+                    "users": users,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def budgets_of(folder, results):
+    """Validation recall where a run of so many steps would have had its best, a row a run of the losses compared."""
+    rows = []
     for _, row in results.iterrows():
-        ranks = pd.read_parquet(next(folder.glob(f"*-{row.id}")) / "ranks.parquet", columns=["user", "rank"])
-        found = pd.DataFrame({at: ranks["rank"] <= at for at in AT}).groupby(ranks.user).mean()
-        runs.setdefault(loss_of(row), {})[row.seed] = found
-    return runs, results
-
-
-def effect(runs, first, second, at):
-    """Relative difference in percent, its variance, seeds."""
-    seeds = sorted(set(runs[first]) & set(runs[second]))
-    by_seed = pd.DataFrame({seed: runs[first][seed][at] - runs[second][seed][at] for seed in seeds})
-    base = np.mean([runs[second][seed][at].mean() for seed in seeds])
-    of_users = by_seed.mean(axis=1).var(ddof=1) / len(by_seed)
-    of_seeds = by_seed.mean().var(ddof=1) / len(seeds) if len(seeds) > 1 else 0.0
-    scale = 100.0 / base
-    return by_seed.mean().mean() * scale, (of_users + of_seeds) * scale**2, len(seeds)
+        if loss_of(row) not in COMPARED:
+            continue
+        run = next(folder.glob(f"*-{row.id}"))
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        curve = [line for line in lines if line["part"] == "validation"]
+        for budget in BUDGETS:
+            best = max((line for line in curve if line["step"] <= budget), key=lambda line: line["recall@100"])
+            rows.append(
+                {
+                    "loss": named(loss_of(row)),
+                    "seed": row.seed,
+                    "steps": budget,
+                    **{f"recall@{at}": best[f"recall@{at}"] for at in AT},
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def take(folder):
     """Writes what the pooling needs of a sweep, so that it can do without the ranks of its runs."""
     data = folder.name.removeprefix("claims-")
-    runs, results = read(folder)
+    results, found = read(folder)
+    effects_of(found).round(6).to_csv(HERE / f"effects-{data}.csv", index=False)
+    budgets_of(folder, results).round(6).to_csv(HERE / f"budgets-{data}.csv", index=False)
     kept = HERE / f"results-{data}.csv"
     if kept.exists():
         results = pd.concat([results, pd.read_csv(kept)]).drop_duplicates([*KEYS, "seed"])
     results.to_csv(kept, index=False)
-    rows = [(name, at, *effect(runs, first, second, at)) for name, first, second in COMPARISONS for at in AT]
-    effects = pd.DataFrame(rows, columns=["comparison", "N", "percent", "variance", "seeds"])
-    effects.round(5).to_csv(HERE / f"effects-{data}.csv", index=False)
 
 
-def main(folders):
-    for folder in folders:
-        take(Path(folder))
-    data = {path.stem.removeprefix("effects-"): pd.read_csv(path) for path in sorted(HERE.glob("effects-*.csv"))}
+def intervals(effects):
+    """Half of the 95 % interval, and the least effect that is seen four times of five."""
+    error = (effects.variance_of_users + effects.variance_of_seeds) ** 0.5
+    freedom = error**4 / (
+        effects.variance_of_users**2 / (effects.users - 1)
+        + effects.variance_of_seeds**2 / (effects.seeds - 1).clip(lower=1)
+    )
+    effects["half"] = t.ppf(0.975, freedom) * error
+    effects["seen"] = effects.half + t.ppf(0.8, freedom) * error
+    effects["decided"] = (effects.percent.abs() > effects.half) & effects.seeds_agree
+
+
+def pool(effects):
+    """A row a comparison and N: the random-effects mean over data sets."""
     rows = []
-    for name, _, _ in COMPARISONS:
-        for at in AT:
-            own = {d: e[(e.comparison == name) & (e.N == at)].iloc[0] for d, e in data.items()}
-            for d, e in own.items():
-                half = 1.96 * e.variance**0.5
-                rows.append((name, at, d, e.percent, e.percent - half, e.percent + half, e.seeds, np.nan))
-            effects, variances = [np.array([e[of] for e in own.values()]) for of in ("percent", "variance")]
-            pooled = combine_effects(effects, variances, method_re="iterated", use_t=True)
-            frame = pooled.summary_frame()
-            mean = frame.loc["random effect", "eff"]
-            # Never narrower than the effects' own variances say: few of them agree by chance.
-            error = frame.loc[["random effect", "random effect wls"], "sd_eff"].max()
-            half = t.ppf(0.975, len(own) - 1) * error
-            rows.append((name, at, "pooled", mean, mean - half, mean + half, len(own), 100 * max(0.0, pooled.i2)))
-    table = pd.DataFrame(rows, columns=["comparison", "N", "data", "percent", "low", "high", "seeds_or_sets", "i2"])
-    table.round(3).to_csv(HERE / "pooled.csv", index=False)
+    for (name, at), own in effects.groupby(["comparison", "N"], sort=False):
+        pooled = combine_effects(
+            own.percent.to_numpy(),
+            (own.variance_of_users + own.variance_of_seeds).to_numpy(),
+            method_re="iterated",
+            use_t=True,
+        )
+        frame = pooled.summary_frame()
+        # Never narrower than the effects' own variances say: few of them agree by chance.
+        error = frame.loc[["random effect", "random effect wls"], "sd_eff"].max()
+        freedom = len(own) - 1
+        half = t.ppf(0.975, freedom) * error
+        percent = frame.loc["random effect", "eff"]
+        rows.append(
+            {
+                "comparison": name,
+                "N": at,
+                "data": "pooled",
+                "percent": percent,
+                "half": half,
+                "seen": half + t.ppf(0.8, freedom) * error,
+                "decided": abs(percent) > half,
+                "i2": 100 * max(0.0, pooled.i2),
+            }
+        )
+    return pd.DataFrame(rows)
 
-    columns = [*data, "pooled"]
-    print("| comparison | N | " + " | ".join(columns) + " | I² |")
-    print("|---|---:|" + "---:|" * (len(columns) + 1))
-    for (name, at), part in table.groupby(["comparison", "N"], sort=False):
-        cells = []
-        for column in columns:
-            own = part[part.data == column].iloc[0]
-            text = f"{own.percent:+.1f} ({own.low:+.1f} to {own.high:+.1f})"
-            cells.append(f"**{text}**" if own.low > 0 or own.high < 0 else text)
-        print(f"| {name} | {at} | " + " | ".join(cells) + f" | {part[part.data == 'pooled'].i2.iloc[0]:.0f} |")
 
-    # Which loss for which N: by validation, never by the test, of the one seed that all losses have.
-    print()
-    print("| data | N | best in validation | its test recall, % | cross-entropy's | second and third in validation |")
-    print("|---|---:|---|---:|---:|---|")
-    means = []
+def table(head, rows):
+    yield "| " + " | ".join(head) + " |"
+    yield "|---|" + "---:|" * (len(head) - 1)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def signed(x):
+    return f"{x:+.1f}".replace("-", "−")
+
+
+def claims(every, data):
+    """Each claim on each data set, and what that comes to."""
+    for statement, comparison, at, sign in CLAIMS:
+        own = every[(every.comparison == comparison) & (every.N == at)].set_index("data")
+        cells, counts = [], {"holds": 0, "does not hold": 0}
+        for d in [*data, "pooled"]:
+            e = own.loc[d]
+            word = "open" if not e.decided else "holds" if np.sign(e.percent) == sign else "does not hold"
+            if d != "pooled" and e.decided:
+                counts[word] += 1
+            value = f"{signed(e.percent)} ± {e.half:.1f}"
+            cells.append(f"{value}; {e.seen:.1f}" if word == "open" else f"**{value}**")
+            pooled = word
+        words = [f"{word} on {n} of {len(data)}" for word, n in counts.items() if n]
+        here = [*words, "open on all"][0] if len(words) < 2 else ", ".join(words)
+        yield [statement, f"{comparison}, N = {at}", "> 0" if sign > 0 else "< 0", *cells, f"{here}; pooled: {pooled}"]
+
+
+def choices(data):
+    """Which loss for which N: by validation, never by the test, of the one seed that all losses have."""
     for d in data:
         results = pd.read_csv(HERE / f"results-{d}.csv")
         results["loss"] = [loss_of(row) for _, row in results.iterrows()]
@@ -153,47 +287,151 @@ def main(folders):
             order = first.sort_values(f"validation.recall@{at}", ascending=False)
             best, base = 100 * order[f"test.recall@{at}"].iloc[0], 100 * first[f"test.recall@{at}"][[CE]].iloc[0]
             names = [named(of) for of in order.index[:3]]
-            print(f"| {d} | {at} | {names[0]} | {best:.2f} | {base:.2f} | {', '.join(names[1:])} |")
-        bases = results[results.loss == CE].set_index("seed")
-        for of, part in results.groupby("loss", sort=False):
-            # Of the same seeds.
-            base = bases.loc[part.seed]
-            gain = {f"gain@{at}": 100 * (part[f"test.recall@{at}"].mean() / base[f"test.recall@{at}"].mean() - 1) for at in AT}
-            means.append({"data": d, "loss": named(of), "seeds": len(part), "steps": part.best_step.mean(),
-                          **{f"validation@{at}": part[f"validation.recall@{at}"].mean() for at in AT},
-                          **{f"test@{at}": part[f"test.recall@{at}"].mean() for at in AT},
-                          **gain, "cost": part.best_step.mean() / base.best_step.mean()})
-    means = pd.DataFrame(means)
-    means.round(5).to_csv(HERE / "losses.csv", index=False)
-    print()
-    print("| loss | " + " | ".join(f"@{at}" for at in AT) + " | steps to the best, times cross-entropy's |")
-    print("|---|" + "---:|" * (len(AT) + 1))
-    gains = []
-    for name, part in means.groupby("loss", sort=False):
-        if len(part) == len(data):
-            gains.append((name, [part[f"gain@{at}"].mean() for at in AT], part.cost.mean()))
-    for name, gain, cost in sorted(gains, key=lambda own: -np.mean(own[1])):
-        print(f"| {name} | " + " | ".join(f"{x:+.1f}" for x in gain) + f" | {cost:.1f} |")
+            yield [d, str(at), f"{len(order)}", names[0], f"{best:.2f}", f"{base:.2f}", ", ".join(names[1:])]
 
-    figure, axes = plt.subplots(2, 5, figsize=(15, 6), sharex=False)
-    for axis, (name, _, _) in zip(axes.flat, COMPARISONS):
+
+def means_of(data):
+    """A row a data set and loss, means over its seeds; gains over the mean of all of cross-entropy's."""
+    rows = []
+    for d in data:
+        results = pd.read_csv(HERE / f"results-{d}.csv")
+        results["loss"] = [loss_of(row) for _, row in results.iterrows()]
+        base = results[results.loss == CE].mean(numeric_only=True)
+        for of, part in results.groupby("loss", sort=False):
+            mean = part.mean(numeric_only=True)
+            row = {"data": d, "loss": named(of), "seeds": len(part)}
+            for side in ("validation", "test"):
+                row |= {f"{side}@{at}": mean[f"{side}.recall@{at}"] for at in AT}
+                row |= {
+                    f"{side}_gain@{at}": 100 * (mean[f"{side}.recall@{at}"] / base[f"{side}.recall@{at}"] - 1)
+                    for at in AT
+                }
+            row |= {f"coverage@{at}": mean[f"test.coverage@{at}"] for at in AT}
+            row |= {f"popularity@{at}": mean[f"test.popularity@{at}"] / base[f"test.popularity@{at}"] for at in AT}
+            rows.append({**row, "steps": mean.best_step, "cost": mean.best_step / base.best_step})
+    return pd.DataFrame(rows)
+
+
+def gains(means):
+    """The mean over data sets of the losses that are compared, the best in validation first."""
+    own = means[means.loss.isin([named(of) for of in COMPARED])]
+    own = own.drop(columns="data").groupby("loss").mean()
+    order = own[[f"validation_gain@{at}" for at in AT]].mean(axis=1).sort_values(ascending=False).index
+    for name, row in own.loc[order].iterrows():
+        yield [
+            name,
+            *(signed(row[f"test_gain@{at}"]) for at in AT),
+            f"{100 * row['coverage@100']:.0f} %",
+            f"{row['popularity@100']:.2f}",
+            f"{row.cost:.1f}",
+            f"{row.seeds:g}",
+        ]
+
+
+def by_data(means, data):
+    """Test gain at N = 20, 100 and 500 on each data set."""
+    for of in COMPARED:
+        own = means[means.loss == named(of)].set_index("data")
+        yield [named(of), *(" / ".join(signed(own.loc[d, f"test_gain@{at}"]) for at in (20, 100, 500)) for d in data)]
+
+
+def by_budget(data):
+    """Gain over cross-entropy of as many steps, in validation: the mean over data sets and seeds, by loss and steps."""
+    own = []
+    for d in data:
+        mean = pd.read_csv(HERE / f"budgets-{d}.csv").groupby(["loss", "steps"])[[f"recall@{at}" for at in AT]].mean()
+        own.append(100 * (mean / mean.loc[named(CE)].reindex(mean.index, level="steps") - 1))
+    return sum(own) / len(own)
+
+
+def best_by_budget(gain):
+    """The three best losses for each N and budget. The triplet loss is the hinge at α = 0, and has no row of its own."""
+    gain = gain.drop(index=[named(TRIPLET), named(EXPONENTIAL)], level="loss")
+    for at in AT:
+        cells = []
+        for steps in BUDGETS:
+            best = gain.xs(steps, level="steps")[f"recall@{at}"].nlargest(3)
+            cells.append(", ".join(f"{name} {signed(percent)}" for name, percent in best.items()))
+        yield [str(at), *cells]
+
+
+def draw(every, columns):
+    figure, axes = plt.subplots(2, 5, figsize=(15, 6))
+    for axis, name in zip(axes.flat, COMPARISONS):
         for column in columns:
-            own = table[(table.comparison == name) & (table.data == column)]
-            style = dict(color="black", lw=2, marker="o") if column == "pooled" else dict(alpha=0.6, marker=".")
-            axis.plot(own.N, own.percent, label=column, **style)
+            own = every[(every.comparison == name) & (every.data == column) & (every.N != CHANGE)]
+            style = {"color": "black", "lw": 2, "marker": "o"} if column == "pooled" else {"alpha": 0.6, "marker": "."}
+            axis.plot(own.N.astype(int), own.percent, label=column, **style)
             if column == "pooled":
-                axis.fill_between(own.N, own.low, own.high, color="black", alpha=0.12, lw=0)
+                low, high = own.percent - own.half, own.percent + own.half
+                axis.fill_between(own.N.astype(int), low, high, color="black", alpha=0.12, lw=0)
         axis.axhline(0, color="grey", lw=0.8)
         axis.set_xscale("log")
         axis.set_xticks(AT, [str(at) for at in AT])
         axis.minorticks_off()
-        axis.set_title(name, fontsize=9)
+        axis.set_title(name, fontsize=8)
         axis.set_ylim(*np.clip(axis.get_ylim(), -60, 60))
     axes[0, 0].set_ylabel("recall@N, relative, %")
     axes[1, 0].set_ylabel("recall@N, relative, %")
-    axes[0, 0].legend(fontsize=7)
-    figure.tight_layout()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncol=len(columns), fontsize=9)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(HERE / "pooled.svg", metadata={"Date": None})
+
+
+def main(folders):
+    for folder in folders:
+        take(Path(folder))
+    effects = {path.stem.removeprefix("effects-"): pd.read_csv(path) for path in HERE.glob("effects-*.csv")}
+    # From the smallest catalogue to the largest is what a reader compares with his own.
+    sizes = {d: pd.read_csv(HERE / f"results-{d}.csv")["items"].max() for d in effects}
+    data = sorted(effects, key=sizes.get)
+    each = pd.concat([effects[d].assign(data=d) for d in data], ignore_index=True)
+    each["N"] = [at if at == CHANGE else int(at) for at in each.N]
+    intervals(each)
+    every = pd.concat([each, pool(each)], ignore_index=True)
+    every.round(4).to_csv(HERE / "pooled.csv", index=False)
+    means = means_of(data)
+    means.round(5).to_csv(HERE / "losses.csv", index=False)
+
+    columns = [*data, "pooled"]
+    lines = ["# Tables of the claims", "", "Made by `pooled.py`; [what they mean](README.md).", "", "## Claims", ""]
+    lines += table(["claim", "effect", "asks for", *columns, "here"], claims(every, data))
+    lines += ["", "## Effects", ""]
+    rows = []
+    for (name, at), part in every.groupby(["comparison", "N"], sort=False):
+        part = part.set_index("data")
+        values = [f"{signed(e.percent)} ± {e.half:.1f}" for e in (part.loc[column] for column in columns)]
+        cells = [f"**{value}**" if part.loc[column].decided else value for column, value in zip(columns, values)]
+        rows.append([name, str(at), *cells, f"{part.loc['pooled'].seen:.1f}", f"{part.loc['pooled'].i2:.0f}"])
+    lines += table(["comparison", "N", *columns, "seen", "I²"], rows)
+    lines += ["", "## Choices", ""]
+    lines += table(
+        [
+            "data",
+            "N",
+            "settings",
+            "best in validation",
+            "its test recall, %",
+            "cross-entropy's",
+            "second and third in validation",
+        ],
+        choices(data),
+    )
+    lines += ["", "## Gains", ""]
+    lines += table(["loss", *(f"@{at}" for at in AT), "coverage@100", "popularity@100", "steps", "seeds"], gains(means))
+    lines += ["", "## Gains by data set, N = 20 / 100 / 500", ""]
+    lines += table(["loss", *data], by_data(means, data))
+    gain, budgets = by_budget(data), [f"{steps:,} steps" for steps in BUDGETS]
+    lines += ["", "## Gains by budget, N = 20 / 100 / 500", ""]
+    cells = [
+        [" / ".join(signed(gain.loc[(named(of), steps), f"recall@{at}"]) for at in (20, 100, 500)) for steps in BUDGETS]
+        for of in COMPARED
+    ]
+    lines += table(["loss", *budgets], ([named(of), *own] for of, own in zip(COMPARED, cells)))
+    lines += ["", "## Best by budget", ""]
+    lines += table(["N", *budgets], best_by_budget(gain))
+    (HERE / "tables.md").write_text("\n".join(lines) + "\n")
+    draw(every, columns)
 
 
 if __name__ == "__main__":
