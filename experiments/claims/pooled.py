@@ -120,13 +120,25 @@ def named(of):
     return " ".join(part for part in (kind, kernels, "" if alpha is None else f"α={alpha:g}") if part)
 
 
+def run_of(folder, row):
+    """The folder of the run that a row of the sweep in `folder` is of."""
+    return next(folder.glob(f"*-{row.id}"))
+
+
+def rows_of(data):
+    """The rows that are kept of a data set, each with its loss."""
+    results = pd.read_csv(HERE / f"results-{data}.csv")
+    results["loss"] = [loss_of(row) for _, row in results.iterrows()]
+    return results
+
+
 def read(folder):
     """The table of results, a row a run that is done, and of each loss {seed: users' recall, [N, users]}."""
     results = pd.read_csv(folder / "results.csv")
     results = results[results.status == "done"].copy()
     found = {}
     for index, row in results.iterrows():
-        run = next(folder.glob(f"*-{row.id}"))
+        run = run_of(folder, row)
         ranks = pd.read_parquet(run / "ranks.parquet", columns=["user", "rank"])
         by_user = pd.DataFrame({at: ranks["rank"] <= at for at in AT}).groupby(ranks.user, sort=True).mean()
         found.setdefault(loss_of(row), {})[row.seed] = by_user.to_numpy().T
@@ -177,7 +189,7 @@ def budgets_of(folder, results):
     for _, row in results.iterrows():
         if loss_of(row) not in COMPARED:
             continue
-        run = next(folder.glob(f"*-{row.id}"))
+        run = run_of(folder, row)
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         curve = [line for line in lines if line["part"] == "validation"]
         for budget in BUDGETS:
@@ -280,8 +292,7 @@ def claims(every, data):
 def choices(data):
     """Which loss for which N: by validation, never by the test, of the one seed that all losses have."""
     for d in data:
-        results = pd.read_csv(HERE / f"results-{d}.csv")
-        results["loss"] = [loss_of(row) for _, row in results.iterrows()]
+        results = rows_of(d)
         first = results[results.seed == 1].set_index("loss")
         for at in AT:
             order = first.sort_values(f"validation.recall@{at}", ascending=False)
@@ -294,8 +305,7 @@ def means_of(data):
     """A row a data set and loss, means over its seeds; gains over the mean of all of cross-entropy's."""
     rows = []
     for d in data:
-        results = pd.read_csv(HERE / f"results-{d}.csv")
-        results["loss"] = [loss_of(row) for _, row in results.iterrows()]
+        results = rows_of(d)
         base = results[results.loss == CE].mean(numeric_only=True)
         for of, part in results.groupby("loss", sort=False):
             mean = part.mean(numeric_only=True)
@@ -383,7 +393,7 @@ def main(folders):
         take(Path(folder))
     effects = {path.stem.removeprefix("effects-"): pd.read_csv(path) for path in HERE.glob("effects-*.csv")}
     # From the smallest catalogue to the largest is what a reader compares with his own.
-    sizes = {d: pd.read_csv(HERE / f"results-{d}.csv")["items"].max() for d in effects}
+    sizes = {d: rows_of(d)["items"].max() for d in effects}
     data = sorted(effects, key=sizes.get)
     each = pd.concat([effects[d].assign(data=d) for d in data], ignore_index=True)
     each["N"] = [at if at == CHANGE else int(at) for at in each.N]
