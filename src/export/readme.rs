@@ -27,6 +27,7 @@ pub(super) fn text(manifest: &Manifest, items: Option<&Schema>, users: Option<&S
     let text = text.replace("{features file}", items.map_or("", |_| FEATURES));
     let text = text.replace("{users file}", users.map_or("", |_| USER_FEATURES));
     let text = text.replace("{features}", &of_items).replace("{users}", &of_users);
+    let text = text.replace("{codes}", include_str!("codes.md"));
     values.iter().fold(text, |text, (name, value)| text.replace(name, value))
 }
 
