@@ -1,5 +1,7 @@
 //! Matrices whose rows are whole registers long, and weighted sums of some of their rows.
 
+use std::slice;
+
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
@@ -154,6 +156,14 @@ impl PaddedRows {
         unsafe { weighted_sum(level, self.values.as_ptr(), terms, factor, to) };
     }
 
+    /// `to` becomes the inner products of `vector` with the rows `slots`, each as [`dot`] has it.
+    pub fn products(&self, level: Level, vector: &[f32], slots: &[i64], to: &mut [f32]) {
+        assert!(vector.len() == self.wide && slots.len() == to.len());
+        assert!(slots.iter().all(|&slot| (slot as usize) < self.rows));
+        // SAFETY: the level is the machine's, rows are within `self` and as wide as `vector`.
+        unsafe { row_products(level, self.values.as_ptr(), vector, slots, to) };
+    }
+
     /// Row `r` becomes Σ weight·row of `from` over the `terms` (row, weight) of `r`.
     pub fn combine<'a>(
         &mut self,
@@ -167,6 +177,7 @@ impl PaddedRows {
     }
 }
 
+#[inline(always)]
 fn prefetch(row: &[f32]) {
     row.iter().step_by(16).for_each(|x| simd::prefetch(x));
 }
@@ -186,6 +197,28 @@ unsafe fn dot_lanes<V: Lanes>(a: &[f32], b: &[f32]) -> f32 {
             sum = V::load(a.as_ptr().add(at)).mul_add(V::load(b.as_ptr().add(at)), sum);
         }
         sum.sum()
+    }
+}
+
+vectorised! {
+    /// to = the products of `vector` with rows of its length at `from`.
+    unsafe fn row_products(
+        from: *const f32, vector: &[f32], slots: &[i64], to: &mut [f32],
+    ) = product_lanes
+}
+
+#[inline(always)]
+unsafe fn product_lanes<V: Lanes>(from: *const f32, vector: &[f32], slots: &[i64], to: &mut [f32]) {
+    // SAFETY: the caller's.
+    let row = |slot: i64| unsafe {
+        slice::from_raw_parts(from.add(slot as usize * vector.len()), vector.len())
+    };
+    for (place, (to, &slot)) in to.iter_mut().zip(slots).enumerate() {
+        if let Some(&ahead) = slots.get(place + AHEAD) {
+            prefetch(row(ahead));
+        }
+        // SAFETY: the caller's.
+        *to = unsafe { dot_lanes::<V>(vector, row(slot)) };
     }
 }
 
@@ -284,10 +317,16 @@ mod tests {
                 let mut twice = vec![0.0; sums.wide()];
                 rows.weighted(level, &terms[..30], 2.0, &mut twice);
                 assert!(twice.iter().zip(sums.row(0)).all(|(a, b)| (a - 2.0 * b).abs() < 1e-5));
-                // SAFETY: a level of this machine.
-                let product = unsafe { dot(level, rows.row(3), rows.row(4)) };
-                let expected = gathered.get(3).dot(&gathered.get(4)).double_value(&[]);
-                assert!((f64::from(product) - expected).abs() < 1e-5, "{level:?}");
+                let slots: Vec<i64> = (0..29).rev().chain([3, 3]).collect();
+                let mut products = vec![0.0; slots.len()];
+                rows.products(level, rows.row(3), &slots, &mut products);
+                for (&slot, product) in slots.iter().zip(products) {
+                    let expected = gathered.get(3).dot(&gathered.get(slot)).double_value(&[]);
+                    assert!((f64::from(product) - expected).abs() < 2e-5, "{level:?}");
+                    // SAFETY: a level of this machine.
+                    let alone = unsafe { dot(level, rows.row(3), rows.row(slot as usize)) };
+                    assert_eq!(product, alone, "{level:?}");
+                }
             }
         }
     }

@@ -31,6 +31,8 @@ pub struct Sizes {
     pub batch: usize,
     /// M, accidental hits counted.
     pub negatives: usize,
+    /// Those of them that are in the row, accidental hits counted: all, or the top k.
+    pub in_row: usize,
     /// N
     pub catalogue: f64,
 }
@@ -163,7 +165,7 @@ impl RowLoss {
         }
         let (loss, factor) = match &self.weighting {
             None => {
-                let mean = 1.0 / sizes.negatives as f64;
+                let mean = 1.0 / sizes.in_row as f64;
                 (sum * mean, mean)
             }
             Some(weighting) => {

@@ -6,9 +6,11 @@ use super::encode::{Encode, EncoderGradients, of_users};
 use super::objective::{HostObjective, Objective};
 use super::{Plan, Step};
 use crate::batch::Batch;
-use crate::config::{Config, Reject};
+use crate::config::{Activation, Config, Reject};
 use crate::device::memory;
-use crate::host::candidates::{CandidateGradients, CandidateLoops, Gains, ScoredRows, Slots};
+use crate::host::candidates::{
+    CandidateGradients, CandidateLoops, Gains, RowScores, ScoreLoss, ScoredRows, Slots,
+};
 use crate::host::mean_pool::{MeanPoolBatch, MeanPoolGradients, MeanPoolLoops, MeanPoolWeights};
 use crate::host::row_loss::RowLoss;
 use crate::model::{Items, Model, Repeats, Scoring};
@@ -106,6 +108,8 @@ fn mean_pool(
 /// From the queries' vectors to the loss and its gradients, in loops over host memory.
 pub struct HostCandidates {
     objective: Objective,
+    /// The loss in loops, where there are some for it and it takes inner products as they are.
+    rows: Option<RowLoss>,
     scoring: Scoring,
     reject: Reject,
     /// `[items + 1]`: for the log-q correction.
@@ -117,8 +121,10 @@ impl HostCandidates {
     /// That of a configuration.
     pub fn new(config: &Config, log_counts: Option<Tensor>) -> Self {
         let top_k = Some(config.sampling.top_k).filter(|&k| k > 0);
+        let plain = config.tower.activation == Activation::None;
         Self {
             objective: Objective::new(config),
+            rows: RowLoss::new(&config.loss).filter(|_| plain),
             scoring: Scoring::new(&config.tower),
             reject: config.sampling.reject,
             log_counts,
@@ -174,10 +180,13 @@ impl HostCandidates {
         };
         let log_counts =
             self.log_counts.as_ref().map(|all| all.index_select(0, &batch.scored_items()));
-        let loss =
-            HostObjective { objective: &self.objective, catalogue: model.items.len() as f64 };
+        let catalogue = model.items.len() as f64;
+        let loss: Box<dyn ScoreLoss> = match &self.rows {
+            Some(loss) => Box::new(RowScores { loss, catalogue }),
+            None => Box::new(HostObjective { objective: &self.objective, catalogue }),
+        };
         let vectors = vectors.contiguous();
         let log_counts = log_counts.as_ref().map(memory::floats);
-        self.loops.run(&rows, memory::floats(&vectors), slots, log_counts, &loss)
+        self.loops.run(&rows, memory::floats(&vectors), slots, log_counts, &*loss)
     }
 }

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use crate::config::Config;
 use crate::device::{self, Kernels, memory};
 use crate::host::candidates::{ScoreLoss, Slopes};
+use crate::host::simd::Level;
 use crate::loss::{self, Loss, LossRows, Scores};
 use crate::model::Scoring;
 
@@ -79,6 +80,7 @@ pub struct HostObjective<'a> {
 impl ScoreLoss for HostObjective<'_> {
     fn slopes(
         &self,
+        _: Level,
         share: f64,
         positive: &[f32],
         negative: &[f32],

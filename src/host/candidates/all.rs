@@ -178,9 +178,7 @@ impl AllCandidates {
                 let places = self.places(slot).iter();
                 places.for_each(|place| row[*place as usize] = f32::NEG_INFINITY);
             });
-            for (to, &slot) in row[shared..].iter_mut().zip(queries.own(query)) {
-                *to = queries.score(query, slot);
-            }
+            queries.own_scores(query, &mut row[shared..]);
         }
         scores
     }

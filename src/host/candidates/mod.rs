@@ -1,8 +1,8 @@
 //! From the queries' vectors to the loss and its gradients, in loops over host memory: scores once
 //! and in tiles, gradients through the candidates that enter the loss only.
 //!
-//! With s = γ·h·r for a query's vector h and a candidate's row r, and ∂s from the loss's own
-//! composition of tensor ops, over some queries at a time,
+//! With s = γ·h·r for a query's vector h and a candidate's row r, and ∂s from the loss's loops or its
+//! own composition of tensor ops, over some queries at a time,
 //!
 //! ∂h = γ·Σ ∂s·r,  ∂r = Σ ∂s·γ·h.
 //!
@@ -12,6 +12,7 @@ mod all;
 mod by_row;
 mod gains;
 mod queries;
+mod row_scores;
 mod top;
 
 use tch::Tensor;
@@ -26,6 +27,7 @@ use self::queries::Queries;
 
 pub use self::gains::Gains;
 pub use self::queries::{QUERIES, ScoreLoss, Slopes, Slots};
+pub use self::row_scores::RowScores;
 
 /// Scores candidates; keeps its memory from step to step.
 pub struct CandidateLoops {

@@ -39,6 +39,7 @@ pub trait ScoreLoss: Sync {
     /// `drawn` is M, `log_counts` `[queries, n]` is for the log-q correction.
     fn slopes(
         &self,
+        level: Level,
         share: f64,
         positive: &[f32],
         negative: &[f32],
@@ -116,17 +117,29 @@ impl<'a> Queries<'a> {
         self.slots.shared.len() + self.slots.each.iter().sum::<usize>()
     }
 
-    /// Slots of the candidates that a query does not share with the batch.
-    pub fn own(&self, query: usize) -> impl Iterator<Item = &'a i64> + use<'a> {
-        let of = |slots: &'a [i64], each: usize, at: usize| slots[at * each..][..each].iter();
+    /// Slots of the candidates that a query does not share with the batch: its history's, and those
+    /// of its own.
+    fn own_parts(&self, query: usize) -> [&'a [i64]; 2] {
+        let of = |slots: &'a [i64], each: usize, at: usize| &slots[at * each..][..each];
         let Slots { history, of_history, of_query, each, .. } = self.slots;
-        of(of_history, each[0], history[query] as usize).chain(of(of_query, each[1], query))
+        [of(of_history, each[0], history[query] as usize), of(of_query, each[1], query)]
     }
 
-    /// The score of a query and the row of a slot: γ·h·r, and what the pair gains.
-    fn whole(&self, query: usize, slot: i64) -> f32 {
-        let product = self.product(query, slot);
-        self.slots.gains.at(query, slot).map_or(product, |gain| product + gain)
+    /// All of them.
+    pub fn own(&self, query: usize) -> impl Iterator<Item = &'a i64> + use<'a> {
+        self.own_parts(query).into_iter().flatten()
+    }
+
+    /// [`Queries::score`] of all of them.
+    pub fn own_scores(&self, query: usize, to: &mut [f32]) {
+        let parts = self.own_parts(query);
+        let (of_history, of_query) = to.split_at_mut(parts[0].len());
+        for (slots, to) in parts.into_iter().zip([of_history, of_query]) {
+            self.rows.products(self.level, self.vectors.row(query), slots, to);
+            for (to, &slot) in to.iter_mut().zip(slots) {
+                *to = self.counted(query, slot, *to);
+            }
+        }
     }
 
     /// γ·h·r of a query and the row of a slot.
@@ -135,26 +148,42 @@ impl<'a> Queries<'a> {
         unsafe { dot(self.level, self.vectors.row(query), self.rows.row(slot as usize)) }
     }
 
+    /// A product and what the pair gains.
+    fn whole(&self, query: usize, slot: i64, product: f32) -> f32 {
+        self.slots.gains.at(query, slot).map_or(product, |gain| product + gain)
+    }
+
+    /// The score that a product with one of a query's candidates comes to; −∞ where it is rejected.
+    fn counted(&self, query: usize, slot: i64, product: f32) -> f32 {
+        let rejected = match self.slots.reject {
+            Reject::None => false,
+            Reject::Label => slot == self.slots.targets[query],
+            Reject::Session => self.own_items(query).binary_search(&(slot as u32)).is_ok(),
+        };
+        if rejected { f32::NEG_INFINITY } else { self.whole(query, slot, product) }
+    }
+
     /// The score of a query's target.
     pub fn positive(&self, query: usize) -> f32 {
-        self.whole(query, self.slots.targets[query])
+        let slot = self.slots.targets[query];
+        self.whole(query, slot, self.product(query, slot))
     }
 
     /// The score of one of a query's candidates; −∞ where it is rejected.
     pub fn score(&self, query: usize, slot: i64) -> f32 {
-        match self.rejected(query).any(|rejected| i64::from(rejected) == slot) {
-            true => f32::NEG_INFINITY,
-            false => self.whole(query, slot),
-        }
+        self.counted(query, slot, self.product(query, slot))
+    }
+
+    /// Slots of the items of a query's history, ascending.
+    fn own_items(&self, query: usize) -> &[u32] {
+        let history = self.slots.history[query] as usize;
+        &self.own[self.starts[history]..self.starts[history + 1]]
     }
 
     /// Slots that are no candidates of a query.
     pub fn rejected(&self, query: usize) -> impl Iterator<Item = u32> {
         let own = match self.slots.reject {
-            Reject::Session => {
-                let history = self.slots.history[query] as usize;
-                &self.own[self.starts[history]..self.starts[history + 1]]
-            }
+            Reject::Session => self.own_items(query),
             _ => &[],
         };
         let label = self.slots.reject == Reject::Label;
@@ -172,7 +201,8 @@ impl<'a> Queries<'a> {
     ) -> Slopes {
         let positive: Vec<f32> = (first..first + count).map(|at| self.positive(at)).collect();
         let share = count as f64 / self.len() as f64;
-        loss.slopes(share, &positive, scores, self.candidates() as f64, log_counts)
+        let drawn = self.candidates() as f64;
+        loss.slopes(self.level, share, &positive, scores, drawn, log_counts)
     }
 }
 

@@ -126,7 +126,12 @@ impl MeanPoolLoops {
             },
         );
         profile.add("towers", &mut lap);
-        let sizes = Sizes { batch: shape.batch, negatives: shape.negatives, catalogue };
+        let sizes = Sizes {
+            batch: shape.batch,
+            negatives: shape.negatives,
+            in_row: shape.negatives,
+            catalogue,
+        };
         let loss = kept.pairs(self.level, &self.loss, sizes, batch.hits);
         profile.add("scores and loss", &mut lap);
         // SAFETY: whoever got it from the last step has moved the rows by it and is done.

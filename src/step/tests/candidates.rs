@@ -3,12 +3,15 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::mean_pool::{close, losses};
 use super::repeats::places;
 use super::*;
 use crate::config::Activation;
-use crate::host::candidates::{CandidateLoops, QUERIES};
+use crate::host::candidates::{CandidateLoops, QUERIES, RowScores, ScoreLoss};
+use crate::host::row_loss::{ROWS, RowLoss};
 use crate::host::simd;
 use crate::loss::Scores;
+use crate::step::objective::{HostObjective, Objective};
 
 fn floats(t: &Tensor) -> Vec<f32> {
     Vec::<f32>::try_from(t.contiguous().view(-1)).unwrap()
@@ -162,6 +165,8 @@ fn the_loops_equal_tensor_ops() {
                 "kind = \"bpr-max\"",
                 "kind = \"cro-lambda\"",
                 "kind = \"triplet\"",
+                "kind = \"ssm\"",
+                "kind = \"bsl\"\nnegative_temperature = 2.0",
             ] {
                 if !goes_together(form, tower) {
                     continue;
@@ -175,6 +180,39 @@ fn the_loops_equal_tensor_ops() {
                 let mut loops = many.host_candidates();
                 for case in [&many, &few, &many] {
                     let _ = loops_equal_tensor_ops(case, &mut loops, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_loss_of_rows_equals_its_composition_whatever_does_not_count() {
+    let mut rng = stream(1, Purpose::Batch, 0);
+    for loss in losses() {
+        let config = config(&format!("{NEGATIVES}[loss]\n{loss}"));
+        let rows = RowLoss::new(&config.loss).unwrap();
+        let (objective, catalogue) = (&Objective::new(&config), 1000.0);
+        for (queries, in_row) in [(1, 1), (3, 32), (ROWS + 1, 45), (2 * ROWS, 100)] {
+            let mut draw = |n: usize| (0..n).map(|_| rng.random_range(-6.0f32..6.0)).collect();
+            let (positive, mut negative): (Vec<f32>, Vec<f32>) =
+                (draw(queries), draw(queries * in_row));
+            negative.iter_mut().step_by(7).for_each(|score| *score = f32::NEG_INFINITY);
+            // The last query has no rival at all.
+            negative[(queries - 1) * in_row..].fill(f32::NEG_INFINITY);
+            let of = |loss: &dyn ScoreLoss, level| {
+                let own = loss.slopes(level, 0.25, &positive, &negative, 150.0, None);
+                [vec![own.loss as f32], own.positive, own.negative].map(|x| Tensor::from_slice(&x))
+            };
+            let expected = of(&HostObjective { objective, catalogue }, simd::level());
+            for level in simd::levels() {
+                let own = of(&RowScores { loss: &rows, catalogue }, level);
+                for (part, (own, expected)) in own.iter().zip(&expected).enumerate() {
+                    close(
+                        &format!("{loss}, {queries} × {in_row}, {level:?}: {part}"),
+                        own,
+                        expected,
+                    );
                 }
             }
         }

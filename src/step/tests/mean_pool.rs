@@ -13,7 +13,8 @@ use crate::profile::Profile;
 use crate::random::{Purpose, stream};
 use crate::step::{HostStep, Plan, Step, StepPath, TensorStep};
 
-fn losses() -> Vec<String> {
+/// Every loss that has loops over rows.
+pub(super) fn losses() -> Vec<String> {
     let mut all: Vec<String> =
         ["cross-entropy", "triplet", "bpr"].map(|kind| format!("kind = \"{kind}\"")).into();
     all.push("kind = \"bsl\"\npositive_temperature = 0.5\nnegative_temperature = 2.0".into());
@@ -57,7 +58,7 @@ fn batch(users: usize, length: usize, negatives: usize, items: i64, reject: Reje
     Batch::new(samples, candidates, assembly)
 }
 
-fn close(name: &str, a: &Tensor, b: &Tensor) {
+pub(super) fn close(name: &str, a: &Tensor, b: &Tensor) {
     let [a, b] = [a, b].map(|t| t.detach().to_kind(Kind::Double));
     let largest = b.abs().max().double_value(&[]);
     let wrong = (&a - &b).abs().max().double_value(&[]);
