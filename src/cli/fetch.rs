@@ -66,7 +66,11 @@ impl Fetch {
             bar.set(done);
         });
         drop(bar);
-        let cannot = || format!("{} could not be fetched (its page: {homepage})", raw.name);
+        let page = match homepage {
+            "" => String::new(),
+            page => format!(" (its page: {page})"),
+        };
+        let cannot = || format!("{} could not be fetched{page}", raw.name);
         fetched.with_context(cannot)
     }
 }

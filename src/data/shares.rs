@@ -13,8 +13,8 @@ impl Dataset {
         (0..self.sequences.len()).map(of).sum()
     }
 
-    /// Interactions at the time of the one before them of the same user: their order is that of the
-    /// log. `None` if the log has no times.
+    /// Interactions in the second, or unit of the log's times, of the one before them of the same user:
+    /// where the log has no parts of it, their order is that of the log. `None` if it has no times.
     pub fn tied_times(&self) -> Option<u64> {
         let times = self.times.as_ref()?;
         let tied = |user: &[usize]| {

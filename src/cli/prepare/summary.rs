@@ -99,7 +99,7 @@ fn moments(dataset: &Dataset) -> Vec<[String; 2]> {
     }
     rows.push(["repeats, of an item that the user had before".into(), share(dataset.repeats())]);
     if let Some(tied) = dataset.tied_times() {
-        rows.push(["tied times, where the order is the file's".into(), share(tied)]);
+        rows.push(["tied times, in the second or unit of the one before".into(), share(tied)]);
     }
     rows
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
-use memchr::{memchr_iter, memchr2_iter};
+use memchr::{memchr_iter, memchr2, memchr2_iter};
 
 use super::blocks::{self, Block, records, used};
 use super::columns::{Rows, TakeRows, at, no_column};
@@ -126,7 +126,13 @@ impl Table {
         cells: &mut Vec<Cow<'t, str>>,
     ) -> Result<()> {
         ends.clear();
-        find_ends(record, self.separator, quote, ends);
+        let has_quotes = find_ends(record, self.separator, quote, ends);
+        if has_quotes && quote.is_some_and(|quote| is_torn(record, self.separator, quote, ends)) {
+            bail!(
+                "a quote within a field that does not begin with one, and a separator or a line end \
+                 behind it: put the field in quotes, and each of its own quotes twice"
+            );
+        }
         if ends.len() != self.width {
             bail!("{} fields where {} are expected", ends.len(), self.width);
         }
@@ -141,20 +147,31 @@ impl Table {
     }
 }
 
-/// Appends where the fields of a record end.
-fn find_ends(record: &str, separator: u8, quote: Option<u8>, ends: &mut Vec<usize>) {
+/// Appends where the fields of a record end; returns whether it has quotes.
+fn find_ends(record: &str, separator: u8, quote: Option<u8>, ends: &mut Vec<usize>) -> bool {
     let bytes = record.as_bytes();
+    let mut has_quotes = false;
     match quote {
         None => ends.extend(memchr_iter(separator, bytes)),
         Some(quote) => {
             let mut inside = false;
             ends.extend(memchr2_iter(separator, quote, bytes).filter(|at| {
+                has_quotes |= bytes[*at] == quote;
                 inside ^= bytes[*at] == quote;
                 bytes[*at] == separator && !inside
             }));
         }
     }
     ends.push(bytes.len());
+    has_quotes
+}
+
+/// Whether a field that does not begin with a quote has a separator or a line end between quotes: they
+/// are text, and nobody can tell where it ends.
+fn is_torn(record: &str, separator: u8, quote: u8, ends: &[usize]) -> bool {
+    let starts = std::iter::once(0).chain(ends.iter().map(|end| end + 1));
+    let mut fields = starts.zip(ends).map(|(start, end)| &record.as_bytes()[start..*end]);
+    fields.any(|field| field.first() != Some(&quote) && memchr2(separator, b'\n', field).is_some())
 }
 
 /// A field without the quotes around it, if there are any; `None` of one with stray quotes.

@@ -94,9 +94,11 @@ fn parse(text: &str, keys: &[&str], values: &mut Vec<Text>) -> serde_json::Resul
 
 /// What is said of a line that is something else; `wrong`: of one that is an object all the same.
 pub(super) fn no_object(place: &str, text: &str, wrong: impl Display) -> anyhow::Error {
+    // The line is told by `place`: that of the text alone is always the first.
+    let said = |wrong: &dyn Display| wrong.to_string().replace(" at line 1 column ", " at column ");
     match serde_json::from_str::<Map<String, Value>>(text) {
-        Err(error) => anyhow!("{place}: this line is no JSON object: {error}"),
-        Ok(_) => anyhow!("{place}: {wrong}"),
+        Err(error) => anyhow!("{place}: this line is no JSON object: {}", said(&error)),
+        Ok(_) => anyhow!("{place}: {}", said(&wrong)),
     }
 }
 

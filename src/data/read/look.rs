@@ -67,18 +67,21 @@ pub fn look(path: &Path) -> Result<Look> {
     let Ok(text) = String::from_utf8(sample) else {
         misuse!("{} is not UTF-8 text: convert it, for example with iconv", path.display());
     };
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(ROWS).collect();
-    let Some(first) = lines.first() else { return Err(nothing_in(path)) };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let numbered = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let lines: Vec<(usize, &str)> = numbered.take(ROWS).collect();
+    let Some((_, first)) = lines.first() else { return Err(nothing_in(path)) };
     match named {
         Some(Format::JsonLines) => of_json(path, &lines),
         None if first.starts_with('{') => of_json(path, &lines),
         None if first.bytes().all(|byte| !SEPARATORS.contains(&byte)) => Ok(of_blanks(&lines)),
-        _ => of_delimited(path, named, &text),
+        // Blank lines before the first are none of a table.
+        _ => of_delimited(path, named, &text[text.find(first).unwrap_or_default()..]),
     }
 }
 
-fn of_blanks(lines: &[&str]) -> Look {
-    let is_pair = |line: &&str| line.split_whitespace().count() == 2;
+fn of_blanks(lines: &[(usize, &str)]) -> Look {
+    let is_pair = |(_, line): &(usize, &str)| line.split_whitespace().count() == 2;
     let format = match lines.iter().all(is_pair) {
         true => Format::UserItem,
         false => Format::Sequences,
@@ -86,12 +89,12 @@ fn of_blanks(lines: &[&str]) -> Look {
     Look::of(format, vec![])
 }
 
-fn of_json(path: &Path, lines: &[&str]) -> Result<Look> {
+fn of_json(path: &Path, lines: &[(usize, &str)]) -> Result<Look> {
     let mut columns = Objects::default();
     let mut lists: Vec<(String, Objects)> = vec![];
-    for (row, line) in lines.iter().enumerate() {
+    for (number, line) in lines {
         let Ok(Value::Object(object)) = serde_json::from_str(line) else {
-            misuse!("{}:{}: not one JSON object a line", path.display(), row + 1);
+            misuse!("{}:{number}: not one JSON object a line", path.display());
         };
         for (key, value) in &object {
             let Value::Array(values) = value else { continue };
@@ -235,6 +238,16 @@ mod tests {
         let tab = of("log.dat", b"user\titem\n1\ta\n").unwrap();
         assert_eq!((tab.format, tab.separator), (Format::Tsv, None));
         assert_eq!(column(&tab, "user"), ["1"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_blank_lines_are_no_part_of_a_log() {
+        let table = of("log.csv", "\u{feff}\n\nuser;item\n1;a\n".as_bytes()).unwrap();
+        assert_eq!((table.separator, column(&table, "user")), (Some(';'), vec!["1".into()]));
+        let objects = of("log.log", "\u{feff}{\"user\": 1}\n".as_bytes()).unwrap();
+        assert_eq!(objects.format, Format::JsonLines);
+        let error = of("log.jsonl", b"\n{\"user\": 1}\n\n{bad}\n").err().unwrap().to_string();
+        assert!(error.contains("log.jsonl:4: "), "{error}");
     }
 
     #[test]

@@ -273,9 +273,15 @@ fn bad_lines_are_told_with_file_and_line() {
     is("a.csv", &[csv.as_bytes(), b"u,\xff,1\n"].concat(), "a.csv:5: this line is not UTF-8 text");
     let said = complaint("a.csv", with("u,\"i,1"), |_| ());
     assert!(said.starts_with("a.csv:5: "), "{said}");
+    // Quotes within two fields would make one of all that stands between them.
+    for torn in ["u,5\" i,1\nu,7\" i,2", "u,5\" i,6\" i"] {
+        let said = complaint("a.csv", with(torn), |_| ());
+        assert!(said.starts_with("a.csv:5: a quote within a field"), "{said}");
+    }
     let json = "{\"user\": 1, \"item\": 2, \"time\": 3}\n";
     let said = complaint("a.json", format!("{json}\n{{\"user\": 1,\n"), |_| ());
     assert!(said.starts_with("a.json:3: this line is no JSON object: "), "{said}");
+    assert!(said.contains(" at column ") && !said.contains("at line"), "{said}");
     let said = complaint("a.json", format!("{json}[1]\n"), |_| ());
     assert!(said.starts_with("a.json:2: this line is no JSON object: "), "{said}");
     let said = complaint("a.json", json.replace('2', "null"), |_| ());

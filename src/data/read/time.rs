@@ -43,6 +43,13 @@ fn number(text: &str) -> Option<(i64, u32)> {
 }
 
 fn decimal(text: &str) -> Option<(i64, u32)> {
+    // Digits alone are taken as they stand: of a time since 1970 a float keeps six behind the point.
+    if let Some((whole, part)) = text.split_once('.')
+        && [whole, part].iter().all(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+        && let Ok(whole) = whole.parse()
+    {
+        return Some((whole, billionths(part)));
+    }
     // Rust reads "inf" and "nan" as numbers too; a time never is.
     let plain = |b: u8| b.is_ascii_digit() || b".eE+-".contains(&b);
     let value = text.bytes().all(plain).then(|| text.parse::<f64>().ok())??;
@@ -132,6 +139,9 @@ mod tests {
         assert_eq!(parse("-0.5"), Some(-1));
         assert_eq!(parse("1.4657088e9"), Some(1_465_708_800));
         assert_eq!(fine("-0.25"), Some((-1, 750_000_000)));
+        assert_eq!(fine("1700000000.1234567"), Some((1_700_000_000, 123_456_700)));
+        assert_eq!(fine("1700000000.1234568"), Some((1_700_000_000, 123_456_800)));
+        assert_eq!((fine("5."), fine(".5")), (Some((5, 0)), Some((0, 500_000_000))));
         assert_eq!(fine("1344860"), Some((1_344_860, 0)));
     }
 
