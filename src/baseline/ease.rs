@@ -43,7 +43,7 @@ impl Ease {
     /// Solves, in float64; a score gains `repeats` for each time that the history has its item.
     ///
     /// # Errors
-    /// Those of [`Ease::check`].
+    /// Those of [`Ease::check`]; a λ so small that the matrix has no inverse.
     pub fn fit(training: Training, lambda: f64, repeats: f64) -> Result<Self> {
         let items = training.items;
         Self::check(items)?;
@@ -53,7 +53,9 @@ impl Ease {
         let inverse = {
             let matrix = Tensor::from_slice(&gram).view([side, side]);
             drop(gram);
-            let factor = matrix.linalg_cholesky(false);
+            let factor = matrix.f_linalg_cholesky(false).context(
+                "ease cannot be solved: its matrix is not positive definite; raise ease.lambda",
+            )?;
             drop(matrix);
             factor.cholesky_inverse(false)
         };

@@ -120,8 +120,16 @@ impl KeptResults {
 
     /// All that is known of `asked`, in the order of [`Recipe::NAMES`].
     pub fn all(&self, asked: &Asked) -> Vec<KeptResult> {
-        let known = self.results.iter().filter(|result| result.answers(&result.recipe, asked));
-        let mut known: Vec<KeptResult> = known.map(|result| result.narrowed(asked)).collect();
+        let mut answers: Vec<&KeptResult> =
+            self.results.iter().filter(|result| result.answers(&result.recipe, asked)).collect();
+        answers.sort_by_key(|result| result.lists.is_empty());
+        // Two of one recipe can have what is asked for, each beside other list lengths.
+        let mut known: Vec<KeptResult> = vec![];
+        for result in answers {
+            if known.iter().all(|other| other.recipe != result.recipe) {
+                known.push(result.narrowed(asked));
+            }
+        }
         known.sort_by_key(|result| {
             Recipe::NAMES.iter().position(|name| *name == result.recipe.name())
         });
@@ -157,7 +165,7 @@ mod tests {
     fn result(at: &[usize], value: f64) -> KeptResult {
         let metric = |at: &usize| (format!("recall@{at}").parse().unwrap(), value);
         let recall = at.iter().map(|&at| (at, value)).collect();
-        let group = Group { name: "1 to 5 items".into(), targets: 7, recall };
+        let group = Group { name: "up to 5 items".into(), targets: 7, recall };
         let lists = Lists { coverage: value, popularity: 3.5 };
         KeptResult {
             recipe: Recipe::Popularity,
@@ -226,6 +234,10 @@ mod tests {
         keep("a", &result(&[20], 0.125));
         assert_eq!(keep("a", &result(&[50], 0.25)).len(), 2);
         assert_eq!(keep("a", &result(&[20, 50], 0.5)), [result(&[20, 50], 0.5)]);
+        // Another list length beside one of these: what both have is told once.
+        assert_eq!(keep("a", &result(&[20, 10], 0.5)).len(), 2);
+        let both = KeptResults::open(folder.path(), "a");
+        assert_eq!(both.all(&asked(&[20])), [result(&[20], 0.5)]);
         assert_eq!(keep("b", &result(&[20], 0.125)), [result(&[20], 0.125)]);
         fs::write(folder.path().join(FILE), "{").unwrap();
         assert_eq!(keep("b", &result(&[50], 0.25)), [result(&[50], 0.25)]);

@@ -243,6 +243,16 @@ fn check_ease(repeats: f64) {
 }
 
 #[test]
+fn ease_says_what_a_matrix_without_an_inverse_asks_for() {
+    // Of one user who met two items: all entries are 1 but for λ.
+    let sequences = Sequences { items: vec![1, 2], offsets: vec![0, 2] };
+    let training = Training { sequences: &sequences, users: &[0], items: 2 };
+    assert!(Ease::fit(training, 1.0, 0.0).is_ok());
+    let error = Ease::fit(training, 1e-300, 0.0).err().unwrap();
+    assert!(error.to_string().contains("raise ease.lambda"), "{error:#}");
+}
+
+#[test]
 fn ease_refuses_a_catalogue_that_is_too_large() {
     let error = Recipe::Ease { lambda: 1.0, repeats: 0.0 }.check(Ease::MOST_ITEMS + 1).unwrap_err();
     assert!(error.to_string().contains("at most 20000 items, not 20001"), "{error}");

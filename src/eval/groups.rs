@@ -48,7 +48,7 @@ impl Metrics {
         let tenths = (1..=10).map(|tenth| format!("tenth {tenth} of the items"));
         let [a, b, c, d] = LENGTHS;
         let lengths = [
-            format!("1 to {a} items"),
+            format!("up to {a} items"),
             format!("{} to {b} items", a + 1),
             format!("{} to {c} items", b + 1),
             format!("{} to {d} items", c + 1),

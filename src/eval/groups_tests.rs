@@ -77,7 +77,7 @@ fn groups_are_those_of_brute_force_under_every_protocol() {
     };
     let tenths: Vec<String> = (1..=10).map(|n| format!("tenth {n} of the items")).collect();
     let lengths =
-        ["1 to 5 items", "6 to 10 items", "11 to 20 items", "21 to 50 items", "over 50 items"];
+        ["up to 5 items", "6 to 10 items", "11 to 20 items", "21 to 50 items", "over 50 items"];
     let lengths = lengths.map(str::to_owned);
     let length = |known: usize| match known {
         ..=5 => 0,
