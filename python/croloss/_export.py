@@ -155,7 +155,8 @@ class Export:
             wanted.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
             arguments = ["--input", wanted, "--top", top, "--out", found]
             call("recommend", self.path, *arguments, *["--exclude-seen"] * exclude_seen, progress=False)
-            answers = [json.loads(line) for line in found.read_text("utf-8").splitlines()]
+            # splitlines() would cut at what ids may hold as well, U+2028 for example.
+            answers = [json.loads(line) for line in found.read_text("utf-8").split("\n") if line]
         best: list[list[Recommended]] = [[] for _ in asks]
         for answer in answers:
             best[int(answer["user"])] = [Recommended(**item) for item in answer["items"]]

@@ -64,7 +64,8 @@ def _text(name: str, value: object) -> str:
 
 def _number(name: str, text: str) -> float:
     try:
-        number = float(text)
+        # The program takes no 1_0 and no digits of other scripts.
+        number = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

@@ -4,7 +4,9 @@ import json
 import shutil
 
 import numpy
+import pandas
 import pytest
+from conftest import CONFIG, prepare
 
 import croloss
 
@@ -74,6 +76,18 @@ def test_unknown_items_are_passed_over_and_numbers_are_ids(export, histories, sc
     assert numpy.array_equal(export.user_vectors([numbers]), export.user_vectors(histories[1:2]))
     assert export.recommend([numbers]) == export.recommend(histories[1:2])
     assert export.recommend([]) == [] and export.user_vectors([]).shape == (0, 8)
+
+
+def test_ids_may_hold_what_ends_lines_elsewhere(place, tmp_path):
+    log = pandas.read_csv(place / "log.csv", dtype=str)
+    log["item"] = log["item"].map("a\u2028{}\u0085".format)
+    log.to_csv(tmp_path / "log.csv", index=False)
+    prepare(tmp_path)
+    croloss.train({**CONFIG, "data": {"path": tmp_path / "data"}}, tmp_path / "run", progress=False)
+    croloss.call("export", tmp_path / "run", "--out", tmp_path / "export", progress=False)
+    own = croloss.load_export(tmp_path / "export")
+    [found] = own.recommend([own.items[:2]], top=5)
+    assert len(found) == 5 and {item for item, _ in found} <= set(own.items)
 
 
 def test_more_users_than_a_block_are_those_of_each_alone(export, histories, monkeypatch):

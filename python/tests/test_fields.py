@@ -63,6 +63,7 @@ def test_vectors_with_fields_give_the_scores_of_the_program(export, histories):
     [
         ({"contry": "UK"}, "there is no field .contry."),
         ({"age": "old"}, "the field .age.: .old. is no finite number"),
+        ({"age": "1_0"}, "the field .age.: .1_0. is no finite number"),
         ({"age": float("nan")}, "(?s)the field .age.|expected value"),
         ({"age": True}, "the field .age.: .true. is no finite number"),
         ({"age": [1, 2]}, "the field .age.: a list where"),

@@ -94,11 +94,9 @@ impl Answers {
     /// # Errors
     /// A name that tells none, or another than the three.
     pub fn format(path: &Path) -> Result<Format> {
-        match Format::of(path)? {
-            format @ (Format::Csv | Format::JsonLines | Format::Parquet) if !is_packed(path) => {
-                Ok(format)
-            }
-            _ => misuse!(
+        match told_format(path) {
+            Some(format) => Ok(format),
+            None => misuse!(
                 "{}: recommendations are written as .csv, .jsonl or .parquet",
                 path.display()
             ),
@@ -193,8 +191,13 @@ impl Answers {
     }
 }
 
-fn is_packed(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+/// The format that a file's name tells, if it is one of the three and not packed.
+pub(super) fn told_format(path: &Path) -> Option<Format> {
+    let is_packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    let three = |format: &Format| {
+        matches!(format, Format::Csv | Format::JsonLines | Format::Parquet) && !is_packed
+    };
+    Format::of(path).ok().filter(three)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What clients write in JSON.
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 /// Reads a JSON text; what is wrong is said with its place in the text.
 ///
@@ -11,10 +12,12 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
         // To keep account of the place takes time, which only mistakes are worth.
         let mut json = serde_json::Deserializer::from_slice(text);
         match serde_path_to_error::deserialize::<_, T>(&mut json) {
-            Err(placed) if placed.path().iter().next().is_some() => {
-                format!("{}: {}", placed.path(), placed.inner())
-            }
-            _ => error.to_string(),
+            Err(placed) => match placed.path().iter().next() {
+                // A text that ends too early has no place.
+                None | Some(Segment::Unknown) => error.to_string(),
+                Some(_) => format!("{}: {}", placed.path(), placed.inner()),
+            },
+            Ok(_) => error.to_string(),
         }
     })
 }
@@ -34,6 +37,7 @@ mod tests {
             (r#"{"a": []} x"#, "trailing characters at line 1"),
             ("7", "invalid type: integer `7`"),
             ("", "EOF while parsing"),
+            (r#"{"a": [1]"#, "EOF while parsing"),
         ] {
             let said = parse::<Lists>(text.as_bytes()).unwrap_err();
             assert!(said.starts_with(expected), "{said}");

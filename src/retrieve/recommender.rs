@@ -91,7 +91,7 @@ pub struct Recommender<T> {
 
 impl<T: UserTower> Recommender<T> {
     /// For each wish the best items, the best first: the higher score first, of equal scores the
-    /// item that is more popular in the training data.
+    /// item that is more popular in the whole log.
     ///
     /// # Errors
     /// When a user vector is not all numbers.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use polars::prelude::*;
 use serde::Deserialize;
 
+use super::answers::told_format;
 use super::csv;
 use super::id::Id;
 use super::json;
@@ -74,10 +75,9 @@ impl Requests {
     /// # Errors
     /// No such file; a name that tells no format, or another than the three.
     pub fn open(path: &Path) -> Result<Self> {
-        let format = Format::of(path)?;
-        if !matches!(format, Format::Csv | Format::JsonLines | Format::Parquet) {
+        let Some(format) = told_format(path) else {
             misuse!("{}: histories are read from .csv, .jsonl and .parquet", path.display());
-        }
+        };
         match path.metadata() {
             Ok(about) if about.is_file() => {
                 Ok(Self { path: path.into(), format, size: about.len() })
@@ -165,6 +165,12 @@ impl Requests {
             if text.trim_ascii().is_empty() {
                 continue;
             }
+            // serde would take the elements of an array for the fields.
+            ensure!(
+                !text.trim_ascii_start().starts_with(b"["),
+                "{}: this line is no request: an array, where an object with a history is expected",
+                self.at(line)
+            );
             let row: JsonRow = json::parse(&text)
                 .map_err(|error| anyhow!("{}: this line is no request: {error}", self.at(line)))?;
             block.push(line, row.into(), done)?;
