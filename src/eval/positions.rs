@@ -22,7 +22,8 @@ const POSITIONS: usize = 8192;
 pub trait PositionVectors {
     /// `[events, dim]`, without gradients, on the model's device: session by session, oldest first,
     /// the vector whose inner products with [`PositionVectors::items`] rank the catalogue for
-    /// `session[k + 1]`, made from `session[..=k]` alone; a session has one less than it has items.
+    /// `session[k + 1]`, made from `session[..=k]` and, by a Transformer, from how many items follow; a
+    /// session has one less than it has items.
     ///
     /// `users`: whose the sessions are, in a dataset. They have about the same length, at least two items, and at most one item more than
     /// the model reads.
