@@ -67,10 +67,10 @@ fn say(choice: &Choice, points: &[PointResult]) -> Result<()> {
     if open > 0 {
         table::say(format_args!("{open} of {} points have no result", points.len()))?;
     }
-    if choice.by != choice.monitor {
+    if choice.monitor != Some(choice.by) {
+        let by = choice.monitor.map_or(String::new(), |monitor| format!("{monitor}, "));
         table::say(format_args!(
-            "Each run holds the weights that were best by {}, its train.monitor",
-            choice.monitor
+            "Each run holds the weights that were best by {by}its train.monitor"
         ))?;
     }
     table::say("\nIts runs, the best in validation first:")?;

@@ -1,5 +1,6 @@
 //! `croloss tune`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -60,7 +61,9 @@ pub struct Tune {
 }
 
 impl Tune {
-    pub fn run(self) -> Result<()> {
+    pub fn run(mut self) -> Result<()> {
+        let mut known = HashSet::new();
+        self.metrics.retain(|metric| known.insert(*metric));
         let file = self.file()?;
         let out = match &self.out {
             Some(out) => out.clone(),
@@ -96,7 +99,7 @@ impl Tune {
         record.finals = best.iter().map(|own| own.iter().map(Entry::of).collect()).collect();
         record.write(&out)?;
         let last = best.concat();
-        let whole = Whole { folder: &out, points: &last };
+        let mut whole = Whole::new(&out, &last);
         let failed = run(whole.left(), &mut || whole.next_task())?;
         report(&out, self.json)?;
         if failed > 0 {

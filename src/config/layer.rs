@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::Result;
 use toml::{Table, Value};
 
+use super::LossKind;
 use crate::error::short;
 use crate::misuse;
 
@@ -100,6 +101,22 @@ impl Layer {
         self.0.keys().map(String::as_str)
     }
 
+    /// A key of this layer that `table` does not have.
+    pub fn missing_in(&self, table: &Table) -> Option<&str> {
+        let stands = |key: &str| {
+            let (mut at, mut parts) = (Some(table), key.split('.').peekable());
+            while let Some(part) = parts.next() {
+                let value = at.and_then(|at| at.get(part));
+                if parts.peek().is_none() {
+                    return value.is_some();
+                }
+                at = value.and_then(Value::as_table);
+            }
+            false
+        };
+        self.keys().find(|key| !stands(key))
+    }
+
     /// Puts the values into `table`. One that changes `loss.kind` starts the table `loss` anew,
     /// because another loss reads other keys; one of a pair that says the same thing (`train.epochs`
     /// and `train.steps`, for example) takes the place of the other, and epochs that of the steps
@@ -108,9 +125,14 @@ impl Layer {
     /// # Errors
     /// [`crate::error::Misuse`] where a part of a key is a value already.
     pub fn lay_over(&self, table: &mut Table) -> Result<()> {
+        // By any of its names; none is that of the default.
+        let kind_of = |kind: Option<&Value>| match kind {
+            None => Some(LossKind::Cro),
+            Some(name) => name.clone().try_into().ok(),
+        };
         if let Some(kind) = self.0.get("loss.kind")
             && let Some(Value::Table(loss)) = table.get_mut("loss")
-            && loss.get("kind") != Some(kind)
+            && kind_of(loss.get("kind")) != kind_of(Some(kind))
         {
             loss.clear();
         }

@@ -21,6 +21,8 @@ use crate::reading;
 /// More points than anybody waits for.
 const MOST_POINTS: usize = 100_000;
 
+const SEED_IS_LISTED: &str = "`seed` is not an axis or a set value: list seeds = [1, 2, …]";
+
 /// A sweep as its file describes it.
 #[derive(Clone, Debug)]
 pub struct SweepFile {
@@ -126,6 +128,9 @@ impl SweepFile {
     fn of(path: &Path, content: Content, mut base: Table, sets: &[String]) -> Result<Self> {
         let context = || path.display().to_string();
         let mut set = Layer::of_table(&content.set).with_context(context)?;
+        if set.clash("seed").is_some() {
+            misuse!("{}: {SEED_IS_LISTED}", context());
+        }
         if let Some(dataset) = &content.dataset {
             let folder = Value::String(format!("data/{dataset}"));
             if let Some(other) = set.clash("data.path") {
@@ -204,11 +209,14 @@ impl SweepFile {
             misuse!("--set {set}: the grid sets {own}");
         }
         if layer.clash("seed").or(self.given.clash("seed")).is_some() {
-            misuse!("`seed` is not an axis or a set value: list seeds = [1, 2, …]");
+            misuse!("{SEED_IS_LISTED}");
         }
         let mut table = self.base.clone();
         layer.lay_over(&mut table)?;
         self.given.lay_over(&mut table)?;
+        if let Some(key) = layer.missing_in(&table) {
+            misuse!("{} takes away {key}, which the grid sets", self.given);
+        }
         table.insert("seed".into(), Value::Integer(seed as i64));
         let settings = from_table(table, &name)?;
         let fitted = settings.fitted(Manifest::size_of).and_then(Settings::checked);

@@ -8,6 +8,6 @@ mod runner;
 
 pub use begun::{begun, logs};
 pub use file::SweepFile;
-pub use point::{Filter, Point, Shard};
+pub use point::{Filter, Point, Shard, folder_name};
 pub use result::{PointResult, Status, collect};
 pub use runner::{Event, Next, Runner, Task};

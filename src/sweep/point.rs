@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use crate::config::{Config, parse_set};
+use crate::config::{Config, Layer, Settings, from_table, parse_set};
 use crate::files::hex;
 use crate::misuse;
 
@@ -52,8 +52,15 @@ impl Point {
 
     /// The name of its run folder.
     pub fn folder(&self) -> String {
-        format!("{}-{}", self.name, self.id)
+        folder_name(&self.name, &self.id)
     }
+}
+
+/// The name of the run folder of the point of this name, of plain characters, and this id.
+pub fn folder_name(name: &str, id: &str) -> String {
+    // A file system allows 255 bytes, of which some are for the id and for the ends of the names of
+    // the files beside it.
+    format!("{}-{id}", &name[..name.len().min(200)])
 }
 
 /// `KEY=VALUE`: the points whose configuration has that value, or `grid=NAME`: those of a grid.
@@ -95,16 +102,28 @@ impl Filter {
 
     fn passes(&self, point: &Point) -> Result<bool> {
         if self.key == "grid" {
-            return Ok(point.grids.iter().any(|grid| Some(grid.as_str()) == self.value.as_str()));
+            let name = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
+            return Ok(point.grids.contains(&name));
         }
-        let config = Value::Table(Table::try_from(&point.config).context("a configuration")?);
+        let table = Table::try_from(&point.config).context("a configuration")?;
+        let config = Value::Table(table.clone());
         let found = self.key.split('.').try_fold(&config, |at, part| at.get(part));
         Ok(match (found, &self.value) {
             (Some(Value::Float(a)), Value::Integer(b)) => *a == *b as f64,
             (Some(found), wanted) => found == wanted,
-            (None, _) => false,
+            (None, wanted) => changes_nothing(&point.config, table, &self.key, wanted)?,
         })
     }
+}
+
+/// Whether a configuration has a value that is not among what it is written as, `table`: a default
+/// that is left out, or another way to say what stands there.
+fn changes_nothing(config: &Config, mut table: Table, key: &str, value: &Value) -> Result<bool> {
+    let mut layer = Layer::default();
+    layer.add(key, value)?;
+    layer.lay_over(&mut table)?;
+    let same = from_table(table, "--only").and_then(Settings::checked);
+    Ok(same.is_ok_and(|same| same == *config))
 }
 
 /// `i/n`: every n-th point, from the i-th on; the n shards together are all points.

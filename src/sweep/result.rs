@@ -53,26 +53,9 @@ impl PointResult {
 /// # Errors
 /// When `runs` cannot be listed.
 pub fn collect(points: &[Point], runs: &Path) -> Result<Vec<PointResult>> {
-    let mut folders = vec![];
-    if runs.is_dir() {
-        for entry in
-            fs::read_dir(runs).with_context(|| format!("cannot list {}", runs.display()))?
-        {
-            folders.push(entry?.path());
-        }
-    }
-    let find = |point: &Point| {
-        let end = format!("-{}", point.id);
-        let named = |path: &&PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end))
-        };
-        // A finished run goes before one of the same point that was broken off.
-        let own: Vec<&PathBuf> = folders.iter().filter(named).collect();
-        let done = own.iter().find(|path| RunFolder::has_result(path));
-        done.or(own.first()).map_or_else(|| runs.join(point.folder()), |path| (*path).clone())
-    };
+    let folders = folders(runs)?;
     let of = |point: &Point| {
-        let run = find(point);
+        let run = run_of(point, &folders, runs);
         PointResult {
             name: point.name.clone(),
             case: point.case.clone(),
@@ -84,6 +67,35 @@ pub fn collect(points: &[Point], runs: &Path) -> Result<Vec<PointResult>> {
         }
     };
     Ok(points.iter().map(of).collect())
+}
+
+/// What is in `runs`, in the order of the names.
+///
+/// # Errors
+/// When it cannot be listed.
+pub(super) fn folders(runs: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = vec![];
+    if runs.is_dir() {
+        for entry in
+            fs::read_dir(runs).with_context(|| format!("cannot list {}", runs.display()))?
+        {
+            folders.push(entry?.path());
+        }
+    }
+    folders.sort_unstable();
+    Ok(folders)
+}
+
+/// The run folder of a point among the `folders` in `runs`; where there is none, the one to be made.
+pub(super) fn run_of(point: &Point, folders: &[PathBuf], runs: &Path) -> PathBuf {
+    let end = format!("-{}", point.id);
+    let named = |path: &&PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end))
+    };
+    // A finished run goes before one of the same point that was broken off.
+    let own: Vec<&PathBuf> = folders.iter().filter(named).collect();
+    let done = own.iter().find(|path| RunFolder::has_result(path));
+    done.or(own.first()).map_or_else(|| runs.join(point.folder()), |path| (*path).clone())
 }
 
 fn status(run: &Path) -> Status {

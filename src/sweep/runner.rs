@@ -2,7 +2,7 @@
 //! only.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 
 use super::begun::logs;
 use super::point::Point;
+use super::result::{folders, run_of};
 use crate::error::{Interrupted, exit_status};
 use crate::eval::value_of;
 use crate::files;
@@ -52,6 +53,8 @@ pub enum Event<'a> {
 /// A point to run.
 pub struct Task {
     pub point: Point,
+    /// Its run folder, made if it is not there.
+    pub run: PathBuf,
     /// The share of its steps behind which it pauses; without, it goes to its end.
     pub until: Option<f64>,
     /// Held while it runs.
@@ -79,7 +82,6 @@ pub struct Runner {
 
 struct Job {
     task: Task,
-    run: PathBuf,
     child: Child,
     /// What the child says.
     log: PathBuf,
@@ -98,8 +100,11 @@ impl Runner {
         observe: &mut dyn FnMut(Event),
     ) -> Result<usize> {
         let mut waiting = points.iter().cloned();
-        let whole = |point| Next::Run(Box::new(Task { point, until: None, claim: None }));
-        let mut next = || Ok(waiting.next().map_or(Next::End, whole));
+        let mut next = || {
+            let Some(point) = waiting.next() else { return Ok(Next::End) };
+            let run = run_of(&point, &folders(&self.runs)?, &self.runs);
+            Ok(Next::Run(Box::new(Task { point, run, until: None, claim: None })))
+        };
         self.run_tasks(&mut next, signals, observe)
     }
 
@@ -181,15 +186,15 @@ impl Runner {
         logs(&self.runs)
     }
 
-    fn start(&self, Task { point, until, .. }: &Task, slot: usize) -> Result<Started> {
-        let run = self.runs.join(point.folder());
-        let config = self.logs().join(format!("{}.toml", point.folder()));
+    fn start(&self, Task { point, run, until, .. }: &Task, slot: usize) -> Result<Started> {
+        let name = run.file_name().unwrap_or_default().to_string_lossy();
+        let config = self.logs().join(format!("{name}.toml"));
         files::write_file(&config, toml::to_string(&point.config)?)?;
-        let log = self.logs().join(format!("{}.log", point.folder()));
+        let log = self.logs().join(format!("{name}.log"));
         let output =
             File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(own_binary()?);
-        command.arg("train").arg(&config).arg("--out").arg(&run).arg("--resume");
+        command.arg("train").arg(&config).arg("--out").arg(run).arg("--resume");
         if point.config.threads == 0 {
             command.arg("--set").arg(format!("threads={}", self.threads()));
         }
@@ -204,7 +209,7 @@ impl Runner {
         command.process_group(0);
         end_with_parent(&mut command);
         let child = command.spawn().context("cannot start a point")?;
-        Ok(Started { run, child, log })
+        Ok(Started { child, log })
     }
 
     /// The GPU of a slot, out of those that the user or the scheduler has allowed.
@@ -224,15 +229,14 @@ impl Runner {
 
 /// A child that has begun.
 struct Started {
-    run: PathBuf,
     child: Child,
     log: PathBuf,
 }
 
 impl Started {
     fn of(self, task: Task) -> Job {
-        let Self { run, child, log } = self;
-        Job { task, metrics: RunFolder::follow_log(&run), run, child, log }
+        let Self { child, log } = self;
+        Job { metrics: RunFolder::follow_log(&task.run), task, child, log }
     }
 }
 
@@ -251,24 +255,25 @@ impl Job {
 
     /// The most steps of the run, which it writes down before the first.
     fn steps(&self) -> Option<u64> {
-        RunFolder::open(&self.run).ok()?.info().ok()?.steps
+        RunFolder::open(&self.task.run).ok()?.info().ok()?.steps
     }
 
     /// The metric that chose the weights, of the validation that was best.
     fn monitored(&self) -> Result<f64> {
         let monitor = self.task.point.config.train.monitor;
-        let run = RunFolder::open(&self.run)?;
-        if self.task.until.is_some() && !RunFolder::has_result(&self.run) {
+        let run = RunFolder::open(&self.task.run)?;
+        if self.task.until.is_some() && !RunFolder::has_result(&self.task.run) {
             let validated = |line: &LogLine| line.value(&monitor.to_string());
             let log = run.log();
             let best = log.iter().filter(|line| line.part == "validation").filter_map(validated);
             return best
                 .max_by(f64::total_cmp)
-                .with_context(|| format!("{} was not validated", self.run.display()));
+                .with_context(|| format!("{} was not validated", self.task.run.display()));
         }
         let result = run.result()?;
-        value_of(&result.validation, monitor)
-            .with_context(|| format!("{} has no {monitor} of its validation", self.run.display()))
+        value_of(&result.validation, monitor).with_context(|| {
+            format!("{} has no {monitor} of its validation", self.task.run.display())
+        })
     }
 
     /// Why the child ended: the last line it said, or how it ended.
@@ -283,15 +288,15 @@ impl Job {
     /// that could not be done.
     fn record(&self, reason: String) -> String {
         // One that is killed behind its result is done all the same.
-        if RunFolder::is_in_use(&self.run) || RunFolder::has_result(&self.run) {
+        if RunFolder::is_in_use(&self.task.run) || RunFolder::has_result(&self.task.run) {
             return reason;
         }
         let write = || -> Result<()> {
-            if !self.run.exists() {
-                RunFolder::create(&self.run, &self.task.point.config, false)?;
+            if !self.task.run.exists() {
+                RunFolder::create(&self.task.run, &self.task.point.config, false)?;
             }
             let failure = Failure { reason: reason.clone() };
-            RunFolder::open(&self.run)?.write_failure(&failure)
+            RunFolder::open(&self.task.run)?.write_failure(&failure)
         };
         match write() {
             Ok(()) => reason,
@@ -303,9 +308,10 @@ impl Job {
 /// Whether a child ended as one does that was asked by a signal and can be gone on with.
 fn is_cut_off(status: ExitStatus) -> bool {
     let stopped = |signal| exit_status(&Interrupted { signal }.into());
-    [libc::SIGINT, libc::SIGTERM]
-        .iter()
-        .any(|signal| status.code() == Some(stopped(*signal).into()))
+    // One that is asked before it listens ends by the signal itself.
+    let by =
+        |signal| status.code() == Some(stopped(signal).into()) || status.signal() == Some(signal);
+    [libc::SIGINT, libc::SIGTERM].into_iter().any(by)
 }
 
 /// This program: on Linux the very file that runs, also when a new build has taken its place.
@@ -330,5 +336,18 @@ fn end_with_parent(command: &mut Command) {
         };
         // SAFETY: the closure neither allocates nor takes locks.
         unsafe { command.pre_exec(die) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ends_by_the_signal_that_asks_it_to_is_cut_off_and_who_is_killed_has_failed() {
+        let ended = |code: i32| is_cut_off(ExitStatus::from_raw(code << 8));
+        let by = |signal| is_cut_off(ExitStatus::from_raw(signal));
+        assert!(by(libc::SIGTERM) && by(libc::SIGINT) && ended(130) && ended(143));
+        assert!(!by(libc::SIGKILL) && !by(libc::SIGSEGV) && !ended(1) && !ended(0));
     }
 }

@@ -12,12 +12,12 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// The logs of `run` after step `done`: what was written of later steps is taken out of the
-    /// lines, and void for TensorBoard, which gets another file.
-    pub fn after(run: &RunFolder, done: u64) -> Result<Self> {
+    /// The logs of `run` after step `done`, `validated` or not: what was written of what is yet to
+    /// come is taken out of the lines, and void for TensorBoard, which gets another file.
+    pub fn after(run: &RunFolder, done: u64, validated: bool) -> Result<Self> {
         let lines = match done {
             0 => run.create_log()?,
-            step => run.log_after(step)?,
+            step => run.log_after(step, validated)?,
         };
         Ok(Self { lines, events: EventFile::create(run.path(), done)? })
     }

@@ -231,12 +231,13 @@ impl RunFolder {
         LogWriter::create(&self.log_path())
     }
 
-    /// Goes on with the log behind the lines of step `step`.
+    /// Goes on with the log behind the lines of step `step`, its validation among them if it is
+    /// `validated`.
     ///
     /// # Errors
     /// Names the file that cannot be read or written.
-    pub fn log_after(&self, step: u64) -> Result<LogWriter> {
-        LogWriter::after(&self.log_path(), step)
+    pub fn log_after(&self, step: u64, validated: bool) -> Result<LogWriter> {
+        LogWriter::after(&self.log_path(), step, validated)
     }
 
     /// Where it says which batch's loss was no number.

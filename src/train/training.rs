@@ -81,7 +81,10 @@ impl<'a> Training<'a> {
             model,
             stepper,
             losses,
-            log: context.team.is_first().then(|| RunLog::after(run, standing.step)).transpose()?,
+            log: match context.team.is_first() {
+                true => Some(RunLog::after(run, standing.step, standing.validated)?),
+                false => None,
+            },
             sent: 0,
             writer: Writer::new(run.checkpoints(), &config.train.checkpoints, standing.step),
             standing,

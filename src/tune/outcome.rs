@@ -11,7 +11,7 @@ use super::search::Search;
 use super::standing::standing;
 use crate::config::{Config, Layer, Metric};
 use crate::report::{Choice, choose};
-use crate::sweep::{Point, PointResult, SweepFile, collect};
+use crate::sweep::{Point, PointResult, Status, SweepFile, collect};
 
 /// What the best is compared with.
 pub const REFERENCE: &str = "cross-entropy";
@@ -38,6 +38,8 @@ pub struct Final {
     pub choice: Choice,
     /// That of what the choice chose, under the first seed.
     pub config: Config,
+    /// The runs that failed and are in no figure, each with its reason.
+    pub failed: Vec<String>,
 }
 
 /// The points of the best by each metric of `search` and of the reference, which are trained to
@@ -116,7 +118,12 @@ impl Outcome {
             else {
                 continue;
             };
-            done.push(Final { metric: *metric, choice, config });
+            let reason = |point: &PointResult| match &point.status {
+                Status::Failed(reason) => Some(format!("{}: {reason}", point.name)),
+                _ => None,
+            };
+            let failed = results.iter().filter_map(reason).collect();
+            done.push(Final { metric: *metric, choice, config, failed });
         }
         Ok(Self { metrics, points, finals: done })
     }

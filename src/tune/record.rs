@@ -9,7 +9,7 @@ use crate::config::Metric;
 use crate::files;
 use crate::formats::{self, Version, Versioned};
 use crate::misuse;
-use crate::sweep::Point;
+use crate::sweep::{Point, folder_name};
 use crate::train::RunFolder;
 
 const NAME: &str = "tune.json";
@@ -45,7 +45,7 @@ impl Entry {
 
     /// Its run folder in that of the search, `folder`.
     pub fn run(&self, folder: &Path) -> PathBuf {
-        folder.join(format!("{}-{}", self.name, self.id))
+        folder.join(folder_name(&self.name, &self.id))
     }
 
     /// The point, if it has been begun in `folder`.
@@ -107,6 +107,7 @@ impl Record {
                 );
             }
         }
+        let mut own = self.clone();
         if Self::is_there(folder) {
             let there = Self::read(folder)?;
             let common = there.search.len().min(self.search.len());
@@ -123,8 +124,9 @@ impl Record {
                     folder.display()
                 );
             }
+            own.finals = there.finals;
         }
-        self.write(folder)
+        own.write(folder)
     }
 }
 
@@ -158,8 +160,11 @@ mod tests {
         let folder = place.path().join("tune");
         let first = record("recall@20", &["a", "b"]);
         first.open(&folder).unwrap();
+        let finals = vec![record("recall@20", &["f"]).search];
+        Record { finals: finals.clone(), ..first.clone() }.write(&folder).unwrap();
         record("recall@20", &["a", "b", "c"]).open(&folder).unwrap();
-        assert_eq!(Record::read(&folder).unwrap().search.len(), 3);
+        let there = Record::read(&folder).unwrap();
+        assert_eq!((there.search.len(), there.finals), (3, finals), "what was found stays");
         for (other, word) in [
             (record("recall@50", &["a", "b"]), "other metrics"),
             (record("recall@20", &["a", "x"]), "other points"),

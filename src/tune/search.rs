@@ -126,7 +126,8 @@ impl Search {
             // Whoever held it until now may have brought it here.
             if standing(&self.folder.join(point.folder()), &self.metrics).reached == reached {
                 let until = Some(SHARES[reached]).filter(|share| *share < 1.0);
-                let task = Task { point: point.clone(), until, claim: Some(claim) };
+                let run = self.folder.join(point.folder());
+                let task = Task { point: point.clone(), run, until, claim: Some(claim) };
                 return Ok(Next::Run(Box::new(task)));
             }
         }
@@ -135,34 +136,43 @@ impl Search {
 
 /// Points that are all trained to their end.
 pub struct Whole<'a> {
-    pub folder: &'a Path,
-    pub points: &'a [Point],
+    folder: &'a Path,
+    points: &'a [Point],
+    /// The ids of those that were begun here: one that fails is not begun again by the same call.
+    begun: HashSet<String>,
 }
 
-impl Whole<'_> {
+impl<'a> Whole<'a> {
+    /// Of none that was begun.
+    pub fn new(folder: &'a Path, points: &'a [Point]) -> Self {
+        Self { folder, points, begun: HashSet::new() }
+    }
+
     /// How many have not ended.
     pub fn left(&self) -> usize {
         let ended = |point: &&Point| RunFolder::has_result(&self.folder.join(point.folder()));
         self.points.len() - self.points.iter().filter(ended).count()
     }
 
-    /// What is run next: a point that has not ended and that nobody runs.
+    /// What is run next: a point that has no result, was not begun here and that nobody runs.
     ///
     /// # Errors
     /// Names the run that cannot be read, or the lock that cannot be taken.
-    pub fn next_task(&self) -> Result<Next> {
+    pub fn next_task(&mut self) -> Result<Next> {
         let mut held = false;
         for point in self.points {
-            let has_ended = || RunFolder::ending(&self.folder.join(point.folder()));
-            if has_ended()?.is_some() {
+            let run = self.folder.join(point.folder());
+            let is_over = || RunFolder::has_result(&run) || self.begun.contains(&point.id);
+            if is_over() {
                 continue;
             }
             match claim(self.folder, point)? {
                 // Whoever held it until now may have ended it.
-                Some(_) if has_ended()?.is_some() => {}
+                Some(_) if is_over() => {}
                 None => held = true,
                 claim => {
-                    let task = Task { point: point.clone(), until: None, claim };
+                    self.begun.insert(point.id.clone());
+                    let task = Task { point: point.clone(), run, until: None, claim };
                     return Ok(Next::Run(Box::new(task)));
                 }
             }

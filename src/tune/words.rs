@@ -17,7 +17,15 @@ pub fn said(outcome: &Outcome) -> Vec<String> {
 }
 
 /// What is found by one metric.
-pub fn paragraph(Final { metric, choice, .. }: &Final) -> String {
+pub fn paragraph(found: &Final) -> String {
+    let mut text = of_choice(found);
+    if !found.failed.is_empty() {
+        let _ = write!(text, " Left out, because they failed: {}.", found.failed.join("; "));
+    }
+    text
+}
+
+fn of_choice(Final { metric, choice, .. }: &Final) -> String {
     let chosen = choice.chosen();
     let mean = |case: &Case| {
         let test = case.test.map_or("nothing".into(), in_percent);

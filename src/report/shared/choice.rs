@@ -29,8 +29,8 @@ pub fn in_percent((mean, sd): Mean) -> String {
 pub struct Choice {
     /// What is chosen by.
     pub by: Metric,
-    /// What each run's weights were chosen by.
-    pub monitor: Metric,
+    /// What each run's weights were chosen by; none where they differ in that.
+    pub monitor: Option<Metric>,
     /// The best in validation first: that one is chosen. There is one at least.
     pub cases: Vec<Case>,
 }
@@ -113,8 +113,8 @@ impl Choice {
                 listed(monitors.iter())
             );
         }
-        let monitor = first.train.monitor;
-        let by = by.unwrap_or(monitor);
+        let by = by.unwrap_or(first.train.monitor);
+        let monitor = monitors.first().copied().filter(|_| monitors.len() == 1);
         let mut measured = done[0].result().map_or(vec![], |result| result.validation.clone());
         let by_all = |metric| done.iter().all(|point| in_validation(point, metric).is_finite());
         measured.retain(|(metric, _)| by_all(*metric));

@@ -7,7 +7,7 @@ use anyhow::Result;
 use polars::prelude::*;
 use toml::Value;
 
-use super::config_columns::{flat, plain};
+use super::config_columns::{flat, left_out, plain};
 use super::study::metrics_of;
 use crate::eval::{ColdRecall, Lists, value_of};
 use crate::files;
@@ -47,10 +47,11 @@ fn frame(points: &[PointResult]) -> Result<DataFrame> {
     let configs = points.iter().map(|p| flat(&p.config)).collect::<Result<Vec<_>>>()?;
     let keys: BTreeSet<&String> = configs.iter().flatten().map(|(key, _)| key).collect();
     for key in keys {
-        let find = |config: &Vec<(String, Value)>| {
-            config.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone())
+        let find = |(config, point): (&Vec<(String, Value)>, &PointResult)| {
+            let written = config.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+            written.or_else(|| left_out(&point.config, key))
         };
-        columns.push(typed(key, configs.iter().map(find).collect()));
+        columns.push(typed(key, configs.iter().zip(points).map(find).collect()));
     }
     for metric in metrics_of(points) {
         let value = |o: &RunResult| value_of(&o.validation, metric);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::config_columns::{flat, plain};
+use super::config_columns::{flat, left_out, plain};
 use super::study::{Study, Variant, recall};
 use super::table::{Cell, Table};
 use super::variant_cells::{cold_cell, metric_cell, result_cell};
@@ -18,12 +18,14 @@ use crate::sweep::{PointResult, Status};
 /// A configuration that cannot be written as TOML.
 pub fn variants(study: &Study) -> Result<Table> {
     let flats = study.variants.iter().map(|s| flat(s.config)).collect::<Result<Vec<_>, _>>()?;
-    let value = |flat: &[(String, toml::Value)], key: &str| {
-        flat.iter().find(|(k, _)| k == key).map(|(_, v)| plain(v)).unwrap_or_default()
+    let value = |place: usize, key: &str| {
+        let written = flats[place].iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+        let value = written.or_else(|| left_out(study.variants[place].config, key));
+        value.as_ref().map(plain).unwrap_or_default()
     };
     let mut keys: Vec<&String> = vec![];
     for (key, _) in flats.iter().flatten() {
-        let same = flats.iter().all(|flat| value(flat, key) == value(&flats[0], key));
+        let same = (0..flats.len()).all(|place| value(place, key) == value(0, key));
         if key != "seed" && !same && !keys.contains(&key) {
             keys.push(key);
         }
@@ -37,8 +39,8 @@ pub fn variants(study: &Study) -> Result<Table> {
     }
     metrics.retain(|metric| study.measures(metric.kind));
     let cold = cold_columns(study.points);
-    let row = |(variant, flat): (&Variant, &Vec<_>)| {
-        let mut row: Vec<Cell> = keys.iter().map(|key| Cell::Text(value(flat, key))).collect();
+    let row = |(place, variant): (usize, &Variant)| {
+        let mut row: Vec<Cell> = keys.iter().map(|key| Cell::Text(value(place, key))).collect();
         if keys.is_empty() {
             row.push(Cell::Text("all points".into()));
         }
@@ -69,7 +71,7 @@ pub fn variants(study: &Study) -> Result<Table> {
         title: "All settings".into(),
         notes,
         head,
-        rows: study.variants.iter().zip(&flats).map(row).collect(),
+        rows: study.variants.iter().enumerate().map(row).collect(),
         ..Table::default()
     }
     .bold_best(judged))

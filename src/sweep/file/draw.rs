@@ -58,14 +58,14 @@ impl SweepFile {
         self.content.seeds.iter().map(of_seed).collect()
     }
 
-    /// The configuration that all points start from, with other values for some keys.
+    /// The configuration that all points start from, `--set` included, with other values for some keys.
     ///
     /// # Errors
     /// [`crate::error::Misuse`] that names the key that is wrong.
     pub fn base(&self, sets: &Layer) -> Result<Config> {
         let mut table = self.base.clone();
-        sets.lay_over(&mut table)?;
         self.given.lay_over(&mut table)?;
+        sets.lay_over(&mut table)?;
         from_table(table, &self.path.display().to_string())?
             .fitted(Manifest::size_of)
             .and_then(Settings::checked)

@@ -3,7 +3,9 @@
 use std::fs;
 
 use super::*;
+use crate::config::{LogQ, LossConfig};
 use crate::data::{Dataset, Sequences, Split};
+use crate::sweep::result::{folders, run_of};
 use crate::sweep::{Filter, Shard};
 
 /// A folder with a dataset in `data`, a base configuration and a sweep file of `text`.
@@ -136,13 +138,72 @@ fn shards_and_filters_choose_points() {
     assert_eq!(only("loss.alpha=1").unwrap().len(), 3);
     assert_eq!(only("grid=t3").unwrap().len(), 4);
     assert!(only("loss.kernel=sigmoid").unwrap_err().to_string().contains("no point"));
+    // A default that is not written out, another way to say a value, a grid that is called a number.
+    let text = "[[grid]]\nname = \"2024\"\n[grid.axes]\n\"tower.repeats\" = [true, false]\n\
+                \"sampling.negatives_per_positive\" = [4, 5]\n";
+    let points = Place::new().load(text, &[]).unwrap();
+    let only = |text: &str| Filter::apply(&[text.parse().unwrap()], points.clone());
+    for (filter, passed) in [
+        ("tower.repeats=false", 2),
+        ("tower.repeats=true", 2),
+        ("sampling.ahead=0", 4),
+        ("sampling.negatives_per_positive=4", 2),
+        ("grid=2024", 4),
+    ] {
+        assert_eq!(only(filter).unwrap().len(), passed, "{filter}");
+    }
+    assert!(only("sampling.ahead=0.5").is_err() && only("tower.nonsense=1").is_err());
+}
+
+#[test]
+fn another_name_of_the_loss_that_is_there_takes_nothing_away() {
+    let of =
+        |text: &str, sets: &[&str]| Place::new().load(text, sets).unwrap().remove(0).config.loss;
+    let grid = "[[grid]]\nname = \"g\"\n";
+    let alpha = format!("set = {{ \"loss.alpha\" = 1.4 }}\n{grid}");
+    assert_eq!(of(&alpha, &["loss.kind=cro"]).alpha(), Some(1.4));
+    assert_eq!(of(&alpha, &["loss.kind=bpr"]).alpha(), None);
+    let corrected = "set = { loss = { kind = \"cross-entropy\", log_q = \"negatives\" } }\n";
+    let ssm = of(&format!("{corrected}{grid}"), &["loss.kind=ssm"]);
+    assert!(matches!(ssm, LossConfig::CrossEntropy { log_q: LogQ::Negatives }), "{ssm:?}");
+    let axis =
+        format!("{grid}set = {{ \"loss.alpha\" = 0.5 }}\n[grid.axes]\n\"loss.kind\" = [\"cro\"]\n");
+    assert_eq!(of(&axis, &[]).alpha(), Some(0.5));
+}
+
+#[test]
+fn the_base_with_other_values_has_them_whatever_was_given() {
+    let place = Place::new();
+    for given in ["loss.kind=bpr", "loss.alpha=1.4", "tower.dim=8"] {
+        place.load("[[grid]]\nname = \"g\"\n", &[]).unwrap();
+        let file = SweepFile::load(&place.0.path().join("s.toml"), &[given.to_owned()]).unwrap();
+        let reference = Layer::of_sets(&["loss.kind=cross-entropy".to_owned()]).unwrap();
+        let config = file.base(&reference).unwrap();
+        assert!(matches!(config.loss, LossConfig::CrossEntropy { .. }), "{given}");
+        assert_eq!(config.tower.dim, if given.starts_with("tower") { 8 } else { 32 });
+    }
+}
+
+#[test]
+fn a_run_folder_is_known_by_the_id_and_its_name_fits_a_file_system() {
+    let place = Place::new();
+    let long = "x".repeat(300);
+    let text = format!("[[grid]]\nname = \"g\"\ncases = [{{ name = \"{long}\", set = {{}} }}]\n");
+    let point = place.load(&text, &[]).unwrap().remove(0);
+    assert!(point.folder().len() < 240 && point.folder().ends_with(&point.id));
+    let runs = place.0.path().join("runs");
+    let made = runs.join(point.folder());
+    assert_eq!(run_of(&point, &folders(&runs).unwrap(), &runs), made);
+    let renamed = runs.join(format!("other-{}", point.id));
+    fs::create_dir_all(&renamed).unwrap();
+    assert_eq!(run_of(&point, &folders(&runs).unwrap(), &runs), renamed);
 }
 
 #[test]
 fn what_cannot_work_is_refused_with_the_place() {
     let grid = |text: &str| format!("[[grid]]\nname = \"g\"\n{text}");
     let axes = |text: &str| grid(&format!("[grid.axes]\n{text}"));
-    let cases: [(String, &[&str]); 15] = [
+    let cases: [(String, &[&str]); 16] = [
         (grid("axis = 1"), &["s.toml:4", "axis", "`axes`"]),
         ("grid = []".into(), &["s.toml", "no [[grid]]"]),
         (axes("\"loss.alpha\" = []"), &["grid `g`", "loss.alpha", "no values"]),
@@ -150,6 +211,7 @@ fn what_cannot_work_is_refused_with_the_place() {
         (axes("\"loss.alpha\" = [1.0, 1.0]"), &["loss.alpha", "twice"]),
         (axes("\"loss.alhpa\" = [1.0]"), &["grid `g`", "alhpa", "did you mean `alpha`"]),
         (axes("seed = [1, 2]"), &["grid `g`", "seeds = "]),
+        (format!("set = {{ seed = 7 }}\n{}", grid("")), &["s.toml", "seeds = "]),
         (grid("seeds = [1, 1]"), &["seed 1", "twice"]),
         (grid("seeds = []"), &["seeds"]),
         (
@@ -185,6 +247,12 @@ fn what_cannot_work_is_refused_with_the_place() {
     let axis = axes("\"loss.alpha\" = [0.5]");
     let error = place.load(&axis, &["loss.alpha=1.0"]).unwrap_err();
     assert!(format!("{error:#}").contains("--set loss.alpha"), "{error:#}");
+    // What the grid sets is not dropped in silence either.
+    let error = place.load(&axis, &["loss.kind=bpr"]).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("--set loss.kind=\"bpr\" takes away loss.alpha"),
+        "{error:#}"
+    );
     // BPR has no α: what --set asks for is not dropped in silence.
     let error = place.load(TWO_GRIDS, &["loss.alpha=1.0"]).unwrap_err();
     assert!(format!("{error:#}").contains("t2_bpr_seed=1: loss.alpha"), "{error:#}");

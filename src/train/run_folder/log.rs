@@ -63,15 +63,19 @@ impl LogWriter {
         Ok(Self { path: path.into(), file })
     }
 
-    /// Goes on with the log at `path` after training step `step`: the lines from the first one on
-    /// that is of a later step, of the test, or broken are taken out.
-    pub(super) fn after(path: &Path, step: u64) -> anyhow::Result<Self> {
+    /// Goes on with the log at `path` after training step `step`, whose validation is behind it or
+    /// not: the lines from the first one on that is of what is yet to come, or broken, are taken out.
+    pub(super) fn after(path: &Path, step: u64, validated: bool) -> anyhow::Result<Self> {
         let cannot = || format!("cannot go on with {}", path.display());
         let text = fs::read(path).with_context(cannot)?;
         let stays = |line: &&[u8]| {
             let whole = line.ends_with(b"\n");
-            let line = serde_json::from_slice::<LogLine>(line);
-            whole && line.is_ok_and(|line| line.part != "test" && line.step <= step)
+            let is_past = |line: LogLine| match line.part.as_str() {
+                "test" => false,
+                "validation" if !validated => line.step < step,
+                _ => line.step <= step,
+            };
+            whole && serde_json::from_slice(line).is_ok_and(is_past)
         };
         let kept = text.split_inclusive(|byte| *byte == b'\n').take_while(stays);
         let length: usize = kept.map(<[u8]>::len).sum();

@@ -102,3 +102,24 @@ fn a_finished_run_is_tidied_wherever_a_kill_has_met_it() {
         assert!(!there("checkpoints") && !there(".checkpoints.old"), "{left:?}");
     }
 }
+
+#[test]
+fn a_log_goes_on_behind_what_is_past() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(dir.path());
+    let line = |part: &str, step| LogLine { part: part.into(), step, seconds: 1.0, values: vec![] };
+    let all = [("train", 10), ("validation", 10), ("train", 20), ("validation", 20), ("train", 30)];
+    let mut log = run.create_log().unwrap();
+    all.iter().for_each(|(part, step)| log.write(&line(part, *step)).unwrap());
+    let left = |step, validated| {
+        run.log_after(step, validated).unwrap();
+        run.log().iter().map(|line| (line.part.clone(), line.step)).collect::<Vec<_>>()
+    };
+    let expected = |count: usize| -> Vec<(String, u64)> {
+        all[..count].iter().map(|(part, step)| (part.to_string(), *step)).collect()
+    };
+    assert_eq!(left(30, true), expected(5));
+    assert_eq!(left(20, true), expected(4));
+    assert_eq!(left(20, false), expected(3), "the validation of step 20 is yet to come");
+    assert_eq!(left(10, true), expected(2));
+}

@@ -24,7 +24,7 @@ fn validation_chooses_and_test_says_where_the_others_stand() {
     };
     let points = [of("c", 0.1, 0), of("b", 0.3, 19), of("a", 0.4, 20), of("d", 0.2, 40)];
     let choice = choose(&points, None).unwrap();
-    assert_eq!((choice.by.to_string(), choice.by), ("recall@100".into(), choice.monitor));
+    assert_eq!((choice.by.to_string(), choice.by), ("recall@100".into(), choice.monitor.unwrap()));
     let names: Vec<&str> = choice.cases.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "d", "c"]);
     assert_eq!(
@@ -47,7 +47,10 @@ fn validation_chooses_and_test_says_where_the_others_stand() {
     // By another metric another is chosen.
     let choice = choose(&points, Some("recall@50")).unwrap();
     assert_eq!((choice.chosen().name.as_str(), choice.chosen().validation.0), ("c", 0.4));
-    assert_eq!(choice.monitor.to_string(), "recall@100");
+    assert_eq!(choice.monitor.unwrap().to_string(), "recall@100");
+    let mut points = points;
+    points[1].config.train.monitor = "recall@50".parse().unwrap();
+    assert_eq!(choose(&points, Some("recall@50")).unwrap().monitor, None, "they differ in it");
 }
 
 /// `a` has one seed that is the best of all, and a lower mean than `b`: 0.3 against 0.35.
