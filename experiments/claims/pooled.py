@@ -5,8 +5,8 @@ Needs pandas, pyarrow, scipy, statsmodels and matplotlib.
     python pooled.py runs/claims-A runs/claims-B ...
 
 takes of each sweep what the pooling needs: results-A.csv (a row a run; rows that stand there are kept but for runs of the
-same loss and seed), effects-A.csv (of all runs of the losses that are compared, which have to be in the folder) and
-budgets-A.csv (validation by steps). Then it pools all that stand beside it: pooled.csv, losses.csv, pooled.svg and
+same loss and seed) and, of a folder that holds all losses that are compared, effects-A.csv (of all their runs) and
+budgets-A.csv (their validation by steps). Then it pools all that stand beside it: pooled.csv, losses.csv, pooled.svg and
 tables.md, whose first table is that of docs/results.md.
 
 An effect is a relative difference of recall@N between two losses, in percent of the second, or what such a difference
@@ -30,6 +30,9 @@ from statsmodels.stats.meta_analysis import combine_effects
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+# The same figures give the same files.
+plt.rcParams["svg.hashsalt"] = "claims"
 
 # Of each data set alone its own interval is taken, not statsmodels'.
 warnings.filterwarnings("ignore", message="`use_t=True` requires")
@@ -209,8 +212,9 @@ def take(folder):
     """Writes what the pooling needs of a sweep, so that it can do without the ranks of its runs."""
     data = folder.name.removeprefix("claims-")
     results, found = read(folder)
-    effects_of(found).round(6).to_csv(HERE / f"effects-{data}.csv", index=False)
-    budgets_of(folder, results).round(6).to_csv(HERE / f"budgets-{data}.csv", index=False)
+    if set(COMPARED) <= set(found):
+        effects_of(found).round(6).to_csv(HERE / f"effects-{data}.csv", index=False)
+        budgets_of(folder, results).round(6).to_csv(HERE / f"budgets-{data}.csv", index=False)
     kept = HERE / f"results-{data}.csv"
     if kept.exists():
         results = pd.concat([results, pd.read_csv(kept)]).drop_duplicates([*KEYS, "seed"])
@@ -290,15 +294,17 @@ def claims(every, data):
 
 
 def choices(data):
-    """Which loss for which N: by validation, never by the test, of the one seed that all losses have."""
+    """Which loss for which N: by validation, never by the test, the mean of the seeds that all losses have."""
     for d in data:
         results = rows_of(d)
-        first = results[results.seed == 1].set_index("loss")
+        seeds = set.intersection(*(set(part.seed) for _, part in results.groupby("loss")))
+        means = results[results.seed.isin(seeds)].groupby("loss").mean(numeric_only=True)
         for at in AT:
-            order = first.sort_values(f"validation.recall@{at}", ascending=False)
-            best, base = 100 * order[f"test.recall@{at}"].iloc[0], 100 * first[f"test.recall@{at}"][[CE]].iloc[0]
+            order = means.sort_values(f"validation.recall@{at}", ascending=False)
+            best, base = 100 * order[f"test.recall@{at}"].iloc[0], 100 * means[f"test.recall@{at}"][[CE]].iloc[0]
             names = [named(of) for of in order.index[:3]]
-            yield [d, str(at), f"{len(order)}", names[0], f"{best:.2f}", f"{base:.2f}", ", ".join(names[1:])]
+            counts = f"{len(order)}, {len(seeds)}"
+            yield [d, str(at), counts, names[0], f"{best:.2f}", f"{base:.2f}", ", ".join(names[1:])]
 
 
 def means_of(data):
@@ -419,7 +425,7 @@ def main(folders):
         [
             "data",
             "N",
-            "settings",
+            "settings, seeds",
             "best in validation",
             "its test recall, %",
             "cross-entropy's",
