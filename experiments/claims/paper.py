@@ -3,11 +3,13 @@
 python paper.py
 """
 
+from math import isnan
+
 from pooled import AT, BPR, CE, HERE, LAMBDA, SOFTPLUS, TRIPLET, cro, loss, plt, rows_of, table
 
 KERNELS = ["sigmoid", "hinge", "exponential", "softplus"]
 ALPHAS = [0.6, 0.8, 1.0, 1.2]
-OF_FIGURE_4 = [round(0.2 * tenth, 1) for tenth in range(11)]
+OF_FIGURE_4 = [round(0.2 * fifth, 1) for fifth in range(11)]
 TABLE_2 = {"cross-entropy": CE, "triplet": TRIPLET, "BPR": BPR, "CRO, softplus, α = 1": SOFTPLUS}
 TABLE_2 |= {"CRO-Lambda, sigmoid and softplus, α = 1": LAMBDA}
 TABLE_3 = {kernel: [cro(kernel, alpha) for alpha in ALPHAS] for kernel in KERNELS}
@@ -30,7 +32,8 @@ def columns(head, lines):
     best = [max(line[1][column][0] for line in lines) for column in range(len(head) - 1)]
     bodies = []
     for name, values in lines:
-        texts = [f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in values]
+        # Of one seed there is no deviation.
+        texts = [f"{mean:.2f}" if isnan(own) else f"{mean:.2f} ± {own:.2f}" for mean, own in values]
         bodies.append([name, *(f"**{text}**" if v[0] == b else text for text, v, b in zip(texts, values, best))])
     return table(head, bodies)
 
@@ -50,7 +53,7 @@ def tables(data, rows):
 
 
 def over(rows, first, second, at):
-    """Percent of `first` over the mean of `second`, the mean over seeds and half of the band of ± their standard error."""
+    """Percent of `first` over the mean of `second`, the mean over seeds and its standard error."""
     base = sum(rows.loc[[of], f"test.recall@{at}"].mean() for of in second) / len(second)
     own = 100 * (rows.loc[[first], f"test.recall@{at}"] / base - 1)
     return own.mean(), own.sem()
@@ -88,12 +91,12 @@ def draw(of_data):
 
 
 def main():
-    kept = {path.stem.removeprefix("results-"): None for path in sorted(HERE.glob("results-*.csv"))}
+    kept = [path.stem.removeprefix("results-") for path in HERE.glob("results-*.csv")]
     of_data = {data: rows_of(data).set_index("loss") for data in kept}
     of_data = dict(sorted(of_data.items(), key=lambda pair: pair[1]["items"].max()))
     lines = ["# Tables 2 to 4 and Figures 3 to 5 of the CROLoss paper, on five logs", ""]
     lines += [
-        "Made by `paper.py`. Test recall in percent, mean ± standard deviation over seeds, the best of each column bold;"
+        "Made by `paper.py`. Test recall in percent, mean ± standard deviation over seeds (without it: one seed), the best of each column bold;"
     ]
     lines += ["in the figures ± the standard error of that mean. [How it was made](README.md).", ""]
     lines += ["![Figures 3, 4 and 5 on each data set](paper.svg)"]

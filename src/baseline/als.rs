@@ -5,8 +5,8 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::Training;
 use super::sparse::Sparse;
+use super::{Training, cholesky};
 use crate::eval::Scorer;
 use crate::random::{Purpose, stream};
 
@@ -138,9 +138,7 @@ impl AlsRecipe {
         let transposed = factors.transpose(1, 2);
         let left = transposed.bmm(&(&factors * read(&met))) + of_all;
         let right = transposed.bmm(&read(&drawn));
-        let factor = left.f_linalg_cholesky(false).context(
-            "als cannot be solved: its equations are not positive definite; raise regularization",
-        )?;
+        let factor = cholesky(&left, "als cannot be solved; raise als.regularization")?;
         Ok(right.cholesky_solve(&factor, false).squeeze_dim(2))
     }
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use tch::Tensor;
 
 use super::cooccurrence::Occurrences;
-use super::{Training, row_by_row};
+use super::{Training, cholesky, row_by_row};
 use crate::data::distinct;
 use crate::eval::Scorer;
 use crate::misuse;
@@ -53,9 +53,7 @@ impl Ease {
         let inverse = {
             let matrix = Tensor::from_slice(&gram).view([side, side]);
             drop(gram);
-            let factor = matrix.f_linalg_cholesky(false).context(
-                "ease cannot be solved: its matrix is not positive definite; raise ease.lambda",
-            )?;
+            let factor = cholesky(&matrix, "ease cannot be solved; raise ease.lambda")?;
             drop(matrix);
             factor.cholesky_inverse(false)
         };

@@ -118,7 +118,7 @@ impl KeptResults {
         self.results.iter().find(whole).map(|result| result.narrowed(asked))
     }
 
-    /// All that is known of `asked`, in the order of [`Recipe::NAMES`].
+    /// What is known of `asked`, each recipe once, in the order of [`Recipe::NAMES`].
     pub fn all(&self, asked: &Asked) -> Vec<KeptResult> {
         let mut answers: Vec<&KeptResult> =
             self.results.iter().filter(|result| result.answers(&result.recipe, asked)).collect();

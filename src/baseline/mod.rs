@@ -12,7 +12,9 @@ mod run;
 mod sparse;
 mod transitions;
 
+use anyhow::{Result, anyhow};
 use rayon::prelude::*;
+use tch::Tensor;
 
 use crate::data::Sequences;
 
@@ -24,6 +26,15 @@ pub use popularity::Popularity;
 pub use recipe::Recipe;
 pub use run::{Stage, run};
 pub use transitions::Transitions;
+
+/// The Cholesky factors of `[..., side, side]`; `cannot`: what is said where a matrix has none.
+fn cholesky(matrix: &Tensor, cannot: &str) -> Result<Tensor> {
+    matrix.f_linalg_cholesky(false).map_err(|error| {
+        // libtorch tells its own stack behind the first line.
+        let said = error.to_string();
+        anyhow!("{cannot}: {}", said.lines().next().unwrap_or_default())
+    })
+}
 
 /// What a baseline is fitted on: the whole sequences of the users who train.
 #[derive(Clone, Copy)]

@@ -151,7 +151,7 @@ fn list(results: &[PointResult]) -> Result<()> {
             (Status::Missing, None) => "to run".into(),
             (Status::Failed(_), None) => "to run again".into(),
         };
-        [format!("{}-{}", result.name, result.id), status]
+        [result.run.file_name().unwrap_or_default().to_string_lossy().into_owned(), status]
     };
     table::print(results.iter().map(line))?;
     let open = results.iter().filter(|point| point.result().is_none()).count();

@@ -12,7 +12,7 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
         // To keep account of the place takes time, which only mistakes are worth.
         let mut json = serde_json::Deserializer::from_slice(text);
         match serde_path_to_error::deserialize::<_, T>(&mut json) {
-            Err(placed) => match placed.path().iter().next() {
+            Err(placed) => match placed.path().iter().next_back() {
                 // A text that ends too early has no place.
                 None | Some(Segment::Unknown) => error.to_string(),
                 Some(_) => format!("{}: {}", placed.path(), placed.inner()),

@@ -68,13 +68,16 @@ pub fn folder_name(name: &str, id: &str) -> String {
 pub struct Filter {
     key: String,
     value: Value,
+    /// The value as it is written: a grid may be called `1e3`.
+    text: String,
 }
 
 impl FromStr for Filter {
     type Err = anyhow::Error;
     fn from_str(text: &str) -> Result<Self> {
         let (key, value) = parse_set(text)?;
-        Ok(Self { key, value })
+        let text = text.split_once('=').map_or("", |(_, text)| text.trim()).into();
+        Ok(Self { key, value, text })
     }
 }
 
@@ -102,16 +105,16 @@ impl Filter {
 
     fn passes(&self, point: &Point) -> Result<bool> {
         if self.key == "grid" {
-            let name = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
-            return Ok(point.grids.contains(&name));
+            let names = [Some(self.text.as_str()), self.value.as_str()];
+            return Ok(point.grids.iter().any(|grid| names.contains(&Some(grid))));
         }
         let table = Table::try_from(&point.config).context("a configuration")?;
         let config = Value::Table(table.clone());
         let found = self.key.split('.').try_fold(&config, |at, part| at.get(part));
         Ok(match (found, &self.value) {
-            (Some(Value::Float(a)), Value::Integer(b)) => *a == *b as f64,
-            (Some(found), wanted) => found == wanted,
-            (None, wanted) => changes_nothing(&point.config, table, &self.key, wanted)?,
+            (Some(Value::Float(a)), Value::Integer(b)) if *a == *b as f64 => true,
+            (Some(found), wanted) if found == wanted => true,
+            (_, wanted) => changes_nothing(&point.config, table, &self.key, wanted)?,
         })
     }
 }

@@ -92,10 +92,13 @@ pub(super) fn run_of(point: &Point, folders: &[PathBuf], runs: &Path) -> PathBuf
     let named = |path: &&PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end))
     };
-    // A finished run goes before one of the same point that was broken off.
+    let usual = runs.join(point.folder());
+    // A finished run goes before one of the same point that was broken off, and of these that of the
+    // point's own name.
     let own: Vec<&PathBuf> = folders.iter().filter(named).collect();
     let done = own.iter().find(|path| RunFolder::has_result(path));
-    done.or(own.first()).map_or_else(|| runs.join(point.folder()), |path| (*path).clone())
+    let begun = own.iter().find(|path| ***path == usual).or(own.first());
+    done.or(begun).map_or(usual, |path| (*path).clone())
 }
 
 fn status(run: &Path) -> Status {

@@ -12,8 +12,8 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// The logs of `run` after step `done`, `validated` or not: what was written of what is yet to
-    /// come is taken out of the lines, and void for TensorBoard, which gets another file.
+    /// The logs of `run` after step `done`: the lines of later steps, and of its own validation unless
+    /// it is `validated`, are cut off; TensorBoard gets another file, in which they are void.
     pub fn after(run: &RunFolder, done: u64, validated: bool) -> Result<Self> {
         let lines = match done {
             0 => run.create_log()?,

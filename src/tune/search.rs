@@ -157,7 +157,7 @@ impl<'a> Whole<'a> {
     /// What is run next: a point that has no result, was not begun here and that nobody runs.
     ///
     /// # Errors
-    /// Names the run that cannot be read, or the lock that cannot be taken.
+    /// Names the lock that cannot be taken.
     pub fn next_task(&mut self) -> Result<Next> {
         let mut held = false;
         for point in self.points {

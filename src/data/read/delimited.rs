@@ -129,8 +129,8 @@ impl Table {
         let has_quotes = find_ends(record, self.separator, quote, ends);
         if has_quotes && quote.is_some_and(|quote| is_torn(record, self.separator, quote, ends)) {
             bail!(
-                "a quote within a field that does not begin with one, and a separator or a line end \
-                 behind it: put the field in quotes, and each of its own quotes twice"
+                "a stray quote in a field, and a separator or a line end behind it: put the field in \
+                 quotes, and each of its own quotes twice"
             );
         }
         if ends.len() != self.width {
@@ -166,12 +166,16 @@ fn find_ends(record: &str, separator: u8, quote: Option<u8>, ends: &mut Vec<usiz
     has_quotes
 }
 
-/// Whether a field that does not begin with a quote has a separator or a line end between quotes: they
-/// are text, and nobody can tell where it ends.
+/// Whether a field has a separator or a line end between quotes that are not those around it: nobody
+/// can tell where it ends.
 fn is_torn(record: &str, separator: u8, quote: u8, ends: &[usize]) -> bool {
     let starts = std::iter::once(0).chain(ends.iter().map(|end| end + 1));
-    let mut fields = starts.zip(ends).map(|(start, end)| &record.as_bytes()[start..*end]);
-    fields.any(|field| field.first() != Some(&quote) && memchr2(separator, b'\n', field).is_some())
+    let mut fields = starts.zip(ends).map(|(start, end)| &record[start..*end]);
+    fields.any(|field| {
+        let is_whole =
+            field.as_bytes().first() == Some(&quote) && bare(field, Some(quote)).is_some();
+        !is_whole && memchr2(separator, b'\n', field.as_bytes()).is_some()
+    })
 }
 
 /// A field without the quotes around it, if there are any; `None` of one with stray quotes.

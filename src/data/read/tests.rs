@@ -273,10 +273,17 @@ fn bad_lines_are_told_with_file_and_line() {
     is("a.csv", &[csv.as_bytes(), b"u,\xff,1\n"].concat(), "a.csv:5: this line is not UTF-8 text");
     let said = complaint("a.csv", with("u,\"i,1"), |_| ());
     assert!(said.starts_with("a.csv:5: "), "{said}");
-    // Quotes within two fields would make one of all that stands between them.
+    // Stray quotes in two fields would make one of all that stands between them, read or not.
     for torn in ["u,5\" i,1\nu,7\" i,2", "u,5\" i,6\" i"] {
         let said = complaint("a.csv", with(torn), |_| ());
-        assert!(said.starts_with("a.csv:5: a quote within a field"), "{said}");
+        assert!(said.starts_with("a.csv:5: a stray quote in a field"), "{said}");
+    }
+    for title in ["5\" x", "\"a\" 5\" x"] {
+        let text = format!(
+            "user,item,time,title\nu,i,1,\"a, \"\"b\"\"\nc\"\nu,i,2,{title}\nv,j,3,{title}\n"
+        );
+        let said = complaint("a.csv", text, |_| ());
+        assert!(said.starts_with("a.csv:4: a stray quote in a field"), "{said}");
     }
     let json = "{\"user\": 1, \"item\": 2, \"time\": 3}\n";
     let said = complaint("a.json", format!("{json}\n{{\"user\": 1,\n"), |_| ());

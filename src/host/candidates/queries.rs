@@ -36,7 +36,8 @@ pub struct Slots<'a> {
 pub trait ScoreLoss: Sync {
     /// `share` times the mean loss over some queries and its slopes, from inner products
     /// `positive` `[queries]` and `negative` `[queries, n]`, −∞ where a candidate does not count;
-    /// `drawn` is M, `log_counts` `[queries, n]` is for the log-q correction.
+    /// `drawn` is M, `log_counts` `[queries, n]` is for the log-q correction; by the instructions of
+    /// `level`, where there are loops.
     fn slopes(
         &self,
         level: Level,
@@ -117,20 +118,20 @@ impl<'a> Queries<'a> {
         self.slots.shared.len() + self.slots.each.iter().sum::<usize>()
     }
 
-    /// Slots of the candidates that a query does not share with the batch: its history's, and those
-    /// of its own.
+    /// [`Queries::own`]: the history's, and those of the query itself.
     fn own_parts(&self, query: usize) -> [&'a [i64]; 2] {
         let of = |slots: &'a [i64], each: usize, at: usize| &slots[at * each..][..each];
         let Slots { history, of_history, of_query, each, .. } = self.slots;
         [of(of_history, each[0], history[query] as usize), of(of_query, each[1], query)]
     }
 
-    /// All of them.
+    /// Slots of the candidates that a query does not share with the batch: its history's, then those
+    /// of its own.
     pub fn own(&self, query: usize) -> impl Iterator<Item = &'a i64> + use<'a> {
         self.own_parts(query).into_iter().flatten()
     }
 
-    /// [`Queries::score`] of all of them.
+    /// `to` becomes [`Queries::score`] of each of [`Queries::own`].
     pub fn own_scores(&self, query: usize, to: &mut [f32]) {
         let parts = self.own_parts(query);
         let (of_history, of_query) = to.split_at_mut(parts[0].len());

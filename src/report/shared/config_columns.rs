@@ -32,6 +32,7 @@ pub fn left_out(config: &Config, key: &str) -> Option<Value> {
     match key {
         "tower.repeats" | "train.cuda_graph" => Some(false.into()),
         "sampling.ahead" | "tower.id_dropout" => Some(0.0.into()),
+        "tower.item_features" | "tower.user_features" => Some(Value::Array(vec![])),
         "tower.layer" => match config.tower.encoder {
             EncoderConfig::Transformer { .. } => Some("sasrec".into()),
             _ => None,
@@ -64,6 +65,8 @@ mod tests {
                 "train.cuda_graph",
                 "sampling.ahead",
                 "tower.id_dropout",
+                "tower.item_features",
+                "tower.user_features",
                 "tower.layer",
             ] {
                 assert!(flat(&config).unwrap().iter().all(|(written, _)| written != key), "{key}");
@@ -74,7 +77,7 @@ mod tests {
                 assert_eq!(from_table(table, "").unwrap().checked().unwrap(), config, "{key}");
                 told.push(key);
             }
-            assert_eq!(told.len(), if encoder == "transformer" { 5 } else { 4 });
+            assert_eq!(told.len(), if encoder == "transformer" { 7 } else { 6 });
             assert_eq!(left_out(&config, "tower.heads"), None);
         }
     }

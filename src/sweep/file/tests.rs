@@ -136,10 +136,11 @@ fn shards_and_filters_choose_points() {
     let only = |text: &str| Filter::apply(&[text.parse().unwrap()], points.clone());
     assert_eq!(only("loss.kernel=hinge").unwrap().len(), 2);
     assert_eq!(only("loss.alpha=1").unwrap().len(), 3);
+    assert_eq!(only("loss.kind=bpr").unwrap().len(), 2);
     assert_eq!(only("grid=t3").unwrap().len(), 4);
     assert!(only("loss.kernel=sigmoid").unwrap_err().to_string().contains("no point"));
     // A default that is not written out, another way to say a value, a grid that is called a number.
-    let text = "[[grid]]\nname = \"2024\"\n[grid.axes]\n\"tower.repeats\" = [true, false]\n\
+    let text = "[[grid]]\nname = \"1e3\"\n[grid.axes]\n\"tower.repeats\" = [true, false]\n\
                 \"sampling.negatives_per_positive\" = [4, 5]\n";
     let points = Place::new().load(text, &[]).unwrap();
     let only = |text: &str| Filter::apply(&[text.parse().unwrap()], points.clone());
@@ -148,10 +149,16 @@ fn shards_and_filters_choose_points() {
         ("tower.repeats=true", 2),
         ("sampling.ahead=0", 4),
         ("sampling.negatives_per_positive=4", 2),
-        ("grid=2024", 4),
+        ("grid=1e3", 4),
+        ("grid=\"1e3\"", 4),
     ] {
         assert_eq!(only(filter).unwrap().len(), passed, "{filter}");
     }
+    let text =
+        "[[grid]]\nname = \"g\"\n[grid.axes]\n\"loss.kind\" = [\"cross-entropy\", \"bpr\"]\n";
+    let points_of_two = Place::new().load(text, &[]).unwrap();
+    let ssm = Filter::apply(&["loss.kind=ssm".parse().unwrap()], points_of_two).unwrap();
+    assert_eq!(names(&ssm), ["g_kind=cross-entropy_seed=1"]);
     assert!(only("sampling.ahead=0.5").is_err() && only("tower.nonsense=1").is_err());
 }
 
@@ -197,6 +204,9 @@ fn a_run_folder_is_known_by_the_id_and_its_name_fits_a_file_system() {
     let renamed = runs.join(format!("other-{}", point.id));
     fs::create_dir_all(&renamed).unwrap();
     assert_eq!(run_of(&point, &folders(&runs).unwrap(), &runs), renamed);
+    fs::create_dir_all(&made).unwrap();
+    fs::create_dir_all(runs.join(format!("a-{}", point.id))).unwrap();
+    assert_eq!(run_of(&point, &folders(&runs).unwrap(), &runs), made, "its own before others");
 }
 
 #[test]
