@@ -5,7 +5,7 @@ python paper.py
 
 from math import isnan
 
-from pooled import AT, BPR, CE, HERE, LAMBDA, SOFTPLUS, TRIPLET, cro, loss, plt, rows_of, table
+from pooled import AT, BPR, CE, HERE, LAMBDA, SOFTPLUS, TRIPLET, cro, data_sets, loss, plt, rows_of, table
 
 KERNELS = ["sigmoid", "hinge", "exponential", "softplus"]
 ALPHAS = [0.6, 0.8, 1.0, 1.2]
@@ -91,9 +91,7 @@ def draw(of_data):
 
 
 def main():
-    kept = [path.stem.removeprefix("results-") for path in HERE.glob("results-*.csv")]
-    of_data = {data: rows_of(data).set_index("loss") for data in kept}
-    of_data = dict(sorted(of_data.items(), key=lambda pair: pair[1]["items"].max()))
+    of_data = {data: rows_of(data).set_index("loss") for data in data_sets()}
     lines = ["# Tables 2 to 4 and Figures 3 to 5 of the CROLoss paper, on five logs", ""]
     lines += [
         "Made by `paper.py`. Test recall in percent, mean ± standard deviation over seeds (without it: one seed), the best of each column bold;"

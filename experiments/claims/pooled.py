@@ -135,6 +135,12 @@ def rows_of(data):
     return results
 
 
+def data_sets():
+    """Those of which rows are kept, from the smallest catalogue to the largest: what a reader compares with his own."""
+    kept = [path.stem.removeprefix("results-") for path in HERE.glob("results-*.csv")]
+    return sorted(kept, key=lambda data: rows_of(data)["items"].max())
+
+
 def read(folder):
     """The table of results, a row a run that is done, and of each loss {seed: users' recall, [N, users]}."""
     results = pd.read_csv(folder / "results.csv")
@@ -397,10 +403,8 @@ def draw(every, columns):
 def main(folders):
     for folder in folders:
         take(Path(folder))
-    effects = {path.stem.removeprefix("effects-"): pd.read_csv(path) for path in HERE.glob("effects-*.csv")}
-    # From the smallest catalogue to the largest is what a reader compares with his own.
-    sizes = {d: rows_of(d)["items"].max() for d in effects}
-    data = sorted(effects, key=sizes.get)
+    data = data_sets()
+    effects = {d: pd.read_csv(HERE / f"effects-{d}.csv") for d in data}
     each = pd.concat([effects[d].assign(data=d) for d in data], ignore_index=True)
     each["N"] = [at if at == CHANGE else int(at) for at in each.N]
     intervals(each)

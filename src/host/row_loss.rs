@@ -7,7 +7,7 @@
 use super::kernels::{self, Lane};
 use super::row_weighting::RowWeighting;
 use super::simd::Level;
-use crate::config::{Kernel, KernelShape, LogQ, LossConfig, LossKind};
+use crate::config::{Activation, Config, Kernel, KernelShape, LogQ, LossConfig, LossKind};
 use crate::loss::Weighting;
 
 /// A loss as a function of rows.
@@ -74,8 +74,12 @@ impl Sums {
 }
 
 impl RowLoss {
-    /// The loss that a configuration describes; none where there are no loops for it.
-    pub fn new(config: &LossConfig) -> Option<Self> {
+    /// The loss that a configuration describes; none where there are no loops for it, or where it takes
+    /// something else than inner products.
+    pub fn new(Config { loss: config, tower, .. }: &Config) -> Option<Self> {
+        if tower.activation != Activation::None {
+            return None;
+        }
         let (kernel, weighting) = match *config {
             LossConfig::Cro { kernel, alpha, estimator, .. }
             | LossConfig::CroLambda { kernel, alpha, estimator, .. } => {

@@ -3,6 +3,11 @@
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
+/// Whether a JSON text is an array, whose elements serde would take for the fields of an object.
+pub fn is_array(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"[")
+}
+
 /// Reads a JSON text; what is wrong is said with its place in the text.
 ///
 /// # Errors

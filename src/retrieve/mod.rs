@@ -23,7 +23,7 @@ pub use choice::Choice;
 pub use exact::Exact;
 pub use id::Id;
 pub use index::{Index, IndexManifest, OperatingPoint};
-pub(crate) use json::parse as parse_json;
+pub(crate) use json::{is_array as is_json_array, parse as parse_json};
 pub use most_popular::{MostPopular, POPULARITY};
 pub use recall::{Measured, measure, popular};
 pub use recommender::{Ask, Recommender, UserTower, user_vectors};

@@ -165,9 +165,8 @@ impl Requests {
             if text.trim_ascii().is_empty() {
                 continue;
             }
-            // serde would take the elements of an array for the fields.
             ensure!(
-                !text.trim_ascii_start().starts_with(b"["),
+                !json::is_array(&text),
                 "{}: this line is no request: an array, where an object with a history is expected",
                 self.at(line)
             );

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Limits;
 use crate::data::Schema;
 use crate::error::cut;
-use crate::retrieve::{Catalogue, Hit, Id, Known, POPULARITY, UserFields, parse_json};
+use crate::retrieve::{
+    Catalogue, Hit, Id, Known, POPULARITY, UserFields, is_json_array, parse_json,
+};
 
 /// How many items are recommended if a request does not say.
 pub const TOP: usize = 10;
@@ -35,8 +37,7 @@ fn top() -> usize {
 impl Wish {
     /// Reads and checks a body; what is wrong is said in a sentence for the client.
     pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, String> {
-        // serde would take an array's elements for the fields.
-        if body.trim_ascii_start().starts_with(b"[") {
+        if is_json_array(body) {
             return Err("the body is an array where an object is expected".into());
         }
         let wish: Wish = parse_json(body)?;

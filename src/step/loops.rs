@@ -6,7 +6,7 @@ use super::encode::{Encode, EncoderGradients, of_users};
 use super::objective::{HostObjective, Objective};
 use super::{Plan, Step};
 use crate::batch::Batch;
-use crate::config::{Activation, Config, Reject};
+use crate::config::{Config, Reject};
 use crate::device::memory;
 use crate::host::candidates::{
     CandidateGradients, CandidateLoops, Gains, RowScores, ScoreLoss, ScoredRows, Slots,
@@ -37,7 +37,7 @@ impl HostStep {
     /// # Panics
     /// For a loss that is no function of rows.
     pub fn mean_pool(config: &Config) -> Self {
-        let loss = RowLoss::new(&config.loss).expect("the plan asks for loops of such losses only");
+        let loss = RowLoss::new(config).expect("the plan asks for loops of such losses only");
         let factor = Scoring::new(&config.tower).factor();
         let loops = MeanPoolLoops::new(loss, factor, Scoring::EPSILON);
         Self::MeanPool(Box::new(loops))
@@ -108,7 +108,7 @@ fn mean_pool(
 /// From the queries' vectors to the loss and its gradients, in loops over host memory.
 pub struct HostCandidates {
     objective: Objective,
-    /// The loss in loops, where there are some for it and it takes inner products as they are.
+    /// The loss in loops, where there are some for it.
     rows: Option<RowLoss>,
     scoring: Scoring,
     reject: Reject,
@@ -121,10 +121,9 @@ impl HostCandidates {
     /// That of a configuration.
     pub fn new(config: &Config, log_counts: Option<Tensor>) -> Self {
         let top_k = Some(config.sampling.top_k).filter(|&k| k > 0);
-        let plain = config.tower.activation == Activation::None;
         Self {
             objective: Objective::new(config),
-            rows: RowLoss::new(&config.loss).filter(|_| plain),
+            rows: RowLoss::new(config),
             scoring: Scoring::new(&config.tower),
             reject: config.sampling.reject,
             log_counts,

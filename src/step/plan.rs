@@ -7,9 +7,7 @@ use serde::Serialize;
 use tch::Device;
 
 use crate::batch::{Assembly, DeviceDrawer};
-use crate::config::{
-    Activation, Config, DeviceChoice, EncoderConfig, OptimizerKind, Per, Reject, Samples,
-};
+use crate::config::{Config, DeviceChoice, EncoderConfig, OptimizerKind, Per, Reject, Samples};
 use crate::device::{self, ComputePath};
 use crate::host::row_loss::RowLoss;
 use crate::model::Draws;
@@ -154,14 +152,13 @@ fn pooled(config: &Config) -> bool {
     tower.encoder == EncoderConfig::MeanPool
         && tower.normalize
         && tower.tied
-        && tower.activation == Activation::None
         && !tower.repeats
         && tower.user_features.is_empty()
         && sampling.samples == Samples::Users
         && sampling.negatives.iter().all(|source| source.per == Per::Batch)
         && sampling.reject != Reject::Session
         && sampling.top_k == 0
-        && RowLoss::new(&config.loss).is_some()
+        && RowLoss::new(config).is_some()
 }
 
 /// One line of a terminal, `on cpu: batches host; steps mean-pool loops; moves loops; ranks loops`:

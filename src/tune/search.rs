@@ -124,9 +124,9 @@ impl Search {
             let (point, reached) = (&self.points[place], standings[place].reached);
             let Some(claim) = claim(&self.folder, point)? else { continue };
             // Whoever held it until now may have brought it here.
-            if standing(&self.folder.join(point.folder()), &self.metrics).reached == reached {
+            let run = self.folder.join(point.folder());
+            if standing(&run, &self.metrics).reached == reached {
                 let until = Some(SHARES[reached]).filter(|share| *share < 1.0);
-                let run = self.folder.join(point.folder());
                 let task = Task { point: point.clone(), run, until, claim: Some(claim) };
                 return Ok(Next::Run(Box::new(task)));
             }

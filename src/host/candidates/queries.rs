@@ -156,12 +156,9 @@ impl<'a> Queries<'a> {
 
     /// The score that a product with one of a query's candidates comes to; −∞ where it is rejected.
     fn counted(&self, query: usize, slot: i64, product: f32) -> f32 {
-        let rejected = match self.slots.reject {
-            Reject::None => false,
-            Reject::Label => slot == self.slots.targets[query],
-            Reject::Session => self.own_items(query).binary_search(&(slot as u32)).is_ok(),
-        };
-        if rejected { f32::NEG_INFINITY } else { self.whole(query, slot, product) }
+        let (own, label) = self.rejections(query);
+        let rejected = |slot: u32| label == Some(slot) || own.binary_search(&slot).is_ok();
+        if rejected(slot as u32) { f32::NEG_INFINITY } else { self.whole(query, slot, product) }
     }
 
     /// The score of a query's target.
@@ -175,20 +172,23 @@ impl<'a> Queries<'a> {
         self.counted(query, slot, self.product(query, slot))
     }
 
-    /// Slots of the items of a query's history, ascending.
-    fn own_items(&self, query: usize) -> &[u32] {
-        let history = self.slots.history[query] as usize;
-        &self.own[self.starts[history]..self.starts[history + 1]]
+    /// Slots that are no candidates of a query: those of its history's items, ascending, and its
+    /// target's.
+    fn rejections(&self, query: usize) -> (&[u32], Option<u32>) {
+        match self.slots.reject {
+            Reject::None => (&[], None),
+            Reject::Label => (&[], Some(self.slots.targets[query] as u32)),
+            Reject::Session => {
+                let history = self.slots.history[query] as usize;
+                (&self.own[self.starts[history]..self.starts[history + 1]], None)
+            }
+        }
     }
 
     /// Slots that are no candidates of a query.
     pub fn rejected(&self, query: usize) -> impl Iterator<Item = u32> {
-        let own = match self.slots.reject {
-            Reject::Session => self.own_items(query),
-            _ => &[],
-        };
-        let label = self.slots.reject == Reject::Label;
-        own.iter().copied().chain(label.then(|| self.slots.targets[query] as u32))
+        let (own, label) = self.rejections(query);
+        own.iter().copied().chain(label)
     }
 
     /// [`ScoreLoss::slopes`] for the queries from `first` on that have these `scores` `[queries, n]`.

@@ -25,10 +25,16 @@ pub fn flat(config: &Config) -> Result<Vec<(String, Value)>> {
     Ok(all)
 }
 
+/// The value of a key of `config`, whose [`flat`] is `written`; none where it reads no such key.
+pub fn value_of(config: &Config, written: &[(String, Value)], key: &str) -> Option<Value> {
+    let there = written.iter().find(|(own, _)| own == key).map(|(_, value)| value.clone());
+    there.or_else(|| left_out(config, key))
+}
+
 /// The value of a key that [`flat`] does not tell, where it is a default that is left out: what came
 /// to the configuration later is written only where it changes something, so that what was trained
 /// before keeps its id.
-pub fn left_out(config: &Config, key: &str) -> Option<Value> {
+fn left_out(config: &Config, key: &str) -> Option<Value> {
     match key {
         "tower.repeats" | "train.cuda_graph" => Some(false.into()),
         "sampling.ahead" | "tower.id_dropout" => Some(0.0.into()),

@@ -7,7 +7,7 @@ use anyhow::Result;
 use polars::prelude::*;
 use toml::Value;
 
-use super::config_columns::{flat, left_out, plain};
+use super::config_columns::{self, flat, plain};
 use super::study::metrics_of;
 use crate::eval::{ColdRecall, Lists, value_of};
 use crate::files;
@@ -47,9 +47,8 @@ fn frame(points: &[PointResult]) -> Result<DataFrame> {
     let configs = points.iter().map(|p| flat(&p.config)).collect::<Result<Vec<_>>>()?;
     let keys: BTreeSet<&String> = configs.iter().flatten().map(|(key, _)| key).collect();
     for key in keys {
-        let find = |(config, point): (&Vec<(String, Value)>, &PointResult)| {
-            let written = config.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
-            written.or_else(|| left_out(&point.config, key))
+        let find = |(written, point): (&Vec<_>, &PointResult)| {
+            config_columns::value_of(&point.config, written, key)
         };
         columns.push(typed(key, configs.iter().zip(points).map(find).collect()));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::config_columns::{flat, left_out, plain};
+use super::config_columns::{flat, plain, value_of};
 use super::study::{Study, Variant, recall};
 use super::table::{Cell, Table};
 use super::variant_cells::{cold_cell, metric_cell, result_cell};
@@ -19,8 +19,7 @@ use crate::sweep::{PointResult, Status};
 pub fn variants(study: &Study) -> Result<Table> {
     let flats = study.variants.iter().map(|s| flat(s.config)).collect::<Result<Vec<_>, _>>()?;
     let value = |place: usize, key: &str| {
-        let written = flats[place].iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
-        let value = written.or_else(|| left_out(study.variants[place].config, key));
+        let value = value_of(study.variants[place].config, &flats[place], key);
         value.as_ref().map(plain).unwrap_or_default()
     };
     let mut keys: Vec<&String> = vec![];

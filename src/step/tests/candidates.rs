@@ -191,7 +191,7 @@ fn every_loss_of_rows_equals_its_composition_whatever_does_not_count() {
     let mut rng = stream(1, Purpose::Batch, 0);
     for loss in losses() {
         let config = config(&format!("{NEGATIVES}[loss]\n{loss}"));
-        let rows = RowLoss::new(&config.loss).unwrap();
+        let rows = RowLoss::new(&config).unwrap();
         let (objective, catalogue) = (&Objective::new(&config), 1000.0);
         for (queries, in_row) in [(1, 1), (3, 32), (ROWS + 1, 45), (2 * ROWS, 100)] {
             let mut draw = |n: usize| (0..n).map(|_| rng.random_range(-6.0f32..6.0)).collect();
