@@ -83,6 +83,13 @@ pub fn refuse_existing(out: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
+/// Makes the folder that a new file is to stand in.
+pub fn make_folder_of(out: &Path) -> Result<()> {
+    let Some(folder) = out.parent() else { return Ok(()) };
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
 /// Writes a file through `fill`, which gets the path of a new file beside it; a reader sees either
 /// the old content or the whole new one.
 pub fn write_with(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {

@@ -235,6 +235,7 @@ fn what_exists_is_replaced_only_by_force_and_refused_before_anything_is_read() {
     let said = place.fails("generate --preset demo --out made.csv", 2);
     assert!(said.contains("--force"), "{said}");
     place.succeeds("generate --preset demo --out made.csv --users 30 --items 20 --force");
+    place.succeeds("generate --preset demo --out a/new/made.csv --users 30 --items 20");
     assert!(fs::read_to_string(place.path("made.csv")).unwrap().starts_with("user,item,time\n"));
 }
 
@@ -279,14 +280,16 @@ fn filters_and_splits_that_leave_nothing_say_so() {
     assert!(fails("--keep item=none").starts_with("no interaction passes the keep filter"));
     let said = fails("--keep user=u1,u2 --min-item-count 1");
     assert!(said.starts_with("the split leaves none of 2 users for validation"), "{said}");
-    let said = fails("--split time --validation-from 5 --test-from 1000");
-    assert!(said.contains("for test") || said.contains("for train"), "{said}");
+    let late = "--split time --validation-from 5 --test-from 1000";
+    let said = place.fails(&format!("prepare --input log.csv {TABLE} {late}"), 2);
+    assert!(said.contains("test_from (1000) must lie within the users' last events"), "{said}");
 }
 
 #[test]
 fn bad_calls_and_descriptions_are_told_with_status_2() {
     let place = Place::new();
     place.put("log.csv", log());
+    place.put("later.csv", log());
     place.put("typo.toml", "name = \"d\"\n[source]\nusr = \"user\"\n");
     place.put("value.toml", "name = \"d\"\n[split]\nby = \"tim\"\n");
     place.put("type.toml", "name = \"d\"\n[rules]\nmin_item_count = \"5\"\n");
@@ -320,7 +323,7 @@ fn bad_calls_and_descriptions_are_told_with_status_2() {
             "a given split needs the files that test: give --test-input FILE",
         ),
         (
-            "prepare --input log.csv --test-input log.csv --user user --item item",
+            "prepare --input log.csv --test-input later.csv --user user --item item",
             "files that test (--test-input) are for a given split",
         ),
         (
@@ -360,6 +363,6 @@ fn a_generated_log_is_the_same_for_the_same_seed_and_can_be_prepared() {
     assert_ne!(read("a.csv"), read("c.csv"));
     let said = place.succeeds(&format!("prepare --input a.csv {TABLE}"));
     assert_eq!((row(&said, "users  "), row(&said, "items  ")), ("2,000", "1,000"));
-    let said = place.fails("generate --preset demo --out no/such/folder.csv", 1);
-    assert!(said.starts_with("cannot write no/such/folder.csv"), "{said}");
+    let said = place.fails("generate --preset demo --out a.csv/b.csv", 1);
+    assert!(said.starts_with("cannot make the folder a.csv"), "{said}");
 }

@@ -114,6 +114,15 @@ fn json_that_is_deep_double_or_no_text_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_file_that_is_given_twice_is_refused() {
+    let place = Place::new();
+    place.put("log.csv", "user,item,time\nu,i,1\n");
+    let said =
+        place.fails(&format!("prepare --input log.csv --input ./log.csv {TABLE} --out d"), 2);
+    assert!(said.contains("./log.csv is given twice"), "{said}");
+}
+
+#[test]
 fn a_column_that_is_there_twice_is_refused() {
     let place = Place::new();
     place.put("log.csv", "user,item,time,item\nu,i,1,j\n");

@@ -1,5 +1,6 @@
 //! `croloss embed`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use super::table::{self, count};
 use crate::config::DeviceChoice;
 use crate::data::{Field, Record, read_records};
 use crate::export::{Embedder, Export, FieldTold};
-use crate::files::{refuse_existing, write, write_with};
+use crate::files::{make_folder_of, refuse_existing, write, write_with};
 use crate::misuse;
 use crate::step::Plan;
 
@@ -57,6 +58,7 @@ impl Embed {
         refuse_broken_ids(&records)?;
         let embedded = embedder.embed(&records)?;
         let lines: String = records.iter().map(|record| format!("{}\n", record.id)).collect();
+        make_folder_of(&self.out)?;
         write_with(&ids, |staged_ids| {
             write(staged_ids, lines)?;
             write_with(&self.out, |staging| {
@@ -112,8 +114,14 @@ fn remove(path: &Path) -> Result<()> {
 
 /// Refuses ids that a file of one id a line cannot hold.
 fn refuse_broken_ids(records: &[Record]) -> Result<()> {
-    match records.iter().find(|record| record.id.contains(['\n', '\r'])) {
-        Some(record) => misuse!("{}: the id has a line end in it", record.place),
-        None => Ok(()),
+    let mut seen = HashSet::new();
+    for record in records {
+        if record.id.contains(['\n', '\r']) {
+            misuse!("{}: the id has a line end in it", record.place);
+        }
+        if !seen.insert(&record.id) {
+            misuse!("{}: the id {} was there before: leave one of both", record.place, record.id);
+        }
     }
+    Ok(())
 }

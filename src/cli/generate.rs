@@ -77,6 +77,7 @@ impl Generate {
         let mut size = preset.size();
         size.users = self.users.unwrap_or(size.users);
         size.items = self.items.unwrap_or(size.items);
+        files::make_folder_of(&self.out)?;
         let mut bar = Bar::new(u64::from(size.users), "generating users");
         let events = data::generate(&size, self.seed, &self.out, &mut |done| bar.set(done))?;
         drop(bar);

@@ -43,8 +43,12 @@ impl Init {
             table::print(std::iter::once(head).chain(rows(&guess)))?;
         }
         let described = description(&guess, &self.log, &name);
+        files::make_folder_of(&out)?;
         files::write_file(&out, described)?;
         let out = out.display();
+        if !guess.look.columns.is_empty() && guess.time.is_none() {
+            table::say("No column is taken for the time: the order of the log is that of time.")?;
+        }
         let missing = [("users", guess.user), ("items", guess.item)]
             .into_iter()
             .find(|(_, place)| !guess.look.columns.is_empty() && place.is_none());
@@ -152,5 +156,5 @@ fn description(guess: &Guess, log: &Path, name: &str) -> String {
     text + "\n# Rarer items, and then users with fewer interactions, are dropped.\n\
             [rules]\nmin_item_count = 5\nmin_user_count = 5\n\n\
             # Users are dealt out to training, validation and test. Others: \"leave-one-out\", \"cut\", \"time\".\n\
-            [split]\nby = \"seed\"\nseed = 1\n"
+            [split]\nby = \"seed\"\n"
 }

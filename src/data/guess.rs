@@ -104,8 +104,13 @@ fn best(
 ) -> Option<usize> {
     // No id and no time is a list or an object.
     let plain = |values: &[String]| values.iter().all(|value| !value.starts_with(['[', '{']));
-    let free =
-        |(place, (_, values)): &(usize, &Sample)| !taken.contains(&Some(*place)) && plain(values);
+    // Of a session's log the user may be unknown throughout.
+    let missing =
+        |value: &String| ["", "NA", "NaN", "null", "NULL", "None"].contains(&value.trim());
+    let told = |values: &[String]| values.is_empty() || !values.iter().all(missing);
+    let free = |(place, (_, values)): &(usize, &Sample)| {
+        !taken.contains(&Some(*place)) && plain(values) && told(values)
+    };
     let scored = columns.iter().enumerate().filter(free);
     let scored = scored
         .filter_map(|(place, (name, values))| Some((score(&name.to_lowercase(), values)?, place)));
@@ -193,6 +198,8 @@ mod tests {
             ("visitor,day,sku\n1,2021-05-06,x\n", named("visitor", "sku", "day")),
             ("user,item,rating\n1,2,5\n", named("user", "item", "")),
             ("a,b,c\n1,2,5\n", named("", "", "")),
+            // Of whom nothing is told the session stands for.
+            ("session_id,user_id,item\n1,NA,5\n1,,5\n", named("session_id", "item", "")),
         ] {
             assert_eq!(guess(text), expected, "{text}");
         }

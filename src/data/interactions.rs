@@ -90,6 +90,10 @@ impl Builder {
     }
 
     /// Whether the log writes dates, not numbers.
+    pub fn dates(&self) -> bool {
+        self.dates
+    }
+
     pub fn set_dates(&mut self, dates: bool) {
         self.dates = dates;
     }

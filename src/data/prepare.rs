@@ -141,7 +141,12 @@ fn parts(kept: &Kept, events: &Interactions, split: &SplitRule) -> Result<Vec<(u
         times.map(|times| users.iter().map(|user| times[*user]).collect());
     let test: Option<Vec<bool>> =
         events.test_users_from.map(|from| users.iter().map(|user| *user >= from).collect());
-    let facts = UserFacts { users: users.len(), times: times.as_deref(), test: test.as_deref() };
+    let facts = UserFacts {
+        users: users.len(),
+        times: times.as_deref(),
+        dates: events.dates,
+        test: test.as_deref(),
+    };
     let parts = split.apply(facts)?;
     Ok(users.into_iter().zip(parts).collect())
 }

@@ -3,12 +3,16 @@
 use anyhow::{Result, bail};
 use rand::seq::SliceRandom;
 
+use super::span::Span;
 use super::split::Split;
-use super::split_rule::{SplitBy, SplitRule};
+use super::split_rule::{Moment, SplitBy, SplitRule};
 use crate::misuse;
 use crate::random::{Purpose, stream};
 
 const DAY: i64 = 86_400;
+
+/// Seconds since 1970, or milliseconds since then early in 1973.
+const YEAR_5138: i64 = 100_000_000_000;
 
 /// What is known of the users when they are split.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,6 +20,8 @@ pub struct UserFacts<'a> {
     pub users: usize,
     /// `[users]`: the time of each user's event that [`SplitRule::moment`] names, if known.
     pub times: Option<&'a [i64]>,
+    /// Whether the log writes times as dates.
+    pub dates: bool,
     /// `[users]`: whether the user comes from a test file, if there is any.
     pub test: Option<&'a [bool]>,
 }
@@ -35,6 +41,12 @@ impl SplitRule {
             SplitBy::Days => {
                 let times = times(facts)?;
                 let latest = times.iter().max().copied().unwrap_or_default();
+                if latest > YEAR_5138 {
+                    misuse!(
+                        "a split by days needs dates or seconds, and the log's times go to {latest}: \
+                         are they milliseconds?"
+                    );
+                }
                 let days = i64::from(self.test_days.unwrap_or_default());
                 let from = latest.saturating_sub(days * DAY);
                 self.latest_validate(facts, times.iter().map(|time| *time > from))
@@ -65,7 +77,18 @@ impl SplitRule {
             time if time >= self.validation_from => Split::Validation,
             _ => Split::Train,
         };
-        Ok(times(facts)?.iter().map(part).collect())
+        let times = times(facts)?;
+        if let (Some(&first), Some(&last)) = (times.iter().min(), times.iter().max()) {
+            let span = Span { first, last, dates: facts.dates };
+            let [validation, test] =
+                [self.validation_from, self.test_from].map(Option::unwrap_or_default);
+            let whose = match self.moment() {
+                Moment::First => "the users' first events",
+                Moment::Last => "the users' last events",
+            };
+            span.refuse_outside(validation, test, whose)?;
+        }
+        Ok(times.iter().map(part).collect())
     }
 
     /// Of the users who do not test, the latest share validates.
@@ -121,7 +144,7 @@ mod tests {
     }
 
     fn at(times: &[i64]) -> UserFacts<'_> {
-        UserFacts { users: times.len(), times: Some(times), test: None }
+        UserFacts { users: times.len(), times: Some(times), ..UserFacts::default() }
     }
 
     fn letters(split: &[Split]) -> String {
@@ -172,8 +195,20 @@ mod tests {
         use Split::{Test, Train, Validation};
         assert_eq!(split, [Train, Validation, Validation, Test, Test]);
         assert!(rule.apply(of(5)).is_err());
-        let error = rule.apply(at(&[9, 30])).unwrap_err().to_string();
-        assert!(error.contains("none of 2 users for validation"), "{error}");
+        for (times, words) in [
+            (&[9, 30][..], "none of 2 users for validation"),
+            (
+                &[10, 30],
+                "test_from (20) must lie within the users' last events, whose times go from 10 to 30",
+            ),
+            (&[9, 19], "go from 9 to 19 (in the log's own unit"),
+        ] {
+            let error = rule.apply(at(times)).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let dates = UserFacts { dates: true, ..at(&[15, 16]) };
+        let error = rule.apply(dates).unwrap_err().to_string();
+        assert!(error.ends_with("go from 1970-01-01T00:00:15 to 1970-01-01T00:00:16"), "{error}");
     }
 
     #[test]
@@ -195,6 +230,8 @@ mod tests {
         let split = rule.apply(at(&seconds)).unwrap();
         assert_eq!(split, [Train, Test, Validation, Test, Validation]);
         assert!(rule.apply(of(6)).unwrap_err().to_string().contains("needs a log with times"));
+        let error = rule.apply(at(&dates.map(|time| 1_000 * (time + 1_600_000_000))));
+        assert!(error.unwrap_err().to_string().contains("are they milliseconds?"));
         let all = SplitRule { test_days: Some(20), ..rule };
         let error = all.apply(at(&dates)).unwrap_err().to_string();
         assert!(error.contains("none of 6 users for train"), "{error}");
@@ -204,7 +241,7 @@ mod tests {
     fn a_given_split_tests_the_test_files_and_validates_the_last_of_the_rest() {
         let rule = SplitRule { by: SplitBy::Given, ..SplitRule::default() };
         let test: Vec<bool> = (0..130).map(|user| user >= 101).collect();
-        let facts = UserFacts { users: 130, times: None, test: Some(&test) };
+        let facts = UserFacts { users: 130, test: Some(&test), ..UserFacts::default() };
         let split = rule.apply(facts).unwrap();
         // 2 % of 101 are 2.02.
         assert_eq!(count(&split), [98, 3, 29]);

@@ -45,20 +45,7 @@ impl SplitRule {
             misuse!("a split by cut needs a log with times (time)");
         };
         let [from, test] = [self.validation_from, self.test_from].map(Option::unwrap_or_default);
-        if from <= span.first || test > span.last {
-            let hint = match span.dates {
-                true => "",
-                false => " (in its own unit; a date stands for seconds since 1970)",
-            };
-            misuse!(
-                "the split's validation_from ({}) and test_from ({}) must lie within the log, whose \
-                 times go from {} to {}{hint}",
-                span.text(from),
-                span.text(test),
-                span.text(span.first),
-                span.text(span.last)
-            );
-        }
+        span.refuse_outside(from, test, "the log")?;
         let cut = |user: &[usize]| {
             let times = &times[user[0]..user[1]];
             let before = |moment| times.partition_point(|time| *time < moment);
@@ -311,7 +298,7 @@ mod tests {
         let said = |rule: SplitRule| made(&rule).unwrap_err().to_string();
         for rule in [rule(0, 80), rule(60, 100), rule(-5, 200)] {
             let said = said(rule);
-            assert!(said.contains("whose times go from 0 to 99 (in its own unit"), "{said}");
+            assert!(said.contains("whose times go from 0 to 99 (in the log's own unit"), "{said}");
         }
         assert!(said(rule(80, 80)).contains("validation_from (80) must be before its test_from"));
         assert!(said(SplitRule { test_from: None, ..rule(60, 80) }).contains("needs"));

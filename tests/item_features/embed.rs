@@ -17,7 +17,7 @@ fn embed_gives_the_vectors_of_items_that_need_not_be_known() {
         known.records[4].clone(),
         record("new-2", json!({})),
         known.records[known.records.len() - 1].clone(),
-        record("new-1", json!({"price": "1.5", "tags": []})),
+        record("new-3", json!({"price": "1.5", "tags": []})),
     ];
     write_records(place, "new.jsonl", &new);
     let embed = ["embed", "towers", "--items", "new.jsonl", "--out", "new.npy"];
@@ -65,6 +65,9 @@ fn embed_gives_the_vectors_of_items_that_need_not_be_known() {
     fs::write(place.path("line.csv"), "item,price,brand,tags\n\"a\nb\",1,,\n").unwrap();
     let line = ["embed", "towers", "--items", "line.csv", "--out", "x.npy"];
     place.refused(&line, 2, &["line.csv:2", "line end"]);
+    fs::write(place.path("twice.csv"), "item,price,brand,tags\na,1,,\nb,1,,\na,2,,\n").unwrap();
+    let twice = ["embed", "towers", "--items", "twice.csv", "--out", "x.npy"];
+    place.refused(&twice, 2, &["twice.csv:4", "the id a was there before"]);
     assert!(!place.path("x.npy").exists() && !place.path("x.ids.txt").exists());
     place.ok(&[&embed[..], &["--force"]].concat());
 

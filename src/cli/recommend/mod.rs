@@ -116,6 +116,7 @@ impl Recommend {
             return Ok(());
         };
         let format = Answers::format(out)?;
+        files::make_folder_of(out)?;
         // What goes wrong in here need not be the output's fault.
         let mut job = Ok(None);
         let written = files::write_with(out, |staging| {

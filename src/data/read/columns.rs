@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::blocks::Block;
 use super::told_by_log::ToldByLog;
-use super::worker::{Wanted, Worked, Worker};
+use super::worker::{Wanted, Worked, Worker, mixed_times};
 use crate::config::nearest;
 use crate::data::interactions::Builder;
 use crate::error::{Misuse, short};
@@ -116,8 +116,12 @@ impl Reader<'_> {
 
     fn append(&mut self, worked: Worked, place: &dyn Fn(usize) -> String) -> Result<()> {
         let before = self.builder.len();
-        if before == 0 {
-            self.builder.set_dates(worked.dates);
+        match worked.dates {
+            Some((dates, _)) if before == 0 => self.builder.set_dates(dates),
+            Some((dates, line)) if dates != self.builder.dates() => {
+                return Err(mixed_times(&place(line)));
+            }
+            _ => {}
         }
         self.builder.append(worked.events)?;
         self.left_out += worked.left_out;

@@ -191,7 +191,14 @@ fn of_parquet(path: &Path) -> Result<Look> {
         let kind = parquet.kind(column);
         kind.is_some_and(|kind| is_text(kind) || is_whole(kind) || is_float(kind))
     };
-    let names: Vec<String> = parquet.columns().into_iter().filter(readable).collect();
+    let (names, others): (Vec<String>, Vec<String>) =
+        parquet.columns().into_iter().partition(readable);
+    // Shown as well, so that a time which is there is not taken for one that is not.
+    let unread = |name: String| {
+        let kind = parquet.kind(&name).map_or_else(|| "nested".into(), |kind| format!("{kind:?}"));
+        (name, vec![format!("cannot be read: {kind}")])
+    };
+    let others: Vec<Sample> = others.into_iter().map(unread).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut seen = vec![];
     let read = parquet.frames(&names, |frame| {
@@ -201,6 +208,7 @@ fn of_parquet(path: &Path) -> Result<Look> {
     if seen.is_empty() {
         read?;
     }
+    seen.extend(others);
     Ok(Look::of(Format::Parquet, seen))
 }
 
@@ -295,14 +303,16 @@ mod tests {
         let path = folder.path().join("log.parquet");
         let users: Vec<i64> = (0..3_000).collect();
         let items: Vec<String> = users.iter().map(|user| format!("i{user}")).collect();
+        let flags = Column::new("flag".into(), vec![true; 3_000]);
         let user = Column::new("user".into(), users);
         let mut frame =
-            DataFrame::new(3_000, vec![user, Column::new("item".into(), items)]).unwrap();
+            DataFrame::new(3_000, vec![flags, user, Column::new("item".into(), items)]).unwrap();
         ParquetWriter::new(File::create(&path).unwrap()).finish(&mut frame).unwrap();
         let look = look(&path).unwrap();
         assert_eq!(look.format, Format::Parquet);
         assert_eq!(column(&look, "item")[..2], ["i0", "i1"]);
         assert_eq!(column(&look, "user").len(), ROWS);
+        assert_eq!(column(&look, "flag"), ["cannot be read: Boolean"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads raw logs: one file a family of formats, all into [`Interactions`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -30,7 +31,7 @@ use columns::Reader;
 pub use input::SourceFile;
 pub use look::{Look, Sample, look};
 use told_by_log::ToldByLog;
-use worker::Wanted;
+use worker::{Kept, Wanted};
 
 /// How a log is written; [`Format::about`] says what each is. All may be gzipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,11 +170,14 @@ impl Source {
     /// The bytes on disk that [`Source::read`] will go through.
     ///
     /// # Errors
-    /// A file that is not there.
+    /// A file that is not there, or is given twice.
     pub fn size(&self) -> Result<u64> {
-        let mut size = 0;
+        let (mut size, mut seen) = (0, HashSet::new());
         for path in self.paths() {
             refuse_whole(path)?;
+            if !seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())) {
+                misuse!("{} is given twice: its interactions would count twice", path.display());
+            }
             match on_disk(path).metadata() {
                 Ok(data) if data.is_file() => size += data.len(),
                 Ok(_) => misuse!("{} is not a file", path.display()),
@@ -233,9 +237,7 @@ impl Source {
                 keep: self
                     .keep
                     .iter()
-                    .map(|(column, values)| {
-                        (column.as_str(), values.iter().map(String::as_str).collect())
-                    })
+                    .map(|(column, values)| (column.as_str(), Kept::new(values)))
                     .collect(),
             },
             told: ToldByLog::new(of_users, of_items),

@@ -183,6 +183,29 @@ fn columns_can_be_numbered_and_filtered() {
     assert_eq!(log.left_out, 1);
     source.keep.insert("3".into(), vec!["8".into()]);
     assert_eq!(read(&source).unwrap().left_out, 4);
+    source.keep = BTreeMap::from([("3".into(), vec!["9.0".into(), "9007199254740993".into()])]);
+    assert_eq!(read(&source).unwrap().left_out, 0);
+    put(&dir, "UserBehavior.csv", "1,22,9007199254740992,pv,5\n1,23,9007199254740993,pv,6\n");
+    assert_eq!(read(&source).unwrap().left_out, 1);
+}
+
+#[test]
+fn dates_and_numbers_are_not_mixed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = |times: [&str; 3]| -> String {
+        let rows = times.map(|time| format!("u,x,{time}\n"));
+        format!("user,item,time\n{}", rows.concat())
+    };
+    for (times, line) in
+        [(["2016-05-09", "1462800000", "2016-05-09"], 3), (["5", "7", "2016-05-09"], 4)]
+    {
+        let path = put(&dir, "a.csv", log(times));
+        let error = read(&table(vec![path])).unwrap_err().to_string();
+        assert!(error.contains(&format!("a.csv:{line}: ")) && error.contains("dates"), "{error}");
+    }
+    let files = [put(&dir, "a.csv", log(["5"; 3])), put(&dir, "b.csv", log(["2016-05-09"; 3]))];
+    let error = read(&table(files.to_vec())).unwrap_err().to_string();
+    assert!(error.contains("b.csv:2: "), "{error}");
 }
 
 #[test]

@@ -3,19 +3,25 @@
 /// The time that `text` tells: a number as it stands (decimals are cut off towards the past), a
 /// date or date with time (UTC) as seconds since 1970. `None` if it is none of these.
 pub(crate) fn parse(text: &str) -> Option<i64> {
-    fine(text).map(|(whole, _)| whole)
+    told(text).map(|told| told.whole)
 }
 
-/// [`parse`], and the part that is cut off, in billionths.
-pub(super) fn fine(text: &str) -> Option<(i64, u32)> {
-    let text = text.trim();
-    number(text).or_else(|| date_time(text))
+/// A time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Told {
+    /// What [`parse`] gives.
+    pub whole: i64,
+    /// The part that is cut off, in billionths.
+    pub part: u32,
+    /// Whether it was a date, not a number.
+    pub is_date: bool,
 }
 
-/// Whether `text` tells a date, not a number.
-pub(super) fn is_date(text: &str) -> bool {
+/// [`parse`], with all that the text tells.
+pub(super) fn told(text: &str) -> Option<Told> {
     let text = text.trim();
-    number(text).is_none() && date_time(text).is_some()
+    let of = |is_date| move |(whole, part)| Told { whole, part, is_date };
+    number(text).map(of(false)).or_else(|| date_time(text).map(of(true)))
 }
 
 /// Seconds since 1970 as the date or date with time (UTC) that [`parse`] reads as them.
@@ -71,9 +77,13 @@ fn date_time(text: &str) -> Option<(i64, u32)> {
     Some((days_since_1970(year, month, day) * 86_400 + second, part))
 }
 
-/// `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fff`, perhaps with a `Z` after it.
+/// `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fff`, perhaps with `Z`, ` UTC` or what it is ahead of UTC after
+/// it, as of UTC.
 fn seconds(text: &str) -> Option<(i64, u32)> {
-    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (text, ahead) = match text.rfind(['+', '-']) {
+        Some(at) => (text[..at].trim_end(), ahead_of_utc(&text[at..])?),
+        None => (text.strip_suffix('Z').or(text.strip_suffix(" UTC")).unwrap_or(text), 0),
+    };
     let (whole, part) = match text.split_once('.') {
         Some((whole, part)) if part.bytes().all(|b| b.is_ascii_digit()) => (whole, part),
         Some(_) => return None,
@@ -83,7 +93,20 @@ fn seconds(text: &str) -> Option<(i64, u32)> {
     let [hour, minute, second] = numbers(whole, ':', [2, 2, 2])
         .or_else(|| numbers(&format!("{whole}:00"), ':', [2, 2, 2]))?;
     let good = hour < 24 && minute < 60 && second < 61;
-    good.then_some((hour * 3_600 + minute * 60 + second, part))
+    good.then_some((hour * 3_600 + minute * 60 + second - ahead, part))
+}
+
+/// Seconds of `+hh:mm`, `+hhmm` or `+hh`, or with `-`.
+fn ahead_of_utc(text: &str) -> Option<i64> {
+    let (sign, told) = text.split_at_checked(1)?;
+    let (hour, minute) = match told.split_once(':') {
+        Some(both) => both,
+        None if told.len() == 4 => told.split_at_checked(2)?,
+        None => (told, "00"),
+    };
+    let [hour, minute, _] = numbers(&format!("{hour}:{minute}:00"), ':', [2, 2, 2])?;
+    let seconds = (hour < 24 && minute < 60).then_some(hour * 3_600 + minute * 60)?;
+    Some(if sign == "-" { -seconds } else { seconds })
 }
 
 /// The digits behind a point, of which nine count.
@@ -126,6 +149,10 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 mod tests {
     use super::*;
 
+    fn fine(text: &str) -> Option<(i64, u32)> {
+        told(text).map(|told| (told.whole, told.part))
+    }
+
     #[test]
     fn numbers_stand_as_they_are() {
         assert_eq!(parse("1344860"), Some(1_344_860));
@@ -155,6 +182,11 @@ mod tests {
         assert_eq!(parse("2016-05-09 10:11"), Some(1_462_788_660));
         assert_eq!(parse("2014-04-07T10:51:09.277Z"), Some(1_396_867_869));
         assert_eq!(fine("2014-04-07T10:51:09.277Z"), Some((1_396_867_869, 277_000_000)));
+        for text in ["12:11:12+02:00", "12:11:12 +0200", "12:11:12+02", "04:41:12.5-05:30"] {
+            assert_eq!(parse(&format!("2016-05-09T{text}")), Some(1_462_788_672), "{text}");
+        }
+        assert_eq!(parse("2016-05-09 10:11:12 UTC"), Some(1_462_788_672));
+        assert_eq!(parse("2016-05-09 10:11:12+00:00"), Some(1_462_788_672));
         assert_eq!(parse("2000-02-29"), Some(951_782_400));
         assert_eq!(parse("1969-12-31T23:59:59"), Some(-1));
     }
@@ -163,7 +195,7 @@ mod tests {
     fn seconds_are_written_as_the_dates_that_they_were_read_from() {
         for text in ["1970-01-01", "2016-05-09T10:11:12", "2000-02-29", "1969-12-31T23:59:59"] {
             assert_eq!(date(parse(text).unwrap()), text);
-            assert!(is_date(text) && !is_date("1462752000") && !is_date("soon"));
+            assert!(told(text).unwrap().is_date && !told("1462752000").unwrap().is_date);
         }
     }
 
@@ -196,7 +228,14 @@ mod tests {
             "2016/05/09",
             "2016-05-09T25:00:00",
             "2016-05-09T10",
-            "2016-05-09T10:11:12+02:00",
+            "2016-05-09T10:11:12+2",
+            "2016-05-09T10:11:12+24:00",
+            "2016-05-09T10:11:12+02:60",
+            "2016-05-09T10:11:12+02:00:00",
+            "2016-05-09T10:11:12+",
+            "2016-05-09T+02:00",
+            "2016-05-09+02:00",
+            "2016-05-09T10:11:12 CET",
             "1 2",
             "--",
             "é",

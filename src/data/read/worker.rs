@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Result, anyhow};
 use foldhash::fast::RandomState;
 
-use super::time;
+use super::time::{self, Told};
 use super::told_by_log::{ToldByLog, ToldCell};
 use crate::data::interactions::{Builder, Piece};
 use crate::error::short;
@@ -16,7 +16,35 @@ pub(super) struct Wanted<'a> {
     pub item: &'a str,
     pub time: Option<&'a str>,
     pub day: Option<&'a str>,
-    pub keep: Vec<(&'a str, HashSet<&'a str, RandomState>)>,
+    pub keep: Vec<(&'a str, Kept<'a>)>,
+}
+
+/// The values of a column that let an event pass.
+pub(super) struct Kept<'a> {
+    texts: HashSet<&'a str, RandomState>,
+    numbers: Vec<f64>,
+}
+
+impl<'a> Kept<'a> {
+    pub fn new(values: &'a [String]) -> Kept<'a> {
+        let texts = values.iter().map(String::as_str).collect();
+        Kept { texts, numbers: values.iter().filter_map(|value| number(value)).collect() }
+    }
+
+    /// Texts pass as they are, numbers however they are written: a column of fractions has 4.0 for 4.
+    fn lets(&self, cell: &str) -> bool {
+        let is_there = |own| self.numbers.contains(&own);
+        self.texts.contains(cell)
+            || (!self.numbers.is_empty() && number(cell).is_some_and(is_there))
+    }
+}
+
+/// A number that no other whole number is taken for.
+fn number(text: &str) -> Option<f64> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.abs() < (1i64 << f64::MANTISSA_DIGITS) as f64)
 }
 
 impl Wanted<'_> {
@@ -41,8 +69,8 @@ pub(super) struct Worker<'k> {
 /// What came of a piece.
 pub(super) struct Worked {
     pub events: Piece,
-    /// Whether the first event has a date.
-    pub dates: bool,
+    /// Whether the times are dates, and the line of the first event; `None` without events or times.
+    pub dates: Option<(bool, usize)>,
     pub left_out: u64,
     /// Cells that may be news.
     pub told: Vec<ToldCell>,
@@ -58,7 +86,7 @@ impl<'k> Worker<'k> {
         place: &'k dyn Fn(usize) -> String,
     ) -> Worker<'k> {
         let events = Piece::behind(known);
-        let worked = Worked { events, dates: false, left_out: 0, told: vec![], end: Ok(()) };
+        let worked = Worked { events, dates: None, left_out: 0, told: vec![], end: Ok(()) };
         Worker { wanted, known, told, place, kept: vec![], worked }
     }
 
@@ -112,17 +140,22 @@ impl<'k> Worker<'k> {
         let day = columns[1].map(|_| cell(2 + usize::from(time.is_some())));
         let others = 2 + columns.iter().flatten().count();
         let mut keep = wanted.keep.iter().zip(others..);
-        if !keep.all(|((_, values), column)| values.contains(cell(column))) {
+        if !keep.all(|((_, values), column)| values.lets(cell(column))) {
             return Ok(false);
         }
         self.check_id(line, cell(0), "user", wanted.user)?;
         self.check_id(line, cell(1), "item", wanted.item)?;
-        if self.worked.events.len() == 0 && self.kept.is_empty() {
-            self.worked.dates = day.or(time).is_some_and(time::is_date);
-        }
         let (time, day) =
             (self.parsed(line, time, wanted.time)?, self.parsed(line, day, wanted.day)?);
-        self.worked.events.push_time(time, day.map(|(day, _)| day));
+        if let Some(told) = day.or(time) {
+            let (dates, _) = *self.worked.dates.get_or_insert((told.is_date, line));
+            if told.is_date != dates {
+                return Err(mixed_times(&(self.place)(line)));
+            }
+        }
+        self.worked
+            .events
+            .push_time(time.map(|time| (time.whole, time.part)), day.map(|day| day.whole));
         Ok(true)
     }
 
@@ -140,9 +173,9 @@ impl<'k> Worker<'k> {
         line: usize,
         text: Option<&str>,
         column: Option<&str>,
-    ) -> Result<Option<(i64, u32)>> {
+    ) -> Result<Option<Told>> {
         let Some(text) = text else { return Ok(None) };
-        let time = time::fine(text).ok_or_else(|| {
+        let time = time::told(text).ok_or_else(|| {
             anyhow!(
                 "{}: {:?} (column `{}`) is no time: expected a number, or a date like 2016-05-09 \
                  or 2016-05-09T10:11:12",
@@ -153,4 +186,9 @@ impl<'k> Worker<'k> {
         })?;
         Ok(Some(time))
     }
+}
+
+/// Of a line whose time is written otherwise than those before it: both would be taken for seconds.
+pub(super) fn mixed_times(place: &str) -> anyhow::Error {
+    anyhow!("{place}: the times before are dates and this one is a number, or the other way round")
 }
