@@ -61,6 +61,18 @@ fn a_second_call_runs_nothing_and_a_changed_one_only_what_changed() {
     assert!(said.contains("4 had a result, 0 ran"), "{said}");
     assert_eq!(times(&runs), before);
 
+    // A result that is broken is said to be that.
+    let broken =
+        fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().path().join("result.json"));
+    let broken = broken.into_iter().find(|path| path.exists()).unwrap();
+    let whole = fs::read(&broken).unwrap();
+    fs::write(&broken, "{").unwrap();
+    let output = place.command(&["sweep", "s.toml"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().find(|line| line.contains("failed: ")).unwrap();
+    assert!(line.contains("result.json") && !line.contains("--force"), "{said}");
+    fs::write(&broken, whole).unwrap();
+
     fs::write(place.path("s.toml"), SWEEP.replace("[1, 2]", "[1, 2, 3]")).unwrap();
     let said = place.ok(&["sweep", "s.toml"]);
     assert!(said.contains("4 had a result, 2 ran"), "{said}");
@@ -148,6 +160,7 @@ fn points_that_were_cut_off_are_gone_on_with() {
         if status.is_some() {
             let last = said.lines().last().unwrap();
             assert_eq!(last, "croloss: stopped by SIGINT: the same command goes on with it");
+            assert!(!said.contains("failed"), "{said}");
         }
         let steps = to_go_on(&plan());
         assert_eq!(steps.len(), 2, "{}", plan());

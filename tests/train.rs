@@ -124,6 +124,18 @@ fn a_run_that_stands_there_is_replaced_only_by_force() {
     place.refused(&["train", "c.toml", "--out", "data", "--force"], 2, &["not a run folder"]);
     assert!(place.path("data/dataset.toml").exists());
     place.refused(&["train", "c.toml", "--out", ".", "--force"], 2, &["not a run folder"]);
+    // What is only called alike is somebody's own, and so is a configuration written by hand.
+    for (own, word) in [("result.json.old", "result.json.old"), ("config.toml", "by no training")] {
+        fs::create_dir(place.path("own")).unwrap();
+        fs::copy(place.path("c.toml"), place.path("own").join(own)).unwrap();
+        let how = if own == "config.toml" { "--resume" } else { "--force" };
+        place.refused(&["train", "c.toml", "--out", "own", how], 2, &[word]);
+        assert_eq!(
+            fs::read(place.path("own").join(own)).unwrap(),
+            fs::read(place.path("c.toml")).unwrap()
+        );
+        fs::remove_dir_all(place.path("own")).unwrap();
+    }
     assert!(place.path("c.toml").exists());
 }
 
@@ -308,6 +320,13 @@ fn a_run_without_a_result_says_what_it_lacks() {
     fs::remove_file(place.path("run/failed.json")).unwrap();
     place.ok(&["train", "run/config.toml", "--out", "run", "--force"]);
     place.ok(&call);
+    train(&place, "early", &["--set", "train.steps=20"]);
+    fs::remove_file(place.path("early/best.safetensors")).unwrap();
+    for call in
+        [&["evaluate", "early"][..], &["train", "c.toml", "--out", "w", "--warm-start", "early"]]
+    {
+        place.refused(call, 1, &["early has no weights yet"]);
+    }
 }
 
 /// Evaluation asks for no monitor: recall@10 may be measured no more.

@@ -130,6 +130,12 @@ fn what_would_not_fit_is_refused_before_a_folder_is_made() {
     }
     // What changes no shape may differ.
     place.ok(&warm("longer", &["--set", "tower.history=9", "--set", "tower.scale=5.0"]));
+    let own = ["--force", "--warm-start", "run"];
+    place.refused(
+        &[&["train", "c.toml", "--out", "./run"], &own[..]].concat(),
+        2,
+        &["removed for it"],
+    );
     let log = fs::read_to_string(place.path("log.csv")).unwrap();
     let (head, lines) = log.split_once('\n').unwrap();
     fs::write(place.path("next.csv"), format!("{head}\n{}", lines.replace(",", ",other-")))

@@ -1,5 +1,6 @@
 //! One point of a sweep, and which points are meant.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
@@ -89,14 +90,18 @@ impl Filter {
     pub fn apply(filters: &[Filter], points: Vec<Point>) -> Result<Vec<Point>> {
         let mut left = points;
         for filter in filters {
-            let mut passed = vec![];
+            let (mut passed, mut others) = (vec![], vec![]);
             for point in left {
-                if filter.passes(&point)? {
-                    passed.push(point);
-                }
+                let part = if filter.passes(&point)? { &mut passed } else { &mut others };
+                part.push(point);
             }
             if passed.is_empty() {
-                misuse!("--only {}={}: no point of the sweep has that", filter.key, filter.value);
+                let there = filter.there(&others)?;
+                misuse!(
+                    "--only {}={}: no point of the sweep has that, {there}",
+                    filter.key,
+                    filter.value
+                );
             }
             left = passed;
         }
@@ -108,15 +113,40 @@ impl Filter {
             let names = [Some(self.text.as_str()), self.value.as_str()];
             return Ok(point.grids.iter().any(|grid| names.contains(&Some(grid))));
         }
-        let table = Table::try_from(&point.config).context("a configuration")?;
-        let config = Value::Table(table.clone());
-        let found = self.key.split('.').try_fold(&config, |at, part| at.get(part));
-        Ok(match (found, &self.value) {
+        let table = written(point)?;
+        Ok(match (self.found(&table), &self.value) {
             (Some(Value::Float(a)), Value::Integer(b)) if *a == *b as f64 => true,
             (Some(found), wanted) if found == wanted => true,
             (_, wanted) => changes_nothing(&point.config, table, &self.key, wanted)?,
         })
     }
+
+    /// What a configuration has at the key.
+    fn found<'a>(&self, table: &'a Table) -> Option<&'a Value> {
+        let mut parts = self.key.split('.');
+        let first = table.get(parts.next()?)?;
+        parts.try_fold(first, |at, part| at.get(part))
+    }
+
+    /// What could be asked for in its place.
+    fn there(&self, points: &[Point]) -> Result<String> {
+        let mut values = BTreeSet::new();
+        for point in points {
+            match self.key.as_str() {
+                "grid" => values.extend(point.grids.clone()),
+                _ => values.extend(self.found(&written(point)?).map(Value::to_string)),
+            }
+        }
+        if values.is_empty() {
+            return Ok("none sets that key; keys are grid and those of a configuration".into());
+        }
+        Ok(format!("they have {}", values.into_iter().collect::<Vec<_>>().join(", ")))
+    }
+}
+
+/// The keys of a point's configuration, without defaults that are left out.
+fn written(point: &Point) -> Result<Table> {
+    Table::try_from(&point.config).context("a configuration")
 }
 
 /// Whether a configuration has a value that is not among what it is written as, `table`: a default

@@ -159,7 +159,14 @@ impl Runner {
                     observe(Event::Step { slot, step, steps: job.steps().unwrap_or(step), loss });
                 }
                 if let Some(status) = job.child.try_wait()? {
-                    let outcome = match status.success() {
+                    // It did as it was asked to: neither done nor failed.
+                    if stopped.is_some() && is_cut_off(status) {
+                        *place = None;
+                        continue;
+                    }
+                    // It may be another process that has put the result there.
+                    let done = status.success() || RunFolder::has_result(&job.task.run);
+                    let outcome = match done {
                         true => job.monitored().map_err(|error| format!("{error:#}")),
                         false if is_cut_off(status) => Err(job.reason(&status.to_string())),
                         false => Err(job.record(job.reason(&status.to_string()))),

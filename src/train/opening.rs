@@ -1,5 +1,6 @@
 //! How a training comes by its run folder: a new one, or one to go on with.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -106,7 +107,7 @@ impl Start {
             .with_context(|| format!("cannot go on with {}", path.display()))?;
         let trained = match &checkpoint {
             Some(checkpoint) => checkpoint.about.config()?,
-            None => folder.config(&[])?,
+            None => untrained(&folder)?,
         };
         let differ = differences(&trained, config)?;
         if !differ.is_empty() {
@@ -140,4 +141,18 @@ impl Opened {
         let checkpoint = step.map(|step| folder.checkpoints().in_parts(step)).transpose()?;
         Ok(Self { folder, checkpoint, notes: vec![] })
     }
+}
+
+/// The configuration of a run without a checkpoint, whose folder is made anew. Before run.json there
+/// is nothing in it but the file that a training writes first; in other words that is somebody's own.
+fn untrained(folder: &RunFolder) -> Result<Config> {
+    let (path, config) = (folder.config_path(), folder.config(&[])?);
+    let text = fs::read_to_string(&path)?;
+    if folder.info().is_err() && text != toml::to_string(&config)? {
+        misuse!(
+            "{} was written by no training, and would be replaced: choose another --out",
+            path.display()
+        );
+    }
+    Ok(config)
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,12 +49,11 @@ const CHECKPOINTS: &str = "checkpoints";
 /// Who works in it.
 const LOCK: &str = "run.lock";
 
-/// The files of a run, by name or by how the name starts.
-const FILES: [&str; 14] = [
+/// The files of a run.
+const FILES: [&str; 13] = [
     CONFIG,
     INFO,
     LOG,
-    EVENTS,
     WEIGHTS,
     ITEMS,
     FEATURES,
@@ -78,8 +77,11 @@ pub fn refuse_foreign(path: &Path, force: bool) -> Result<()> {
         fs::read_dir(path).with_context(|| format!("{} is not a folder", path.display()))?;
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let bare = name.strip_prefix('.').unwrap_or(&name);
-        if !FILES.iter().any(|file| bare.starts_with(file)) {
+        let own = match name.strip_prefix('.') {
+            Some(half_written) => FILES.iter().any(|file| half_written.starts_with(file)),
+            None => FILES.contains(&name.as_str()) || name.starts_with(EVENTS),
+        };
+        if !own {
             misuse!(
                 "{} is not a run folder (it holds {name}): --force removes nothing else",
                 path.display()
@@ -196,6 +198,20 @@ impl RunFolder {
     /// Where the weights of the best validation are.
     pub fn weights_path(&self) -> PathBuf {
         self.path.join(WEIGHTS)
+    }
+
+    /// The weights of the best validation so far.
+    ///
+    /// # Errors
+    /// When there was none yet.
+    pub fn weights(&self) -> Result<PathBuf> {
+        let path = self.weights_path();
+        ensure!(
+            path.exists(),
+            "{} has no weights yet: they come with its first validation",
+            self.path.display()
+        );
+        Ok(path)
     }
 
     /// Where the log is, a [`LogLine`] a line.

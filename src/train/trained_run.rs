@@ -49,10 +49,10 @@ impl TrainedRun {
     /// The model with the run's best weights.
     ///
     /// # Errors
-    /// Names the file of weights that cannot be used.
+    /// Names the file of weights that cannot be used, or the run that has none yet.
     pub fn model(&self, context: &RunContext) -> Result<Model> {
         let model = context.model();
-        model.load(&self.folder.weights_path())?;
+        model.load(&self.folder.weights()?)?;
         Ok(model)
     }
 }

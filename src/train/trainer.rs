@@ -13,7 +13,7 @@ use super::opening::Asked;
 use super::run_folder::{KnownFields, LogIds, RunInfo, RunResult, TargetRanks};
 use super::sharing::{refuse_other_than_first, told_of_bytes, told_of_ranks};
 use super::training::{Training, how_to_go_on, named};
-use super::warm_start::WarmStart;
+use super::warm_start::{WarmStart, refuse_own_start};
 use crate::config::{Config, Metric};
 use crate::data::{Dataset, Split};
 use crate::device;
@@ -76,6 +76,7 @@ pub fn train_with(
         // A checkpoint holds what the first weights have become.
         let warm = match &config.train.warm_start {
             Some(from) if !start.has_checkpoint(out) => {
+                refuse_own_start(from, out)?;
                 Some(WarmStart::read(from, config, dataset, &context.known)?)
             }
             _ => None,

@@ -4,6 +4,7 @@
 mod values;
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +40,21 @@ struct Shared {
     here: Tensor,
 }
 
+/// Refuses to train from the run that would be removed for it.
+///
+/// # Errors
+/// [`crate::error::Misuse`] where `from` and `out` are the same folder.
+pub fn refuse_own_start(from: &Path, out: &Path) -> Result<()> {
+    let place = |path: &Path| fs::canonicalize(path).ok();
+    if place(out).is_some_and(|out| place(from) == Some(out)) {
+        misuse!(
+            "{} is what the training starts from, and would be removed for it: choose another --out",
+            out.display()
+        );
+    }
+    Ok(())
+}
+
 impl WarmStart {
     /// Reads the run at `path` for a training by `config` on `dataset`, of which `known` is known.
     ///
@@ -49,8 +65,9 @@ impl WarmStart {
         let run = RunFolder::open(path)?;
         let trained = run.config(&[])?;
         let (catalogue, fields) = (run.items()?, run.features(&trained)?);
-        let weights = Tensor::read_safetensors(run.weights_path())
-            .with_context(|| format!("cannot use {}", run.weights_path().display()))?;
+        let weights = run.weights()?;
+        let weights = Tensor::read_safetensors(&weights)
+            .with_context(|| format!("cannot use {}", weights.display()))?;
         if let Some(why) = misfit(&weights, catalogue.len(), &fields, config) {
             let keys = differences(&trained, config)?;
             let keys: Vec<String> =
@@ -76,6 +93,9 @@ impl WarmStart {
             dataset.item_count() - both.len(),
             catalogue.len() - both.len()
         );
+        if !RunFolder::has_result(path) {
+            note += "; it is not finished: its best weights so far are taken";
+        }
         // That run may have met them: their recall would be that of items which are known.
         let aside = dataset.cold.as_ref().map_or(&[][..], |cold| &cold.items);
         let is_aside = |id: i64| aside.binary_search(&(id as u32)).is_ok();

@@ -138,7 +138,15 @@ fn shards_and_filters_choose_points() {
     assert_eq!(only("loss.alpha=1").unwrap().len(), 3);
     assert_eq!(only("loss.kind=bpr").unwrap().len(), 2);
     assert_eq!(only("grid=t3").unwrap().len(), 4);
-    assert!(only("loss.kernel=sigmoid").unwrap_err().to_string().contains("no point"));
+    for (wrong, there) in [
+        ("loss.kernel=sigmoid", r#"they have "hinge", "softplus""#),
+        ("loss.alpha=7", "they have 0.5, 1.0"),
+        ("grid=t4", "they have t2, t3"),
+        ("point=hinge", "none sets that key"),
+    ] {
+        let error = only(wrong).unwrap_err().to_string();
+        assert!(error.contains("no point of the sweep") && error.contains(there), "{error}");
+    }
     // A default that is not written out, another way to say a value, a grid that is called a number.
     let text = "[[grid]]\nname = \"1e3\"\n[grid.axes]\n\"tower.repeats\" = [true, false]\n\
                 \"sampling.negatives_per_positive\" = [4, 5]\n";
