@@ -10,7 +10,7 @@ use croloss::data::Dataset;
 use croloss::export::Export;
 use croloss::model::Model;
 use croloss::train::RunFolder;
-use tch::{Device, IValue, Tensor};
+use tch::{Device, IValue, Kind, Tensor};
 
 /// Vectors of histories by the plain, the frozen and the optimised tower, and of items, one
 /// number a line.
@@ -151,6 +151,14 @@ fn compare(exported: &Exported) {
             }
         }
     }
+    // What padding gives where nobody has a history.
+    let of = |histories: Tensor| {
+        numbers(&Tensor::try_from(tower.forward_is(&[IValue::Tensor(histories)]).unwrap()).unwrap())
+    };
+    assert_eq!(
+        of(Tensor::zeros([2, 0], (Kind::Int64, Device::Cpu))),
+        of(Tensor::zeros([2, 1], (Kind::Int64, Device::Cpu)))
+    );
     let vectors = export.item_vectors(Device::Cpu).unwrap();
     let npy = Tensor::read_npy(folder.join("item_vectors.npy")).unwrap();
     assert_eq!((&vectors, &npy), (&exported.model.item_vectors(), &vectors));

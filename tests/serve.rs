@@ -64,6 +64,12 @@ fn answers_are_those_of_the_command_line_and_as_described() {
     assert_eq!(server.post(json!({"histories": [["7", items[0], "8"]]})), (200, by_number));
 
     assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
+    // A probe may ask for the head alone.
+    let mut stream = connect(server.address).unwrap();
+    stream.write_all(head("HEAD", "/healthz", 0).as_bytes()).unwrap();
+    let mut probed = String::new();
+    stream.read_to_string(&mut probed).unwrap();
+    assert!(probed.starts_with("HTTP/1.1 200 ") && probed.ends_with("\r\n\r\n"), "{probed}");
     assert_eq!(server.get("/elsewhere").0, 404);
     assert_eq!(server.get("/recommend").0, 405);
     assert_eq!(ask(server.address, "POST", "/metrics", b"").unwrap().0, 405);

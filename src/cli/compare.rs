@@ -1,6 +1,6 @@
 //! `croloss compare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -33,7 +33,8 @@ impl Compare {
                     path.display()
                 );
             }
-            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            let name = path.file_name().filter(|_| !self.shares_name(path));
+            let name = name.unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
             let words = run.config(&[])?.protocol_in_words();
             Ok((MetricRow { name, metrics: result.test, cold: result.test_cold }, words))
         };
@@ -61,6 +62,11 @@ impl Compare {
         }
     }
 
+    /// Whether another run's folder is called the same.
+    fn shares_name(&self, path: &Path) -> bool {
+        self.runs.iter().filter(|other| other.file_name() == path.file_name()).count() > 1
+    }
+
     /// The baselines of the runs' dataset, and its folder, if all of them are tested alike.
     fn known(&self) -> Result<Option<(PathBuf, KnownBaselines)>> {
         let test = |path: &PathBuf| {
@@ -70,6 +76,12 @@ impl Compare {
             Ok((run.info()?.checksum, asked, config.data.path))
         };
         let tests = self.runs.iter().map(test).collect::<Result<Vec<_>>>()?;
+        if tests.iter().any(|(checksum, ..)| *checksum != tests[0].0) {
+            table::warn(
+                "warning: these runs are of different data sets: what they find compares only where \
+                 the users and items are the same",
+            );
+        }
         let alike =
             tests.windows(2).all(|pair| (&pair[0].0, &pair[0].1) == (&pair[1].0, &pair[1].1));
         Ok(tests.into_iter().next().filter(|_| alike).map(|(checksum, asked, data)| {

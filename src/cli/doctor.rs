@@ -32,7 +32,8 @@ impl Doctor {
         let json = self.json;
         let Checks { done: checks, failed: mut problems } = check(gpus, &mut |check| {
             if !json {
-                table::note(line(check));
+                // What is said last reports that nobody reads.
+                let _ = table::say(line(check));
             }
         })?;
         let others = checks.iter().filter(|check| !check.agrees).map(name);

@@ -8,6 +8,7 @@ use super::progress::Bar;
 use super::table;
 use crate::data::{Description, RawFile};
 use crate::fetch::{self, Fetched, MOST};
+use crate::misuse;
 
 /// Downloads a known data set, where its owner lets programs do that; else says where it is offered
 /// and what to do there.
@@ -43,6 +44,9 @@ impl Fetch {
         }
         let (name, to) = (self.description.display(), self.to.display());
         if description.raw.is_empty() || !by_hand.is_empty() {
+            if description.homepage.is_empty() {
+                misuse!("{name} does not say where its files are offered");
+            }
             table::say(format_args!("{}: {}", description.name, description.about))?;
             table::say(format_args!("offered at {}", description.homepage))?;
             table::say(format_args!("licence: {}", description.licence))?;

@@ -85,7 +85,8 @@ impl KnownBaselines {
                 100.0 * own,
                 match self.asked.evaluation.protocol {
                     Protocol::Holdout => "configs/default.toml",
-                    Protocol::Positions | Protocol::LeaveOneOut => "configs/session.toml",
+                    Protocol::Positions => "configs/session.toml",
+                    Protocol::LeaveOneOut => "configs/next-item.toml",
                 }
             )
         })

@@ -57,8 +57,8 @@ pub struct Cli {
 }
 
 const EXITS: &str = "\
-Exit status: 0 done, 1 failed (a missing or broken file, too), 2 refused before work began (a wrong \
-call, key or value), 130 stopped by Ctrl-C, 143 by SIGTERM; what was stopped can be gone on with.";
+Exit status: 0 done, 1 failed, 2 refused before work began (a wrong call, key or value), 1 or 2 at a \
+missing file, 130 stopped by Ctrl-C, 143 by SIGTERM; what was stopped can be gone on with.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -1,8 +1,9 @@
 //! How far a long piece of work has got: a bar on a terminal, a line now and then elsewhere.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use super::table;
 
@@ -25,12 +26,12 @@ pub struct Bar {
 impl Bar {
     /// A bar that counts things.
     pub fn new(total: u64, message: impl Into<String>) -> Bar {
-        Bar::of(Some(total), message.into(), false, "[{wide_bar}] {pos}/{len}, {eta} left")
+        Bar::of(Some(total), message.into(), false, "[{wide_bar}] {pos}/{len}, {left} left")
     }
 
     /// A bar that counts bytes.
     pub fn of_bytes(total: u64, message: impl Into<String>) -> Bar {
-        let amount = "[{wide_bar}] {bytes}/{total_bytes}, {eta} left";
+        let amount = "[{wide_bar}] {bytes}/{total_bytes}, {left} left";
         Bar::of(Some(total), message.into(), true, amount)
     }
 
@@ -43,11 +44,7 @@ impl Bar {
         let bar = table::draws().then(|| {
             let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
             let bar = bar.with_message(message.clone());
-            let template = format!("{{msg}} {amount}");
-            // A template that cannot be read would be a mistake in this file; the usual one does.
-            if let Ok(style) = ProgressStyle::with_template(&template) {
-                bar.set_style(style.progress_chars("=> "));
-            }
+            bar.set_style(style(&format!("{{msg}} {amount}")));
             bar
         });
         let begun = Instant::now();
@@ -93,6 +90,26 @@ impl Bar {
     }
 }
 
+/// A bar's style, whose template may name `{rate}`, steps a second, and `{left}`, the time left.
+pub fn style(template: &str) -> ProgressStyle {
+    let rate = |state: &ProgressState, to: &mut dyn Write| {
+        let _ = write!(to, "{:.1} steps/s", state.per_sec());
+    };
+    ProgressStyle::with_template(template)
+        .expect("the template is well formed")
+        .with_key("rate", rate)
+        .with_key("left", left)
+        .progress_chars("=> ")
+}
+
+/// Before anything is done nobody knows: indicatif's own says that no time is left.
+fn left(state: &ProgressState, to: &mut dyn Write) {
+    let _ = match state.per_sec() > 0.0 {
+        true => write!(to, "{:#}", HumanDuration(state.eta())),
+        false => to.write_char('?'),
+    };
+}
+
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
@@ -103,7 +120,17 @@ impl Drop for Bar {
 
 #[cfg(test)]
 mod tests {
+    use indicatif::ProgressDrawTarget;
+
     use super::*;
+
+    #[test]
+    fn nobody_knows_the_time_left_before_anything_is_done() {
+        let bar = ProgressBar::with_draw_target(Some(10), ProgressDrawTarget::hidden());
+        let mut said = String::new();
+        bar.update(|state| left(state, &mut said));
+        assert_eq!(said, "?");
+    }
 
     #[test]
     fn a_line_tells_what_how_far_and_of_how_much() {

@@ -1,10 +1,10 @@
 //! Shows a training run: a bar on a terminal, lines in a log.
 
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::progress::style;
 use super::table;
 use crate::config::{Metric, MetricKind};
 use crate::train::Event;
@@ -16,7 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const WIDTH: usize = 80;
 
 /// What the bar shows; wide enough a number of steps leaves the bar itself no room.
-const STEPS: &str = "[{wide_bar}] {pos}/{len} steps, {rate}{msg}, at most {eta} left";
+const STEPS: &str = "[{wide_bar}] {pos}/{len} steps, {rate}{msg}, at most {left} left";
 
 /// Hears a run's events and shows them on standard error.
 pub struct RunProgress {
@@ -35,7 +35,7 @@ impl RunProgress {
     pub fn new() -> Self {
         let terminal = table::draws();
         let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        bar.set_style(steps_style(STEPS));
+        bar.set_style(style(STEPS));
         Self { bar, terminal, started: Instant::now(), last_line: None, steps: 0, done: 0 }
     }
 
@@ -71,6 +71,7 @@ impl RunProgress {
                 self.bar.set_message(format!(", {} {percent} %", part.name()));
             }
             Event::Validated { step, metrics, better } => {
+                self.bar.set_position(step);
                 self.line(validated(step, metrics, better));
                 let all = metrics.iter().map(|(metric, value)| format!("{metric} {value:.6}"));
                 let all = all.collect::<Vec<_>>().join("  ");
@@ -119,17 +120,6 @@ fn validated(step: u64, metrics: &[(Metric, f64)], better: bool) -> String {
     format!("{head}{}{mark}", cells.concat())
 }
 
-/// A style that may name `{rate}`: steps a second.
-pub fn steps_style(template: &str) -> ProgressStyle {
-    let rate = |state: &ProgressState, to: &mut dyn Write| {
-        let _ = write!(to, "{:.1} steps/s", state.per_sec());
-    };
-    ProgressStyle::with_template(template)
-        .expect("the template is well formed")
-        .with_key("rate", rate)
-        .progress_chars("=> ")
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -168,7 +158,7 @@ mod tests {
             let said = Arc::new(Mutex::new(String::new()));
             let target = ProgressDrawTarget::term_like(Box::new(Terminal(said.clone())));
             let bar = ProgressBar::with_draw_target(Some(500_000), target);
-            bar.set_style(steps_style(STEPS));
+            bar.set_style(style(STEPS));
             bar.set_message(message);
             bar.set_position(123_456);
             bar.force_draw();

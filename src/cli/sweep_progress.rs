@@ -2,7 +2,7 @@
 
 use indicatif::{MultiProgress, ProgressBar};
 
-use super::run_progress::steps_style;
+use super::progress::style;
 use super::table;
 use crate::sweep::Event;
 
@@ -23,11 +23,11 @@ impl SweepProgress {
         let bars = MultiProgress::new();
         let add = |template| {
             let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
-            bars.add(bar).with_style(steps_style(template))
+            bars.add(bar).with_style(style(template))
         };
         let slots =
-            (0..jobs).map(|_| add("{wide_msg} {pos}/{len}{prefix}, at most {eta} left")).collect();
-        let total = add("[{bar:30}] {pos}/{len} points, {elapsed} gone, {eta} left");
+            (0..jobs).map(|_| add("{wide_msg} {pos}/{len}{prefix}, at most {left} left")).collect();
+        let total = add("[{bar:30}] {pos}/{len} points, {elapsed} gone, {left} left");
         total.set_length(points as u64);
         Self { bars, total, slots, terminal, points, ended: 0 }
     }

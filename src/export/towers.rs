@@ -83,6 +83,8 @@ def encoded(self, history: Tensor) -> Tensor:
 /// vector of each.
 const LATEST: &str = "
 def latest(self, history: Tensor) -> Tuple[Tensor, Tensor]:
+    if history.size(1) == 0:
+        history = torch.zeros([history.size(0), 1], dtype=history.dtype, device=history.device)
     known = history != 0
     later = known.flip([1]).cumsum(1).flip([1])
     known = known & (later <= HISTORY)

@@ -70,7 +70,9 @@ impl Service {
             "/openapi.json" => ("/openapi.json", Method::GET),
             _ => ("other", Method::GET),
         };
-        let wrong_method = *request.method() != allowed && path != "other";
+        // Of an answer to HEAD hyper sends no body.
+        let head = *request.method() == Method::HEAD && allowed == Method::GET;
+        let wrong_method = *request.method() != allowed && !head && path != "other";
         let reply = match path {
             "other" => {
                 let paths = "there are /recommend, /reload, /healthz, /metrics and /openapi.json";
@@ -98,7 +100,7 @@ impl Service {
         *response.status_mut() = reply.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.kind));
         if wrong_method {
-            let allow = if allowed == Method::POST { "POST" } else { "GET" };
+            let allow = if allowed == Method::POST { "POST" } else { "GET, HEAD" };
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         }
         Ok(response)

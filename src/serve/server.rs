@@ -59,6 +59,11 @@ pub fn serve<T: UserTower + Send + 'static>(
         .enable_all()
         .build()
         .context("cannot start the service's threads")?;
+    // Heard from here on: while the first load lasts it would end the process.
+    let anew = {
+        let _entered = runtime.enter();
+        heard(SignalKind::hangup())?
+    };
     let metrics = Arc::new(Metrics::default());
     let current = Current::new(load, metrics.clone())?;
     let Options { limits, permission } = options;
@@ -66,7 +71,6 @@ pub fn serve<T: UserTower + Send + 'static>(
     let service = Arc::new(Service { current, metrics, limits, unsent, permission });
     let served = runtime.block_on(async {
         let mut end = [heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?];
-        let anew = heard(SignalKind::hangup())?;
         ready(&service.current.get().catalogue)?;
         tokio::spawn(reload_whenever(anew, service.current.clone(), reloaded));
         let stop = poll_fn(move |context| {
