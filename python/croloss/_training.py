@@ -33,7 +33,7 @@ def train(
         config: A configuration, by its path or as a dict of its keys, as in docs/configuration.md.
         out: The run folder to make.
         sets: Values in place of the configuration's, by dotted key: {"loss.alpha": 1.2}.
-        warm_start: A finished run whose weights to start from.
+        warm_start: A run whose best weights to start from.
         resume: Go on with the run at `out` that was cut off, or start it.
         force: Replace the run at `out`.
         progress: Show how far it has got, and at the end its figures.

@@ -32,7 +32,7 @@ impl Doctor {
         let json = self.json;
         let Checks { done: checks, failed: mut problems } = check(gpus, &mut |check| {
             if !json {
-                // What is said last reports that nobody reads.
+                // A check that cannot be told of ends none of the others.
                 let _ = table::say(line(check));
             }
         })?;

@@ -40,7 +40,12 @@ impl Init {
         }
         if !guess.look.columns.is_empty() {
             let head = ["column", "taken for", "first values"].map(String::from);
-            table::print(std::iter::once(head).chain(rows(&guess)))?;
+            // What is not read is shown, so that a time which is there is not taken for one that is not.
+            let unread = guess.look.unread.iter();
+            let unread = unread.map(|(name, kind)| {
+                [name.clone(), String::new(), format!("cannot be read: {kind}")]
+            });
+            table::print(std::iter::once(head).chain(rows(&guess)).chain(unread))?;
         }
         let described = description(&guess, &self.log, &name);
         files::make_folder_of(&out)?;

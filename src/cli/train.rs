@@ -38,7 +38,7 @@ pub struct Train {
     /// Go on with the run at --out that was cut off, from its latest checkpoint
     #[arg(long, conflicts_with = "force")]
     resume: bool,
-    /// Start from the weights of this finished run, by the items' ids in the log; the same as
+    /// Start from the best weights of this run, by the items' ids in the log; the same as
     /// --set train.warm_start=RUN
     #[arg(long, value_name = "RUN")]
     warm_start: Option<PathBuf>,

@@ -89,11 +89,6 @@ impl Builder {
         [self.user[event], self.item[event]]
     }
 
-    /// Whether the log writes dates, not numbers.
-    pub fn dates(&self) -> bool {
-        self.dates
-    }
-
     pub fn set_dates(&mut self, dates: bool) {
         self.dates = dates;
     }

@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 
 use super::span::Span;
 use super::split::Split;
-use super::split_rule::{Moment, SplitBy, SplitRule};
+use super::split_rule::{SplitBy, SplitRule};
 use crate::misuse;
 use crate::random::{Purpose, stream};
 
@@ -41,7 +41,7 @@ impl SplitRule {
             SplitBy::Days => {
                 let times = times(facts)?;
                 let latest = times.iter().max().copied().unwrap_or_default();
-                if latest > YEAR_5138 {
+                if !facts.dates && latest > YEAR_5138 {
                     misuse!(
                         "a split by days needs dates or seconds, and the log's times go to {latest}: \
                          are they milliseconds?"
@@ -82,11 +82,7 @@ impl SplitRule {
             let span = Span { first, last, dates: facts.dates };
             let [validation, test] =
                 [self.validation_from, self.test_from].map(Option::unwrap_or_default);
-            let whose = match self.moment() {
-                Moment::First => "the users' first events",
-                Moment::Last => "the users' last events",
-            };
-            span.refuse_outside(validation, test, whose)?;
+            span.refuse_outside(validation, test, "the users' last events")?;
         }
         Ok(times.iter().map(part).collect())
     }

@@ -134,11 +134,15 @@ impl Filter {
         for point in points {
             match self.key.as_str() {
                 "grid" => values.extend(point.grids.clone()),
-                _ => values.extend(self.found(&written(point)?).map(Value::to_string)),
+                _ => {
+                    let table = written(point)?;
+                    let value = self.found(&table).filter(|value| !value.is_table());
+                    values.extend(value.map(Value::to_string));
+                }
             }
         }
         if values.is_empty() {
-            return Ok("none sets that key; keys are grid and those of a configuration".into());
+            return Ok("none has a value there; keys are grid and those of a configuration".into());
         }
         Ok(format!("they have {}", values.into_iter().collect::<Vec<_>>().join(", ")))
     }

@@ -159,8 +159,10 @@ impl Runner {
                     observe(Event::Step { slot, step, steps: job.steps().unwrap_or(step), loss });
                 }
                 if let Some(status) = job.child.try_wait()? {
-                    // It did as it was asked to: neither done nor failed.
-                    if stopped.is_some() && is_cut_off(status) {
+                    // It did as it was asked to, neither done nor failed, unless its checkpoint
+                    // could not be written.
+                    let kept = || !job.reason("").contains("cannot write");
+                    if stopped.is_some() && is_cut_off(status) && kept() {
                         *place = None;
                         continue;
                     }

@@ -93,7 +93,9 @@ impl Start {
         read: Read,
     ) -> Result<Opened> {
         self.check(path)?;
-        let there = RunFolder::open(path).ok().filter(|_| self == Self::Resumed);
+        // One of another version's format is refused, not made anew.
+        let begun = self == Self::Resumed && RunFolder::is_begun(path);
+        let there = begun.then(|| RunFolder::open(path)).transpose()?;
         let Some(folder) = there else {
             let folder = RunFolder::create(path, config, self != Self::New)?;
             return Ok(Opened { folder, checkpoint: None, notes: vec![] });
@@ -146,13 +148,13 @@ impl Opened {
 /// The configuration of a run without a checkpoint, whose folder is made anew. Before run.json there
 /// is nothing in it but the file that a training writes first; in other words that is somebody's own.
 fn untrained(folder: &RunFolder) -> Result<Config> {
-    let (path, config) = (folder.config_path(), folder.config(&[])?);
-    let text = fs::read_to_string(&path)?;
-    if folder.info().is_err() && text != toml::to_string(&config)? {
+    let (path, config) = (folder.config_path(), folder.config(&[]));
+    let written = config.as_ref().ok().map(toml::to_string).transpose()?;
+    if folder.info().is_err() && written.as_ref() != Some(&fs::read_to_string(&path)?) {
         misuse!(
             "{} was written by no training, and would be replaced: choose another --out",
             path.display()
         );
     }
-    Ok(config)
+    config
 }

@@ -162,6 +162,11 @@ impl RunFolder {
         Holder::of(&path.join(LOCK))
     }
 
+    /// Whether a run was begun at `path`.
+    pub fn is_begun(path: &Path) -> bool {
+        path.join(CONFIG).exists()
+    }
+
     /// An existing run.
     ///
     /// # Errors
@@ -208,7 +213,8 @@ impl RunFolder {
         let path = self.weights_path();
         ensure!(
             path.exists(),
-            "{} has no weights yet: they come with its first validation",
+            "{} has no weights yet: they come with its first validation, or where nothing is \
+             measured at its end",
             self.path.display()
         );
         Ok(path)

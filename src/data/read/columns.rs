@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::blocks::Block;
 use super::told_by_log::ToldByLog;
-use super::worker::{Wanted, Worked, Worker, mixed_times};
+use super::worker::{Dates, Wanted, Worked, Worker, mixed_times};
 use crate::config::nearest;
 use crate::data::interactions::Builder;
 use crate::error::{Misuse, short};
@@ -20,6 +20,8 @@ pub(super) struct Reader<'a> {
     pub told: ToldByLog<'a>,
     pub header: bool,
     pub builder: Builder,
+    /// Of the events so far.
+    pub dates: Option<Dates>,
     pub left_out: u64,
     pub progress: &'a mut dyn FnMut(u64),
     /// Bytes of the files before the present one.
@@ -116,12 +118,12 @@ impl Reader<'_> {
 
     fn append(&mut self, worked: Worked, place: &dyn Fn(usize) -> String) -> Result<()> {
         let before = self.builder.len();
-        match worked.dates {
-            Some((dates, _)) if before == 0 => self.builder.set_dates(dates),
-            Some((dates, line)) if dates != self.builder.dates() => {
+        if let Some((dates, line)) = worked.dates {
+            let [time, day] = dates;
+            if *self.dates.get_or_insert(dates) != dates {
                 return Err(mixed_times(&place(line)));
             }
-            _ => {}
+            self.builder.set_dates(day.or(time) == Some(true));
         }
         self.builder.append(worked.events)?;
         self.left_out += worked.left_out;

@@ -38,11 +38,13 @@ pub struct Look {
     pub columns: Vec<Sample>,
     /// Of JSON lines the keys of lists of objects, with the keys of these.
     pub lists: Vec<(String, Vec<Sample>)>,
+    /// Columns of Parquet of types that are not read, and these types.
+    pub unread: Vec<(String, String)>,
 }
 
 impl Look {
     fn of(format: Format, columns: Vec<Sample>) -> Self {
-        Self { format, separator: None, header: true, columns, lists: vec![] }
+        Self { format, separator: None, header: true, columns, lists: vec![], unread: vec![] }
     }
 }
 
@@ -193,12 +195,14 @@ fn of_parquet(path: &Path) -> Result<Look> {
     };
     let (names, others): (Vec<String>, Vec<String>) =
         parquet.columns().into_iter().partition(readable);
-    // Shown as well, so that a time which is there is not taken for one that is not.
-    let unread = |name: String| {
+    let kind = |name: String| {
         let kind = parquet.kind(&name).map_or_else(|| "nested".into(), |kind| format!("{kind:?}"));
-        (name, vec![format!("cannot be read: {kind}")])
+        (name, kind)
     };
-    let others: Vec<Sample> = others.into_iter().map(unread).collect();
+    let unread: Vec<_> = others.into_iter().map(kind).collect();
+    if names.is_empty() {
+        misuse!("{} has no column of text or of numbers of 32 or 64 bits", path.display());
+    }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut seen = vec![];
     let read = parquet.frames(&names, |frame| {
@@ -208,8 +212,7 @@ fn of_parquet(path: &Path) -> Result<Look> {
     if seen.is_empty() {
         read?;
     }
-    seen.extend(others);
-    Ok(Look::of(Format::Parquet, seen))
+    Ok(Look { unread, ..Look::of(Format::Parquet, seen) })
 }
 
 fn columns(frame: &DataFrame) -> Result<Vec<Sample>> {
@@ -312,7 +315,10 @@ mod tests {
         assert_eq!(look.format, Format::Parquet);
         assert_eq!(column(&look, "item")[..2], ["i0", "i1"]);
         assert_eq!(column(&look, "user").len(), ROWS);
-        assert_eq!(column(&look, "flag"), ["cannot be read: Boolean"]);
+        assert_eq!(look.unread, [("flag".to_owned(), "Boolean".to_owned())]);
+        let mut flags = DataFrame::new(1, vec![Column::new("flag".into(), [true])]).unwrap();
+        ParquetWriter::new(File::create(&path).unwrap()).finish(&mut flags).unwrap();
+        assert!(super::look(&path).unwrap_err().to_string().contains("no column of text"));
     }
 
     #[test]

@@ -175,10 +175,12 @@ impl Source {
         let (mut size, mut seen) = (0, HashSet::new());
         for path in self.paths() {
             refuse_whole(path)?;
-            if !seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())) {
+            let disk = on_disk(path);
+            let member = path.strip_prefix(disk).unwrap_or(Path::new(""));
+            if !seen.insert((fs::canonicalize(disk).unwrap_or_else(|_| disk.into()), member)) {
                 misuse!("{} is given twice: its interactions would count twice", path.display());
             }
-            match on_disk(path).metadata() {
+            match disk.metadata() {
                 Ok(data) if data.is_file() => size += data.len(),
                 Ok(_) => misuse!("{} is not a file", path.display()),
                 Err(_) => misuse!("there is no file {}", path.display()),
@@ -243,6 +245,7 @@ impl Source {
             told: ToldByLog::new(of_users, of_items),
             header: self.header,
             builder: Builder::default(),
+            dates: None,
             left_out: 0,
             progress,
             done: 0,

@@ -185,6 +185,10 @@ fn columns_can_be_numbered_and_filtered() {
     assert_eq!(read(&source).unwrap().left_out, 4);
     source.keep = BTreeMap::from([("3".into(), vec!["9.0".into(), "9007199254740993".into()])]);
     assert_eq!(read(&source).unwrap().left_out, 0);
+    // That is a code.
+    source.keep = BTreeMap::from([("3".into(), vec!["09".into()])]);
+    assert_eq!(read(&source).unwrap().left_out, 4);
+    source.keep = BTreeMap::from([("3".into(), vec!["9007199254740993".into()])]);
     put(&dir, "UserBehavior.csv", "1,22,9007199254740992,pv,5\n1,23,9007199254740993,pv,6\n");
     assert_eq!(read(&source).unwrap().left_out, 1);
 }
@@ -203,6 +207,10 @@ fn dates_and_numbers_are_not_mixed() {
         let error = read(&table(vec![path])).unwrap_err().to_string();
         assert!(error.contains(&format!("a.csv:{line}: ")) && error.contains("dates"), "{error}");
     }
+    let with_day = "user,item,time,day\nu,x,5,2016-05-09\nu,y,2016-05-09,2016-05-09\n";
+    let mut source = table(vec![put(&dir, "a.csv", with_day)]);
+    source.day = Some("day".into());
+    assert!(read(&source).unwrap_err().to_string().contains("a.csv:3: "));
     let files = [put(&dir, "a.csv", log(["5"; 3])), put(&dir, "b.csv", log(["2016-05-09"; 3]))];
     let error = read(&table(files.to_vec())).unwrap_err().to_string();
     assert!(error.contains("b.csv:2: "), "{error}");

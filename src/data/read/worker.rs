@@ -28,23 +28,29 @@ pub(super) struct Kept<'a> {
 impl<'a> Kept<'a> {
     pub fn new(values: &'a [String]) -> Kept<'a> {
         let texts = values.iter().map(String::as_str).collect();
-        Kept { texts, numbers: values.iter().filter_map(|value| number(value)).collect() }
+        let mut numbers: Vec<f64> = values.iter().filter_map(|value| number(value)).collect();
+        numbers.sort_unstable_by(f64::total_cmp);
+        Kept { texts, numbers }
     }
 
     /// Texts pass as they are, numbers however they are written: a column of fractions has 4.0 for 4.
     fn lets(&self, cell: &str) -> bool {
-        let is_there = |own| self.numbers.contains(&own);
+        let is_there =
+            |own: f64| self.numbers.binary_search_by(|number| number.total_cmp(&own)).is_ok();
         self.texts.contains(cell)
             || (!self.numbers.is_empty() && number(cell).is_some_and(is_there))
     }
 }
 
-/// A number that no other whole number is taken for.
+/// A number that no other whole number is taken for; 007 is a code.
 fn number(text: &str) -> Option<f64> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|number: &f64| number.abs() < (1i64 << f64::MANTISSA_DIGITS) as f64)
+    let text = text.trim();
+    if let [b'0', b'0'..=b'9', ..] = text.trim_start_matches(['+', '-']).as_bytes() {
+        return None;
+    }
+    let number: f64 = text.parse().ok()?;
+    // Of both zeros one.
+    (number.abs() < (1i64 << f64::MANTISSA_DIGITS) as f64).then_some(number + 0.0)
 }
 
 impl Wanted<'_> {
@@ -66,11 +72,14 @@ pub(super) struct Worker<'k> {
     worked: Worked,
 }
 
+/// Of the column of times and of that of days, where there is one, whether it holds dates.
+pub(super) type Dates = [Option<bool>; 2];
+
 /// What came of a piece.
 pub(super) struct Worked {
     pub events: Piece,
-    /// Whether the times are dates, and the line of the first event; `None` without events or times.
-    pub dates: Option<(bool, usize)>,
+    /// Whether times and days are dates, and the line of the first event; `None` without events.
+    pub dates: Option<(Dates, usize)>,
     pub left_out: u64,
     /// Cells that may be news.
     pub told: Vec<ToldCell>,
@@ -147,11 +156,10 @@ impl<'k> Worker<'k> {
         self.check_id(line, cell(1), "item", wanted.item)?;
         let (time, day) =
             (self.parsed(line, time, wanted.time)?, self.parsed(line, day, wanted.day)?);
-        if let Some(told) = day.or(time) {
-            let (dates, _) = *self.worked.dates.get_or_insert((told.is_date, line));
-            if told.is_date != dates {
-                return Err(mixed_times(&(self.place)(line)));
-            }
+        let own = [time, day].map(|told| Some(told?.is_date));
+        let (dates, _) = *self.worked.dates.get_or_insert((own, line));
+        if own != dates {
+            return Err(mixed_times(&(self.place)(line)));
         }
         self.worked
             .events

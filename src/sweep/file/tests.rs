@@ -142,7 +142,8 @@ fn shards_and_filters_choose_points() {
         ("loss.kernel=sigmoid", r#"they have "hinge", "softplus""#),
         ("loss.alpha=7", "they have 0.5, 1.0"),
         ("grid=t4", "they have t2, t3"),
-        ("point=hinge", "none sets that key"),
+        ("point=hinge", "none has a value there"),
+        ("tower=hinge", "none has a value there"),
     ] {
         let error = only(wrong).unwrap_err().to_string();
         assert!(error.contains("no point of the sweep") && error.contains(there), "{error}");
