@@ -83,11 +83,13 @@ pub fn refuse_existing(out: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Makes the folder that a new file is to stand in.
+/// Makes the folder that a new file is to stand in, if it is not there.
 pub fn make_folder_of(out: &Path) -> Result<()> {
-    let Some(folder) = out.parent() else { return Ok(()) };
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))
+    match out.parent().filter(|folder| !folder.is_dir()) {
+        Some(folder) => fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display())),
+        None => Ok(()),
+    }
 }
 
 /// Writes a file through `fill`, which gets the path of a new file beside it; a reader sees either
