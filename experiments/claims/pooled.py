@@ -334,6 +334,22 @@ def means_of(data):
     return pd.DataFrame(rows)
 
 
+def best_of_all(means):
+    """The three best of all settings for each N, by the mean gain in validation over data sets; twins as in best_by_budget."""
+    own = means[~means.loss.isin([named(TRIPLET), named(EXPONENTIAL)])]
+    own = own.drop(columns="data").groupby("loss").mean()
+    for at in AT:
+        best = own.nlargest(3, f"validation_gain@{at}")
+        yield [
+            str(at),
+            *(
+                f"{name}: {signed(row[f'validation_gain@{at}'])}, test {signed(row[f'test_gain@{at}'])}, "
+                f"coverage@100 {100 * row['coverage@100']:.0f} %"
+                for name, row in best.iterrows()
+            ),
+        ]
+
+
 def gains(means):
     """The mean over data sets of the losses that are compared, the best in validation first."""
     own = means[means.loss.isin([named(of) for of in COMPARED])]
@@ -437,6 +453,8 @@ def main(folders):
         ],
         choices(data),
     )
+    lines += ["", "## Best of all settings", ""]
+    lines += table(["N", "first", "second", "third"], best_of_all(means))
     lines += ["", "## Gains", ""]
     lines += table(["loss", *(f"@{at}" for at in AT), "coverage@100", "popularity@100", "steps", "seeds"], gains(means))
     lines += ["", "## Gains by data set, N = 20 / 100 / 500", ""]
