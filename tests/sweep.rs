@@ -62,9 +62,8 @@ fn a_second_call_runs_nothing_and_a_changed_one_only_what_changed() {
     assert_eq!(times(&runs), before);
 
     // A result that is broken is said to be that.
-    let broken =
-        fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().path().join("result.json"));
-    let broken = broken.into_iter().find(|path| path.exists()).unwrap();
+    let result = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().path().join("result.json");
+    let broken = fs::read_dir(&runs).unwrap().map(result).find(|path| path.exists()).unwrap();
     let whole = fs::read(&broken).unwrap();
     fs::write(&broken, "{").unwrap();
     let output = place.command(&["sweep", "s.toml"]).output().unwrap();

@@ -132,12 +132,14 @@ fn a_run_that_stands_there_is_replaced_only_by_force() {
     place.refused(&["train", "c.toml", "--out", "run", "--resume"], 1, &["the run run", "9.0"]);
     assert!(place.path("run/best.safetensors").exists());
     // What is only called alike is somebody's own, and so is a configuration written by hand.
-    for (own, word) in [("result.json.old", "result.json.old"), ("config.toml", "by no training")] {
+    for (own, how, word) in [
+        ("result.json.old", "--force", "result.json.old"),
+        ("config.toml", "--resume", "by no training"),
+    ] {
         fs::create_dir(place.path("own")).unwrap();
         let text = CONFIG.replace("history = 5", "history = \"auto\"");
         assert_ne!(text, CONFIG);
         fs::write(place.path("own").join(own), &text).unwrap();
-        let how = if own == "config.toml" { "--resume" } else { "--force" };
         place.refused(&["train", "c.toml", "--out", "own", how], 2, &[word]);
         assert_eq!(fs::read_to_string(place.path("own").join(own)).unwrap(), text);
         fs::remove_dir_all(place.path("own")).unwrap();

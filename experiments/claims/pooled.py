@@ -79,6 +79,9 @@ COMPARED = [
     cro("softplus", 0.0),
 ]
 
+# The hinge at α = 0 and cross-entropy by other names: among the best of anything they have no place of their own.
+TWINS = [TRIPLET, EXPONENTIAL]
+
 # First against the mean of the second ones.
 COMPARISONS = {
     "CRO softplus α=1 to cross-entropy": (SOFTPLUS, [CE]),
@@ -335,8 +338,8 @@ def means_of(data):
 
 
 def best_of_all(means):
-    """The three best of all settings for each N, by the mean gain in validation over data sets; twins as in best_by_budget."""
-    own = means[~means.loss.isin([named(TRIPLET), named(EXPONENTIAL)])]
+    """The three best of all settings for each N, by the mean gain in validation over data sets."""
+    own = means[~means.loss.isin([named(of) for of in TWINS])]
     own = own.drop(columns="data").groupby("loss").mean()
     for at in AT:
         best = own.nlargest(3, f"validation_gain@{at}")
@@ -383,8 +386,8 @@ def by_budget(data):
 
 
 def best_by_budget(gain):
-    """The three best losses for each N and budget. The triplet loss is the hinge at α = 0, and has no row of its own."""
-    gain = gain.drop(index=[named(TRIPLET), named(EXPONENTIAL)], level="loss")
+    """The three best losses for each N and budget."""
+    gain = gain.drop(index=[named(of) for of in TWINS], level="loss")
     for at in AT:
         cells = []
         for steps in BUDGETS:

@@ -112,7 +112,7 @@ impl RunFolder {
             .with_context(|| format!("cannot make the folder {}", path.display()))?;
         let run = Self { path: path.into(), _lock: None }.locked()?;
         // Another process may have made it meanwhile, and be done.
-        if !force && run.config_path().exists() {
+        if !force && Self::is_begun(path) {
             refuse_foreign(path, force)?;
         }
         run.renew(config)?;
@@ -173,7 +173,7 @@ impl RunFolder {
     /// When there is none at `path`, or one of another version's format.
     pub fn open(path: &Path) -> Result<Self> {
         let run = Self { path: path.into(), _lock: None };
-        if !run.config_path().exists() {
+        if !Self::is_begun(path) {
             let path = path.display();
             bail!("{path} is not a run folder: it has no {CONFIG}; make one with `croloss train`");
         }
